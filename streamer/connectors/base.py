@@ -1,0 +1,86 @@
+"""The port of a connector: read records with their positions, or write them whole.
+
+A source that comes back must be able to go on where everything before is settled, so it numbers its records by their
+place in what it reads (`position`), and gives with each batch a `Mark` from which that batch can be read again. The
+runtime keeps the marks and the settled positions in a page that survives a kill; the connector keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where to go on reading: the record with number `position` begins at `offset` (bytes, or the source's own unit)."""
+
+    position: int
+    offset: int
+
+
+START = Mark(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record that could not be read: `place` tells a person where (`access.log, line 7`), `text` what stood there."""
+
+    position: int
+    place: str
+    text: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """One batch: `values[i]` has number `positions[i]`; reading again from `mark` gives this batch again.
+
+    `bad` records have numbers of their own, absent from `positions`.
+    """
+
+    mark: Mark
+    positions: Sequence[int]
+    values: list[object]
+    bad: tuple[BadRecord, ...] = ()
+
+
+class Source(Protocol):
+    """Reads records. One thread calls it; no call blocks."""
+
+    replayable: bool
+    """Whether the same records come again from the same mark after a restart."""
+
+    @property
+    def partition(self) -> str:
+        """Identity of what is read; with the node's name it makes the origin of the ids."""
+
+    @property
+    def ended(self) -> bool:
+        """True once no further record will come."""
+
+    def open(self, mark: Mark) -> None:
+        """Go to `mark`. Raises ConnectorError."""
+
+    def read(self, limit: int, now: float) -> Records | None:
+        """At most `limit` records (and about a frame's bytes), or None if there is nothing at `now` (seconds)."""
+
+    def wait_s(self, now: float) -> float | None:
+        """After `read` gave None: seconds until it is worth asking again; None: when `fileno` is readable."""
+
+    def fileno(self) -> int | None:
+        """A descriptor to wait for, or None."""
+
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Writes records. When `write` returns, a kill of the process loses and tears none of them."""
+
+    def open(self, restarted: bool) -> None:
+        """Begin; `restarted`: an earlier life of this instance wrote already in this job. Raises ConnectorError."""
+
+    def write(self, values: Sequence[object]) -> None: ...
+
+    def close(self) -> None: ...

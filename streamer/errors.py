@@ -1,0 +1,80 @@
+"""One tree of errors, each with a remedy.
+
+A user reads what went wrong, where, and what to do; the command line and the REST interface translate this tree
+in one place each. An error that has no remedy to offer is a defect of ours, so every class must name one
+(a house test checks it), and an instance may sharpen it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StreamerError(Exception):
+    """Something that the engine refuses or could not do; the message says what and where."""
+
+    remedy: ClassVar[str] = "Read the message; if it does not help, report it with the command that led here."
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.advice = remedy or type(self).remedy
+
+
+class DescriptorError(StreamerError):
+    """A pipeline or algorithm descriptor cannot be used as it is written."""
+
+    remedy = "Correct the descriptor at the place named; `streamer validate FILE` lists every finding at once."
+
+
+class FlowSyntaxError(DescriptorError):
+    """The text of a flow cannot be read."""
+
+    remedy = "Join nodes with >>, & and |, for example: A >> B & C | B >> D."
+
+
+class FlowError(StreamerError):
+    """A message was sent to a flow that does not exist, does not contain this node, or has ended here."""
+
+    remedy = "Name a flow of the pipeline that contains this node: sendMessage(message, flowName)."
+
+
+class MessageError(StreamerError):
+    """A message cannot be carried: it does not pack, or is larger than the limit."""
+
+    remedy = "Send msgpack values (None, bool, int, float, str, bytes, list, dict) below the size limit."
+
+
+class StreamEndedError(StreamerError):
+    """A message was sent after the stream of this node had ended."""
+
+    remedy = "Stop sending when stop(args) has been called, or end start()."
+
+
+class AlgorithmError(StreamerError):
+    """The user's algorithm cannot be loaded."""
+
+    remedy = "Correct code.path and code.entryPoint of the algorithm, and see that the file imports on its own."
+
+
+class ConnectorError(StreamerError):
+    """A source or sink cannot be opened or used as its spec says."""
+
+    remedy = "Correct the node's spec; docs/descriptor.md lists the connectors and their fields."
+
+
+class PeerError(StreamerError):
+    """A peer broke the wire protocol."""
+
+    remedy = "Run the same version of streamer on both ends; a foreign program must not connect to these ports."
+
+
+class PlatformError(StreamerError):
+    """Instances cannot be started or reached on this machine."""
+
+    remedy = "Check free ports, memory and permissions of $STREAMER_HOME (default ~/.streamer)."
+
+
+class StateError(StreamerError):
+    """A file in which the engine keeps its state is damaged, foreign, or of another version."""
+
+    remedy = "Move the folder named aside, or run the version of streamer that wrote it."

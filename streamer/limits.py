@@ -1,0 +1,84 @@
+"""Every bound of the engine, by name, with the relations that must hold between them.
+
+A bound that is not here does not exist: queues, frames, retries and waits all refer to this module, so that a reader
+can judge in one screen what an instance may cost and what happens at the edge. Bytes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# -- descriptors ------------------------------------------------------------------------------------------------------
+DESCRIPTOR_BYTES_MAX = 4 * MIB
+"""A descriptor file larger than this is refused unread."""
+NODES_MAX = 1000
+ROUTES_MAX = 65_536
+"""Positions of all flows of a job: a route travels as an unsigned 16-bit integer."""
+HOPS_MAX = 255
+"""`hopLimit` can be at most this: hops travel in one byte."""
+HOP_LIMIT_DEFAULT = 64
+
+# -- messages and frames ----------------------------------------------------------------------------------------------
+MESSAGE_BYTES_MAX = 1024 * MIB
+FRAME_MESSAGES_MAX = 512
+FRAME_BYTES_MAX = 96 * KIB
+"""A frame closes at this size (measured optimum: 64 to 128 KiB); one larger message still travels, alone."""
+FRAME_AGE_MAX_S = 0.002
+"""A frame that is older at the end of a handler call is sent: there is no linger timer."""
+PARTS_MAX = 5
+"""ZeroMQ parts of one data frame: header, body, segment table, positions, hashes."""
+CONTROL_FRAME_BYTES_MAX = MIB
+
+# -- what an instance may hold ----------------------------------------------------------------------------------------
+CREDIT_BYTES = 8 * MIB
+"""Budget of unhandled input of one consuming instance, shared over its producers (larger falls out of the cache)."""
+CREDIT_MESSAGES_MAX = 65_536
+CREDIT_TIME_S = 0.05
+"""A consumer asks for as many messages as it handles in this time, so that a slow node holds few."""
+QUEUE_BYTES_DEFAULT = 64 * MIB
+RETAINED_BYTES_MAX = 256 * MIB
+"""Unsettled output kept by one instance for redelivery; beyond it intake waits."""
+CYCLE_INTAKE_BYTES_MAX = 16 * MIB
+"""Unsettled input from outside a cycle at one of its instances; beyond it only the cycle's own edges are served."""
+CYCLE_INTAKE_MESSAGES_MAX = 16_384
+CYCLE_RETAINED_BYTES_MAX = 1024 * MIB
+"""Hard limit of what a loop may pile up in one instance; beyond it messages are dead-lettered with the reason."""
+MESSAGE_OVERHEAD_BYTES = 49
+"""What one queued message costs beside its packed body (a bytes object and its slot in a list)."""
+ROOT_SPAN_MAX = 1_000_000
+"""Distance between the newest root and the oldest unsettled one of a source."""
+SETTLED_RANGES_MAX = 32_768
+"""Settled ranges above the floor that one instance keeps per edge; beyond it intake waits."""
+
+# -- time -------------------------------------------------------------------------------------------------------------
+HEARTBEAT_S = 0.5
+"""Grants and acknowledgements are repeated, and the control thread pulses, this often."""
+SESSION_TIMEOUT_S = 5.0
+"""A session of which nothing was heard for this long ends, and what it held is sent to others."""
+PARTIAL_ACK_AGE_S = 1.0
+"""Frames older than this are acknowledged message by message."""
+REPORT_S = 0.25
+"""How often an instance reports its counters to the controller."""
+DRAIN_S = 30.0
+RESTART_DELAY_S = 0.1
+RESTART_DELAY_MAX_S = 5.0
+CRASH_LOOP_DEATHS = 5
+CRASH_LOOP_LIFE_S = 10.0
+"""Five deaths in a row, each within this time of the start and with nothing done, fail the job."""
+CRASH_ATTEMPTS_MAX = 3
+"""A message in hand at this many deaths is dead-lettered."""
+
+# -- redelivery -------------------------------------------------------------------------------------------------------
+ENDED_SESSIONS_KEPT = 16
+"""Ended sessions whose frames a producer still knows, to find the message that was in hand at a death."""
+CRASH_SUSPECTS_MAX = 10_000
+
+assert FRAME_MESSAGES_MAX < 65_536, "a frame's count travels as an unsigned 16-bit integer"
+assert 4 * MIB <= CREDIT_BYTES <= 16 * MIB, "smaller starves fast nodes, larger falls out of the cache"
+assert CREDIT_MESSAGES_MAX >= 4 * FRAME_MESSAGES_MAX, "a quarter window must hold a full frame"
+assert FRAME_BYTES_MAX <= CREDIT_BYTES // 4, "a quarter window must hold a full frame"
+assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
+assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
+assert HOP_LIMIT_DEFAULT <= HOPS_MAX
+assert SETTLED_RANGES_MAX * FRAME_MESSAGES_MAX >= ROOT_SPAN_MAX, "whole frames settled out of order fit the span"

@@ -1,0 +1,185 @@
+"""Where control and runtime meet: what one instance runs, and who its peers are.
+
+An `Assignment` holds the facts of one instance for one life (epoch): they travel once, as JSON, in the file that the
+instance is started with. `Peers` are what changes while it lives: they are sent again, whole, at each change, with a
+version, so that a lost or doubled update costs nothing. Commands are the few verbs a controller has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from streamer.plan.routing import Route, RouteTable
+
+
+class Role(StrEnum):
+    """What hosts the node's work."""
+
+    SOURCE = "source"
+    STATELESS = "stateless"
+    STATEFUL = "stateful"
+    SINK = "sink"
+
+
+class Delivery(StrEnum):
+    AT_LEAST_ONCE = "at-least-once"
+    AT_MOST_ONCE = "at-most-once"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An edge into this node. `inside`: both ends are in one strongly connected component."""
+
+    source: str
+    inside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An edge out of this node, with the policies that its target node declares for it."""
+
+    target: str
+    inside: bool
+    delivery: Delivery
+    queue_bytes: int
+    hop_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The user's algorithm: `path` is an absolute file, `name` the algorithm's name."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A source or sink: connector name and its validated spec; relative paths are already absolute."""
+
+    name: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one instance runs.
+
+    `instance` is `<node>-<index>` and names the instance for as long as the job lives; `epoch` grows by one at each
+    start of it. `token` is the job's secret, without which no session opens. `folder` is this instance's own folder,
+    `dead_letters` the job's file. `control` is the endpoint of the controller's link. `endpoint` is where to bind the
+    outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm gets as `args` by HKube's rules.
+    """
+
+    job: str
+    pipeline: str
+    token: str
+    node: str
+    instance: str
+    epoch: int
+    role: Role
+    routes: RouteTable
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    folder: str
+    dead_letters: str
+    control: str
+    endpoint: str = "tcp://127.0.0.1:0"
+    code: Code | None = None
+    connector: Connector | None = None
+    concurrency: int = 1
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Assignment:
+        raw = json.loads(text)
+        table = raw["routes"]
+        return cls(
+            **{
+                **raw,
+                "role": Role(raw["role"]),
+                "routes": RouteTable(
+                    routes=tuple(Route(r["flow"], r["node"], r["occurrence"], tuple(r["next"])) for r in table["routes"]),
+                    default_flow=table["default_flow"],
+                ),
+                "inputs": tuple(Input(**i) for i in raw["inputs"]),
+                "outputs": tuple(Output(**{**o, "delivery": Delivery(o["delivery"])}) for o in raw["outputs"]),
+                "code": Code(**raw["code"]) if raw["code"] else None,
+                "connector": Connector(**raw["connector"]) if raw["connector"] else None,
+            }
+        )
+
+
+class PeerState(StrEnum):
+    """`gone` peers have completed: nothing will come from them, and nothing is owed to them."""
+
+    LIVE = "live"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another instance. `endpoint` is where a parent's outgoing edges are bound (empty: not bound yet)."""
+
+    node: str
+    instance: str
+    epoch: int
+    endpoint: str
+    state: PeerState
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """All instances of the parent nodes and of the child nodes. A higher version replaces a lower one, whole."""
+
+    version: int
+    parents: tuple[Peer, ...] = ()
+    children: tuple[Peer, ...] = ()
+
+
+class Verb(StrEnum):
+    """`drain`: a source (or stateful source) stops its intake, and the end travels the flows from there.
+
+    `end`: the strongly connected component of this instance is ended (see `InstanceSample.quiet`).
+    """
+
+    PEERS = "peers"
+    DRAIN = "drain"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Controller to instance, over the control link, as a msgpack map (`to_wire`)."""
+
+    verb: Verb
+    peers: Peers | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"verb": str(self.verb), "peers": dataclasses.asdict(self.peers) if self.peers else None}
+
+    @classmethod
+    def from_wire(cls, raw: Mapping[str, Any]) -> Command:
+        peers = raw["peers"]
+        return cls(
+            Verb(raw["verb"]),
+            Peers(
+                peers["version"],
+                tuple(_peer(p) for p in peers["parents"]),
+                tuple(_peer(p) for p in peers["children"]),
+            )
+            if peers
+            else None,
+        )
+
+
+def _peer(raw: Mapping[str, Any]) -> Peer:
+    return Peer(**{**raw, "state": PeerState(raw["state"])})
