@@ -46,6 +46,15 @@ class MappedPage:
             os.close(fd)
         (self._version,) = _VERSION.unpack_from(self._map, _VERSION_AT)
 
+    @classmethod
+    def existing(cls, path: Path) -> MappedPage:
+        """Open a page that another process writes, whatever its size. Raises StateError if it is none."""
+        with path.open("rb") as file:
+            head = file.read(_HEAD.size)
+        if len(head) < _HEAD.size or head[: len(_MAGIC)] != _MAGIC:
+            raise StateError(f"{path} is not a page of this version of streamer")
+        return cls(path, _HEAD.unpack(head)[1])
+
     def write(self, record: bytes) -> None:
         """Put `record` in force; a kill at any moment leaves this record or the one before it."""
         version = self._version + 1

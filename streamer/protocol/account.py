@@ -1,0 +1,147 @@
+"""The account of an edge: what became of every message, kept by the producer alone.
+
+Per edge, at any time: sent = settled + dead-lettered + dropped + abandoned + in flight, to the message. Each term is
+counted for itself, so that the equation can be false and a test can see it. The account lives in a page that survives a
+kill, together with the settled positions of a source: one record, because a kill between two would let them disagree.
+What a killed producer had in flight becomes abandoned when its successor opens the page; its parents send it again.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from streamer.errors import StateError
+from streamer.protocol.settlement import RangeSet
+
+DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error")
+"""Why messages are dropped; the order is part of the page's format."""
+
+_HEAD = struct.Struct("<HH6Q")
+_EDGE = struct.Struct(f"<{6 + len(DROP_REASONS)}QQI")
+_VERSION = 1
+
+
+@dataclass(slots=True)
+class EdgeCounts:
+    """One outgoing edge. `roots` are the settled positions, where this node makes roots that can be read again."""
+
+    target: str
+    sent: int = 0
+    settled: int = 0
+    dead_lettered: int = 0
+    abandoned: int = 0
+    in_flight: int = 0
+    redelivered: int = 0
+    drops: list[int] = field(default_factory=lambda: [0] * len(DROP_REASONS))
+    roots: RangeSet = field(default_factory=RangeSet)
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Counts by reason; a reason that never occurred is absent."""
+        return {reason: n for reason, n in zip(DROP_REASONS, self.drops, strict=True) if n}
+
+    @property
+    def balanced(self) -> bool:
+        return self.sent == self.settled + self.dead_lettered + sum(self.drops) + self.abandoned + self.in_flight
+
+
+@dataclass(slots=True)
+class InstanceAccount:
+    """All that one instance must not forget at a kill.
+
+    `completed` counts inputs settled or dead-lettered (for a source: records), over all lives. `mark_position` and
+    `mark_offset` say from where a source reads again; `bad` holds the positions of records that could not be read
+    (they are dead-lettered once).
+    """
+
+    received: int = 0
+    failed: int = 0
+    completed: int = 0
+    mark_position: int = 0
+    mark_offset: int = 0
+    edges: list[EdgeCounts] = field(default_factory=list)
+    bad: RangeSet = field(default_factory=RangeSet)
+
+    def edge(self, target: str) -> EdgeCounts:
+        for edge in self.edges:
+            if edge.target == target:
+                return edge
+        edge = EdgeCounts(target)
+        self.edges.append(edge)
+        return edge
+
+    def recover(self) -> None:
+        """What the dead predecessor had in flight is abandoned: nobody will hear of it again under its sessions."""
+        for edge in self.edges:
+            edge.abandoned += edge.in_flight
+            edge.in_flight = 0
+
+
+def encode_account(account: InstanceAccount) -> bytes:
+    """The page's record: head, then per edge its name, counters and settled ranges, then the bad positions."""
+    out = [
+        _HEAD.pack(
+            _VERSION,
+            len(account.edges),
+            account.received,
+            account.failed,
+            account.completed,
+            account.mark_position,
+            account.mark_offset,
+            0,
+        )
+    ]
+    for e in account.edges:
+        name = e.target.encode()
+        out.append(len(name).to_bytes(2, "little") + name)
+        out.append(
+            _EDGE.pack(
+                e.sent, e.settled, e.dead_lettered, e.abandoned, e.in_flight, e.redelivered, *e.drops,
+                e.roots.floor, len(e.roots.ranges),
+            )
+        )  # fmt: skip
+        if e.roots.ranges:
+            out.append(array("Q", e.roots.ranges).tobytes())
+    out.append(struct.pack("<QI", account.bad.floor, len(account.bad.ranges)))
+    if account.bad.ranges:
+        out.append(array("Q", account.bad.ranges).tobytes())
+    return b"".join(out)
+
+
+def decode_account(record: bytes) -> InstanceAccount:
+    """Read a record of `encode_account`. Raises StateError if it is of another version or cut short."""
+    try:
+        version, edges, received, failed, completed, mark_position, mark_offset, _ = _HEAD.unpack_from(record)
+        if version != _VERSION:
+            raise StateError(f"an account page of version {version}; this is version {_VERSION}")
+        account = InstanceAccount(received, failed, completed, mark_position, mark_offset)
+        at = _HEAD.size
+        for _ in range(edges):
+            length = int.from_bytes(record[at : at + 2], "little")
+            name = record[at + 2 : at + 2 + length].decode()
+            at += 2 + length
+            values = _EDGE.unpack_from(record, at)
+            at += _EDGE.size
+            roots, at = _ranges(record, at, values[-2], values[-1])
+            account.edges.append(EdgeCounts(name, *values[:6], list(values[6:-2]), roots))
+        floor, count = struct.unpack_from("<QI", record, at)
+        account.bad, _ = _ranges(record, at + 12, floor, count)
+    except (struct.error, UnicodeDecodeError) as error:
+        raise StateError(f"an account page cannot be read: {error}") from error
+    return account
+
+
+def _ranges(record: bytes, at: int, floor: int, count: int) -> tuple[RangeSet, int]:
+    if at + 8 * count > len(record):
+        raise StateError("an account page is cut short")
+    flat = array("Q")
+    flat.frombytes(record[at : at + 8 * count])
+    return RangeSet(floor, flat), at + 8 * count
+
+
+def account_bytes_max(targets: Sequence[str], ranges_max: int) -> int:
+    """Size of the largest record of an instance with these edges."""
+    return 256 + sum(512 + len(t.encode()) + 16 * ranges_max for t in targets) + 16 * ranges_max
