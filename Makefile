@@ -1,0 +1,51 @@
+# Every target does its own set-up into .venv; afterwards .venv/bin/streamer is the command.
+# Choose another interpreter with `make PYTHON=/path/to/python3.12 demo`, another folder with VENV=...
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test lint bench clean setup
+
+VENV ?= .venv
+# The first of these that is 3.11 or later; `python3` comes first, as it is what a person expects to be used.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
+SETUP := $(VENV)/setup.stamp
+EXAMPLE := examples/02-telemetry
+
+demo: $(SETUP)
+	@bin="$$(pwd)/$(VENV)/bin/streamer"; cd $(EXAMPLE); \
+	if [ -t 1 ] && [ -t 2 ]; then exec "$$bin" run .; else exec "$$bin" run . --for 20s; fi
+
+test: $(SETUP)
+	@$(VENV)/bin/pytest
+
+lint: $(SETUP)
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-timing
+
+bench: $(SETUP)
+	@$(VENV)/bin/python -m benchmarks
+
+setup: $(SETUP)
+
+# Both pyproject files, because a new dependency in either must reach the virtual environment.
+$(SETUP): pyproject.toml wrappers/python/pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "streamer needs Python 3.11 or later; $$(python3 --version 2>/dev/null || echo 'no python3') was found." >&2; \
+		echo "Install it (for example: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+		exit 1; \
+	fi
+	@if ! [ -x $(VENV)/bin/pip ] && ! "$(PYTHON)" -m venv $(VENV); then \
+		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; \
+	fi
+	@echo "Setting up $(VENV) (once, and again when pyproject.toml changes)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev,fast,examples]' -e wrappers/python
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info wrappers/python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,71 @@
+"""The `api` that an instance hands to `start`, as a typed protocol.
+
+The camelCase names are HKube's and stay, so that its algorithms come along unchanged; the snake_case names beside them
+are the same calls for new code. A protocol and not a base class, because an algorithm's tests should be able to pass
+any object that has the calls they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypedDict
+
+OnMessage = Callable[[Any, str], object]
+"""`onMessage(msg, origin)`: `origin` is the name of the node that sent the message."""
+
+
+class StreamingStatistics(TypedDict):
+    """What became of the messages for one child node; durations are milliseconds of the last messages."""
+
+    nodeName: str
+    sent: int
+    queueSize: int
+    netDurations: list[float]
+    durations: list[float]
+    queueDurations: list[float]
+    responses: int
+    dropped: int
+
+
+class StreamingApi(Protocol):
+    """The calls of a streaming algorithm. They may be made from any thread."""
+
+    def registerInputListener(self, onMessage: OnMessage) -> None:
+        """Have `onMessage` called for each message, once `startMessageListening` was called."""
+
+    def startMessageListening(self) -> None:
+        """Begin to take messages; each goes to all registered listeners."""
+
+    def isListeningToMessages(self) -> bool: ...
+
+    def sendMessage(self, msg: object, flowName: str | None = None) -> None:
+        """Send `msg` to the next nodes of its flow, or along the flow named.
+
+        The message is packed before the call returns, so the object may be used again. Raises if it does not pack, is
+        over the size limit, or if the flow does not exist or has no next node here. Waits while the next nodes are full.
+        """
+
+    def stopStreaming(self, force: bool = True) -> None:
+        """Take no further messages; with `force=False` those already received are handled first."""
+
+    def get_streaming_statistics(self) -> list[StreamingStatistics]: ...
+
+    def resetQueue(self) -> None:
+        """Drop all messages that were sent here and not yet handed to a next node; they are counted as dropped."""
+
+    def resetQueuePartial(self, numberOfMessagesToRemove: int) -> None:
+        """Drop the oldest so many of them."""
+
+    def register_input_listener(self, on_message: OnMessage) -> None: ...
+
+    def start_message_listening(self) -> None: ...
+
+    def is_listening_to_messages(self) -> bool: ...
+
+    def send_message(self, msg: object, flow_name: str | None = None) -> None: ...
+
+    def stop_streaming(self, force: bool = True) -> None: ...
+
+    def reset_queue(self) -> None: ...
+
+    def reset_queue_partial(self, number_of_messages_to_remove: int) -> None: ...
