@@ -74,6 +74,18 @@ class PlatformError(StreamerError):
     remedy = "Check free ports, memory and permissions of $STREAMER_HOME (default ~/.streamer)."
 
 
+class PortError(StreamerError):
+    """An address that a command was told to serve at cannot be taken."""
+
+    remedy = "Give another port, or none at all: a free one is chosen then."
+
+
+class OptionError(StreamerError):
+    """An option of a command has a value that cannot be read."""
+
+    remedy = "`streamer COMMAND --help` shows the options and their forms."
+
+
 class StateError(StreamerError):
     """A file in which the engine keeps its state is damaged, foreign, or of another version."""
 
