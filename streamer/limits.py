@@ -12,7 +12,16 @@ MIB = 1024 * KIB
 # -- descriptors ------------------------------------------------------------------------------------------------------
 DESCRIPTOR_BYTES_MAX = 4 * MIB
 """A descriptor file larger than this is refused unread."""
+DESCRIPTOR_VALUES_MAX = 1_000_000
+"""Values of one file after its aliases are followed: a few lines of YAML can name each other into billions."""
+DESCRIPTOR_DEPTH_MAX = 64
+NAME_CHARS_MAX = 200
+"""Names of pipelines and nodes become names of folders, which may have 255 bytes."""
 NODES_MAX = 1000
+INSTANCES_PER_NODE_MAX = 1000
+CONCURRENCY_MAX = 1024
+FLOW_FINDINGS_MAX = 20
+"""Two long groups joined twice repeat up to a million edges; the first few say it all."""
 ROUTES_MAX = 65_536
 """Positions of all flows of a job: a route travels as an unsigned 16-bit integer."""
 HOPS_MAX = 255
@@ -69,6 +78,27 @@ CRASH_LOOP_LIFE_S = 10.0
 CRASH_ATTEMPTS_MAX = 3
 """A message in hand at this many deaths is dead-lettered."""
 
+# -- the controller and the platform ---------------------------------------------------------------------------------
+COMMAND_REPEAT_S = 2.0
+"""Everything an instance must know is told again this often: a command that was lost costs this long, and no more."""
+LAST_WORD_S = 1.0
+"""An exit and the last sample of an instance come on different ways: the sample may be later by this."""
+DRAIN_KILL_S = DRAIN_S + 5.0
+"""What has not drained by itself at this time after the request is killed."""
+PREFLIGHT_S = 60.0
+"""An algorithm that does not import within this time is a finding."""
+PREFLIGHTS_MAX = 8
+"""Algorithms imported at the same time before a job starts: each may take the memory of a whole instance."""
+OUTPUT_READ_BYTES_MAX = 256 * KIB
+"""Read from one instance's output in one round, so that a loud one does not keep the controller from the others."""
+OUTPUT_LINE_BYTES_MAX = 16 * KIB
+OUTPUT_LINES_MAX_S = 1000
+"""Lines per second that one instance can show on the terminal; the log has them all."""
+OUTPUT_TAIL_LINES = 60
+"""Last lines of an instance that are kept to tell why it died."""
+LOG_BYTES_MAX = 64 * MIB
+"""A log of this size is set aside once (`.log.1`) and begun anew."""
+
 # -- redelivery -------------------------------------------------------------------------------------------------------
 ENDED_SESSIONS_KEPT = 16
 """Ended sessions whose frames a producer still knows, to find the message that was in hand at a death."""
@@ -81,4 +111,6 @@ assert FRAME_BYTES_MAX <= CREDIT_BYTES // 4, "a quarter window must hold a full 
 assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
+assert DRAIN_S < DRAIN_KILL_S, "an instance hands back what is left at the drain's end; the kill must come after that"
+assert REPORT_S * 4 <= LAST_WORD_S, "a sample that is on its way must be in before its absence counts as a death"
 assert SETTLED_RANGES_MAX * FRAME_MESSAGES_MAX >= ROOT_SPAN_MAX, "whole frames settled out of order fit the span"
