@@ -10,9 +10,9 @@ from streamer_algorithm.api import OnMessage, StreamingApi, StreamingStatistics
 from streamer_algorithm.arguments import AlgorithmArgs, AlgorithmInfo, StreamInput
 
 __all__ = [
+    "Algorithm",
     "AlgorithmArgs",
     "AlgorithmInfo",
-    "Algorithm",
     "Algorunner",
     "NotHostedError",
     "OnMessage",

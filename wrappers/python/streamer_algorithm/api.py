@@ -42,7 +42,7 @@ class StreamingApi(Protocol):
         """Send `msg` to the next nodes of its flow, or along the flow named.
 
         The message is packed before the call returns, so the object may be used again. Raises if it does not pack, is
-        over the size limit, or if the flow does not exist or has no next node here. Waits while the next nodes are full.
+        over the size limit, or if the flow does not exist or has no next node here. Waits while they are full.
         """
 
     def stopStreaming(self, force: bool = True) -> None:

@@ -1,7 +1,7 @@
 """The `args` that an instance hands to `start`, `init`, `stop` and `exit`, as typed dicts.
 
 They are dicts at run time, with HKube's keys, because that is what its algorithms read. All keys are optional in the
-types: which are there depends on the node (only a stateless call has `streamInput`), and a test passes the few it needs.
+types: which are there depends on the node (only a stateless call has `streamInput`), and a test passes a few.
 """
 
 from __future__ import annotations
