@@ -35,7 +35,7 @@ class MappedPage:
         size = _HEAD.size + 2 * self._slot
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if os.fstat(fd).st_size == 0:
+            if not os.pread(fd, len(_MAGIC), 0).strip(b"\0"):  # new, or its maker was killed between these two lines
                 os.ftruncate(fd, size)
                 os.pwrite(fd, _HEAD.pack(_MAGIC, slot_bytes, 0), 0)
             magic, found, _ = _HEAD.unpack(os.pread(fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
@@ -82,7 +82,9 @@ class MappedPage:
     def __enter__(self) -> MappedPage:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

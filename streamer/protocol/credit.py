@@ -1,0 +1,91 @@
+"""Credit: who may send how much, in messages and in bytes, as totals since the session began.
+
+Edges are pulled: a producer sends to consumers that have granted, so a fast replica takes more and a slow one holds
+few. A grant is an absolute total, so a lost one costs nothing and a repeated one grants nothing twice. How much a
+consumer grants follows from what it can do: it wants as many unhandled messages as it handles in a fixed time, learnt
+from its own handling, within a byte budget that all its producers share.
+"""
+
+from __future__ import annotations
+
+from streamer.limits import CREDIT_BYTES, CREDIT_MESSAGES_MAX, CREDIT_TIME_S
+
+_GROWTH = 4
+"""A window grows at most by this factor from one grant to the next: the first handling times are not typical."""
+_SMOOTHING = 0.2
+"""Weight of the newest frame in the moving average of the handling time."""
+
+
+class Grant:
+    """Producer's view of one session."""
+
+    __slots__ = ("bytes", "messages", "sent_bytes", "sent_messages")
+
+    def __init__(self) -> None:
+        self.messages = self.bytes = self.sent_messages = self.sent_bytes = 0
+
+    def raise_to(self, messages: int, size: int) -> None:
+        """The consumer's newest totals; older ones that arrive late change nothing."""
+        self.messages = max(self.messages, messages)
+        self.bytes = max(self.bytes, size)
+
+    @property
+    def available(self) -> int:
+        """Messages that may be sent now; any positive credit of bytes admits one whole frame."""
+        if self.sent_bytes >= self.bytes:
+            return 0
+        return self.messages - self.sent_messages
+
+    def spend(self, messages: int, size: int) -> None:
+        self.sent_messages += messages
+        self.sent_bytes += size
+
+
+class Pace:
+    """How fast this instance handles messages, and so what it asks of all its producers together."""
+
+    __slots__ = ("_message_s",)
+
+    def __init__(self) -> None:
+        self._message_s: float | None = None
+
+    def handled(self, messages: int, busy_s: float) -> None:
+        """One frame of so many messages took so long."""
+        each = busy_s / messages
+        before = self._message_s
+        self._message_s = each if before is None else before + _SMOOTHING * (each - before)
+
+    def window(self, sessions: int) -> int:
+        """Messages that one of `sessions` producers may have on the way to here: 1 until something was handled."""
+        if self._message_s is None:
+            return 1
+        wanted = CREDIT_TIME_S / max(self._message_s, 1e-9)
+        return max(1, int(min(wanted, CREDIT_MESSAGES_MAX) / max(sessions, 1)))
+
+
+class Window:
+    """Consumer's view of one session: what it has handled, and what it grants on top of that."""
+
+    __slots__ = ("_messages", "granted_bytes", "granted_messages", "handled_bytes", "handled_messages")
+
+    def __init__(self) -> None:
+        self.handled_messages = self.handled_bytes = 0
+        self.granted_messages = self.granted_bytes = 0
+        self._messages = 1
+
+    def handled(self, messages: int, size: int) -> None:
+        self.handled_messages += messages
+        self.handled_bytes += size
+
+    def renew(self, wanted: int, sessions: int, messages_max: int, bytes_max: int) -> None:
+        """Grant anew: `wanted` by the pace, never beyond the totals `messages_max` and `bytes_max`, never less."""
+        self._messages = min(wanted, self._messages * _GROWTH)
+        messages = min(self.handled_messages + self._messages, messages_max)
+        size = min(self.handled_bytes + CREDIT_BYTES // max(sessions, 1), bytes_max)
+        self.granted_messages = max(self.granted_messages, messages)
+        self.granted_bytes = max(self.granted_bytes, size)
+
+    @property
+    def quarter(self) -> int:
+        """So many messages handled or settled make a new grant or acknowledgement worth sending."""
+        return max(1, self._messages // 4)

@@ -1,0 +1,373 @@
+"""The producing end of an edge: messages waiting for credit, messages waiting for settlement, and nothing in between.
+
+A message is appended once, travels in frames that are cut at send time to what the receiver granted, and stays here
+until it is settled; when a session ends, what it still held goes back to the head of the queue, flagged, for whoever
+has credit. A message that was in hand when an instance died becomes a suspect: it travels alone, and after its third
+death it is taken out. Chunks are what one handler turn sent: packed messages with one segment of ids and one parent.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from streamer.limits import (
+    CRASH_ATTEMPTS_MAX,
+    CRASH_SUSPECTS_MAX,
+    ENDED_SESSIONS_KEPT,
+    FRAME_BYTES_MAX,
+    FRAME_MESSAGES_MAX,
+    MESSAGE_OVERHEAD_BYTES,
+)
+from streamer.protocol.account import DROP_REASONS, EdgeCounts
+from streamer.protocol.codec import join
+from streamer.protocol.frames import Parts, encode_data
+from streamer.protocol.identity import MessageId
+from streamer.protocol.segment import Segment
+from streamer.protocol.settlement import RangeSet, intervals
+
+_MERGE_US = 1000
+"""Segments whose roots are younger than each other by less than this may be told as one."""
+
+
+class Parent(Protocol):
+    """What waits for messages to settle: the input frame whose handling sent them."""
+
+    def settle(self, count: int) -> None: ...
+
+
+class Chunk:
+    """Packed messages of one segment and one parent; `indexes[i]` is the place of the i-th one's parent message."""
+
+    __slots__ = ("blobs", "indexes", "parent", "redelivered", "segment", "size")
+
+    def __init__(
+        self,
+        blobs: list[bytes],
+        segment: Segment,
+        parent: Parent | None,
+        indexes: Sequence[int],
+        size: int,
+        redelivered: bool = False,
+    ) -> None:
+        self.blobs = blobs
+        self.segment = segment
+        self.parent = parent
+        self.indexes = indexes
+        self.size = size
+        self.redelivered = redelivered
+
+    def cut(self, start: int, end: int) -> Chunk:
+        blobs = self.blobs[start:end]
+        indexes = self.indexes[start:end]
+        return Chunk(blobs, self.segment.cut(start, end), self.parent, indexes, sum(map(len, blobs)), self.redelivered)
+
+
+class OutFrame:
+    """A frame on its way: sent in a session under `sequence`, kept until settled. `done`: messages settled already."""
+
+    __slots__ = ("chunks", "count", "done", "sequence", "size")
+
+    def __init__(self, chunks: list[Chunk], count: int, size: int) -> None:
+        self.chunks = chunks
+        self.count = count
+        self.size = size
+        self.sequence = 0
+        self.done: RangeSet | None = None
+
+    @property
+    def open(self) -> int:
+        """Messages not settled."""
+        return self.count - (len(self.done) if self.done else 0)
+
+    def encode(self) -> Parts:
+        segments: list[Segment] = []
+        blobs: list[bytes] = self.chunks[0].blobs if len(self.chunks) == 1 else []
+        for chunk in self.chunks:
+            if segments and (merged := _merged(segments[-1], chunk.segment)):
+                segments[-1] = merged
+            else:
+                segments.append(chunk.segment)
+            if blobs is not self.chunks[0].blobs:
+                blobs += chunk.blobs
+        return encode_data(self.sequence, segments, self.count, join(blobs), self.chunks[0].redelivered)
+
+
+def _merged(a: Segment, b: Segment) -> Segment | None:
+    pa, pb = a.positions, b.positions
+    if (
+        type(pa) is range
+        and type(pb) is range
+        and pa.stop == pb.start
+        and a.hash == b.hash
+        and a.hashes is None
+        and b.hashes is None
+        and a.origin == b.origin
+        and a.route == b.route
+        and a.hops == b.hops
+        and 0 <= b.time_us - a.time_us < _MERGE_US
+    ):
+        return Segment(a.origin, range(pa.start, pb.stop), a.hash, None, a.route, a.hops, a.time_us)
+    return None
+
+
+class Edge:
+    """Queue, window and account of one edge at one producing instance.
+
+    `roots`: whether messages without a parent are records that can be read again, whose settled positions are kept.
+    """
+
+    def __init__(self, counts: EdgeCounts, *, roots: bool = False) -> None:
+        self.counts = counts
+        self.target = counts.target
+        self._roots = roots
+        self._pending: deque[Chunk] = deque()
+        self._frames: set[OutFrame] = set()
+        self.pending_messages = 0
+        self.pending_bytes = 0
+        self.flying_messages = 0
+        self.flying_bytes = 0
+        self._suspects: dict[MessageId, int] = {}
+        self._ended: OrderedDict[int, dict[int, list[Segment]]] = OrderedDict()
+
+    @property
+    def held_bytes(self) -> int:
+        """Real memory of what waits for credit and of what waits for settlement."""
+        messages = self.pending_messages + self.flying_messages
+        return self.pending_bytes + self.flying_bytes + MESSAGE_OVERHEAD_BYTES * messages
+
+    @property
+    def queued_bytes(self) -> int:
+        """Real memory of what waits for credit."""
+        return self.pending_bytes + MESSAGE_OVERHEAD_BYTES * self.pending_messages
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, and all that was sent is settled."""
+        return not self.pending_messages and not self.flying_messages
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+
+    def append(self, chunk: Chunk) -> None:
+        """Take messages over; the parent (if any) has already been told how many it must wait for."""
+        n = len(chunk.blobs)
+        self.counts.sent += n
+        self.counts.in_flight += n
+        self._pending.append(chunk)
+        self.pending_messages += n
+        self.pending_bytes += chunk.size
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+
+    def cut(self, messages: int) -> OutFrame | None:
+        """Take the next frame of at most `messages` messages; one message is admitted whatever its size."""
+        messages = min(messages, FRAME_MESSAGES_MAX)
+        chunks: list[Chunk] = []
+        count = size = 0
+        while self._pending and count < messages:
+            chunk = self._pending[0]
+            if chunks and chunk.redelivered != chunks[0].redelivered:
+                break
+            fit = self._fit(chunk, messages - count, FRAME_BYTES_MAX - size)
+            if fit == 0:
+                if chunks:
+                    break
+                fit = 1
+            whole = fit == len(chunk.blobs)
+            if whole:
+                self._pending.popleft()
+            else:
+                self._pending[0] = chunk.cut(fit, len(chunk.blobs))
+                chunk = chunk.cut(0, fit)
+            chunks.append(chunk)
+            count += fit
+            size += chunk.size
+            if not whole:
+                break
+        if not chunks:
+            return None
+        self.pending_messages -= count
+        self.pending_bytes -= size
+        return OutFrame(chunks, count, size)
+
+    def _fit(self, chunk: Chunk, messages: int, room: int) -> int:
+        """How many of the chunk's first messages go into this frame: 0 if the next one must not."""
+        if self._suspects and chunk.redelivered:
+            suspect = next((i for i in range(len(chunk.blobs)) if chunk.segment.id(i) in self._suspects), None)
+            if suspect == 0:
+                return 1 if messages and room == FRAME_BYTES_MAX else 0
+            if suspect is not None:
+                messages = min(messages, suspect)
+        if len(chunk.blobs) <= messages and chunk.size <= room:
+            return len(chunk.blobs)
+        n = 0
+        for blob in chunk.blobs[:messages]:
+            room -= len(blob)
+            if room < 0:
+                break
+            n += 1
+        return n
+
+    def fly(self, frame: OutFrame) -> None:
+        """The frame has been given to a session."""
+        if frame.chunks[0].redelivered:
+            self.counts.redelivered += frame.count
+        self._frames.add(frame)
+        self.flying_messages += frame.count
+        self.flying_bytes += frame.size
+
+    def forget(self, frame: OutFrame) -> None:
+        """The frame was sent at most once: nobody will acknowledge it, so it counts as settled."""
+        self.counts.settled += frame.count
+        self.counts.in_flight -= frame.count
+        for chunk in frame.chunks:
+            self._release(chunk, 0, len(chunk.blobs))
+
+    # -- settlement ----------------------------------------------------------------------------------------------------
+
+    def settle(self, frame: OutFrame) -> int:
+        """All of a flying frame is settled; gives the number of messages that were not before."""
+        n = self._settle_part(frame, 0, frame.count)
+        self._frames.discard(frame)
+        self.flying_bytes -= frame.size
+        return n
+
+    def settle_partly(self, frame: OutFrame, flat: Sequence[int]) -> int:
+        """Messages of a flying frame in these flat index ranges are settled; gives how many were not before."""
+        return sum(
+            self._settle_part(frame, start, min(end, frame.count))
+            for start, end in zip(flat[::2], flat[1::2], strict=False)
+        )
+
+    def _settle_part(self, frame: OutFrame, start: int, end: int) -> int:
+        done = frame.done
+        if done is None and start == 0 and end == frame.count:
+            for chunk in frame.chunks:
+                self._release(chunk, 0, len(chunk.blobs))
+            n = frame.count
+        else:
+            done = frame.done = done or RangeSet()
+            n = 0
+            for low, high in list(done.missing(start, end)):
+                for chunk, first, last in _pieces(frame, low, high):
+                    self._release(chunk, first, last)
+                n += high - low
+                done.add(low, high)
+        self.flying_messages -= n
+        self.counts.in_flight -= n
+        return n
+
+    def _release(self, chunk: Chunk, start: int, end: int) -> None:
+        if chunk.parent is not None:
+            chunk.parent.settle(end - start)
+        elif self._roots:
+            for low, high in intervals(chunk.segment.positions[start:end]):
+                self.counts.roots.add(low, high)
+
+    # -- the end of a session ------------------------------------------------------------------------------------------
+
+    def requeue(self, session: int, frames: Iterable[OutFrame]) -> None:
+        """A session has ended: what it held and was not settled goes first, flagged, to whoever has credit."""
+        kept: dict[int, list[Segment]] = {}
+        back: list[Chunk] = []
+        for frame in frames:
+            self._frames.discard(frame)
+            self.flying_bytes -= frame.size
+            self.flying_messages -= frame.open
+            kept[frame.sequence] = [chunk.segment for chunk in frame.chunks]
+            for low, high in list((frame.done or RangeSet()).missing(0, frame.count)):
+                for chunk, first, last in _pieces(frame, low, high):
+                    piece = chunk.cut(first, last)
+                    piece.redelivered = True
+                    back.append(piece)
+        self.pending_messages += sum(len(chunk.blobs) for chunk in back)
+        self.pending_bytes += sum(chunk.size for chunk in back)
+        self._pending.extendleft(reversed(back))
+        self._ended[session] = kept
+        while len(self._ended) > ENDED_SESSIONS_KEPT:
+            self._ended.popitem(last=False)
+
+    def accuse(self, session: int, sequence: int, index: int) -> bool:
+        """An instance died with this message of an ended session in hand: it gains an attempt. False if unknown."""
+        segments = self._ended.get(session, {}).get(sequence)
+        if segments is None:
+            return False
+        for segment in segments:
+            if index < len(segment):
+                who = segment.id(index)
+                if len(self._suspects) >= CRASH_SUSPECTS_MAX:
+                    del self._suspects[next(iter(self._suspects))]
+                self._suspects[who] = self._suspects.get(who, 0) + 1
+                return True
+            index -= len(segment)
+        return False
+
+    def take_poison(self) -> list[Chunk]:
+        """Remove from the queue, as chunks of one message, what was in hand at too many deaths."""
+        guilty = {who for who, attempts in self._suspects.items() if attempts >= CRASH_ATTEMPTS_MAX}
+        if not guilty:
+            return []
+        taken: list[Chunk] = []
+        for _ in range(len(self._pending)):
+            chunk = self._pending.popleft()
+            start = 0
+            for i in range(len(chunk.blobs)) if chunk.redelivered else ():
+                if chunk.segment.id(i) in guilty:
+                    if start < i:
+                        self._pending.append(chunk.cut(start, i))
+                    taken.append(chunk.cut(i, i + 1))
+                    start = i + 1
+            if start < len(chunk.blobs):
+                self._pending.append(chunk.cut(start, len(chunk.blobs)) if start else chunk)
+        for chunk in taken:
+            self._suspects.pop(chunk.segment.id(0), None)
+            self.pending_messages -= 1
+            self.pending_bytes -= chunk.size
+        return taken
+
+    def bury(self, chunk: Chunk) -> None:
+        """A chunk that is in no queue (any more) has been dead-lettered by this producer."""
+        n = len(chunk.blobs)
+        self.counts.dead_lettered += n
+        self.counts.in_flight -= n
+        self._release(chunk, 0, n)
+
+    def drop_oldest(self, messages: int, reason: str) -> int:
+        """Drop at most this many of the messages that wait for credit; gives how many were dropped."""
+        dropped = 0
+        while self._pending and dropped < messages:
+            chunk = self._pending.popleft()
+            n = min(len(chunk.blobs), messages - dropped)
+            if n < len(chunk.blobs):
+                self._pending.appendleft(chunk.cut(n, len(chunk.blobs)))
+                chunk = chunk.cut(0, n)
+            self._release(chunk, 0, n)
+            dropped += n
+            self.pending_bytes -= chunk.size
+        self.pending_messages -= dropped
+        self.counts.in_flight -= dropped
+        self.counts.drops[DROP_REASONS.index(reason)] += dropped
+        return dropped
+
+    def unsettled_of(self, parents: set[Parent]) -> Iterator[tuple[Parent, int]]:
+        """(parent, index of its message) for every message here whose parent is one of these. Scans all that is held."""
+        for chunk in self._pending:
+            if chunk.parent in parents:
+                yield from ((chunk.parent, i) for i in chunk.indexes)
+        for frame in self._frames:
+            if any(chunk.parent in parents for chunk in frame.chunks):
+                for low, high in (frame.done or RangeSet()).missing(0, frame.count):
+                    for chunk, first, last in _pieces(frame, low, high):
+                        if chunk.parent in parents:
+                            yield from ((chunk.parent, i) for i in chunk.indexes[first:last])
+
+
+def _pieces(frame: OutFrame, low: int, high: int) -> Iterator[tuple[Chunk, int, int]]:
+    """The chunks that frame indexes `low` to before `high` lie in, with the range inside each."""
+    base = 0
+    for chunk in frame.chunks:
+        end = base + len(chunk.blobs)
+        if base < high and low < end:
+            yield chunk, max(low, base) - base, min(high, end) - base
+        base = end

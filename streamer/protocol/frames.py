@@ -1,0 +1,263 @@
+"""Frames and bytes: everything that travels on an edge, bounded and checked before it is believed.
+
+A data frame is a ZeroMQ multipart: a header of 48 bytes with all that one segment needs, the body (one flat msgpack
+array), and only where present a segment table, explicit positions and explicit hashes. The other kinds are rare or small:
+OPEN (session facts, once), STATUS (grants and acknowledgements, absolute totals, about once per quarter window), PULSE
+(the process lives), CLOSE, REFUSED, END. Bytes from a peer never raise anything but PeerError here.
+
+    data header   version u8 | kind u8 | flags u8 | hops u8 | count u16 | route u16 | sequence u64
+                  | origin u64 | position u64 | hash u64 | time_us u64
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgpack
+
+from streamer.errors import PeerError
+from streamer.limits import CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
+from streamer.protocol.segment import Segment
+
+WIRE_VERSION = 1
+
+
+class Kind(IntEnum):
+    """Consumer to producer: OPEN, STATUS, PULSE, CLOSE. Producer to consumer: REFUSED, DATA, END."""
+
+    OPEN = 1
+    STATUS = 2
+    PULSE = 3
+    CLOSE = 4
+    REFUSED = 5
+    DATA = 6
+    END = 7
+
+
+_DATA = struct.Struct("<BBBBHHQQQQQ")
+_SEGMENT = struct.Struct("<HBBHHQQQQ")
+_STATUS = struct.Struct("<BBHIQQQQQQQ")
+_SHORT = struct.Struct("<BBHIQ")
+assert _DATA.size == 48
+
+_REDELIVERED = 1
+_TABLE = 2
+_POSITIONS = 4
+_HASHES = 8
+_END_SEEN = 1
+
+Parts = list[bytes]
+
+
+class Data:
+    """A data frame, its body still packed."""
+
+    __slots__ = ("body", "count", "redelivered", "segments", "sequence")
+
+    def __init__(self, sequence: int, segments: list[Segment], count: int, body: bytes, redelivered: bool) -> None:
+        self.sequence = sequence
+        self.segments = segments
+        self.count = count
+        self.body = body
+        self.redelivered = redelivered
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A consumer asks for a session.
+
+    `crashed` names the message that was in hand when the consumer's predecessor died: (session, sequence, index).
+    """
+
+    token: str
+    node: str
+    instance: str
+    epoch: int
+    session: int
+    crashed: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Grants and acknowledgements of a session, all totals since its beginning.
+
+    `received`: last sequence received without a gap. Sequences below `floor` and in `ranges` (flat start, end pairs)
+    are settled; of frames in `partials` (sequence, flat index ranges) only these messages. All of them together are
+    `settled` + `dead` messages, `dead` of them in the dead-letter store.
+    """
+
+    session: int
+    granted_messages: int
+    granted_bytes: int
+    received: int
+    floor: int
+    settled: int
+    dead: int
+    ranges: Sequence[int] = ()
+    partials: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    end_seen: bool = False
+
+
+def encode_data(sequence: int, segments: list[Segment], count: int, body: bytes, redelivered: bool) -> Parts:
+    """Parts of a data frame; `count` messages in `segments`, packed in `body`."""
+    first = segments[0]
+    flags = _REDELIVERED if redelivered else 0
+    tail: Parts = []
+    if len(segments) == 1 and first.hashes is None and type(first.positions) is range:
+        position = first.positions.start
+    else:
+        flags, position, tail = _encode_columns(flags, segments)
+    header = _DATA.pack(
+        WIRE_VERSION, Kind.DATA, flags, first.hops, count, first.route, sequence,
+        first.origin, position, first.hash, first.time_us,
+    )  # fmt: skip
+    return [header, body, *tail]
+
+
+def _encode_columns(flags: int, segments: list[Segment]) -> tuple[int, int, Parts]:
+    table: Parts = []
+    positions, hashes = array("Q"), array("Q")
+    for s in segments:
+        own = 0
+        if type(s.positions) is not range:
+            own |= _POSITIONS
+            positions.extend(s.positions)
+        if s.hashes is not None:
+            own |= _HASHES
+            hashes.extend(s.hashes)
+        table.append(_SEGMENT.pack(len(s), own, s.hops, s.route, 0, s.origin, s.positions[0], s.hash, s.time_us))
+    parts: Parts = [b"".join(table)]
+    if positions:
+        flags |= _POSITIONS
+        parts.append(positions.tobytes())
+    if hashes:
+        flags |= _HASHES
+        parts.append(hashes.tobytes())
+    return flags | _TABLE, segments[0].positions[0], parts
+
+
+def decode_data(parts: Sequence[bytes]) -> Data:
+    """Read a data frame whose kind is known to be DATA. Raises PeerError."""
+    try:
+        (_, _, flags, hops, count, route, sequence, origin, position, hash_, time_us) = _DATA.unpack(parts[0])
+        if not 0 < count <= FRAME_MESSAGES_MAX:
+            raise PeerError(f"a data frame of {count} messages")
+        if flags & _TABLE:
+            segments = _decode_columns(flags, count, parts)
+        else:
+            if len(parts) != 2:
+                raise PeerError(f"a plain data frame of {len(parts)} parts")
+            segments = [Segment(origin, range(position, position + count), hash_, None, route, hops, time_us)]
+        return Data(sequence, segments, count, parts[1], bool(flags & _REDELIVERED))
+    except (struct.error, IndexError, ValueError) as error:
+        raise PeerError(f"a data frame cannot be read: {error}") from error
+
+
+def _decode_columns(flags: int, count: int, parts: Sequence[bytes]) -> list[Segment]:
+    wanted = 3 + bool(flags & _POSITIONS) + bool(flags & _HASHES)
+    if len(parts) != wanted or len(parts[2]) > FRAME_MESSAGES_MAX * _SEGMENT.size:
+        raise PeerError(f"a data frame of {len(parts)} parts; its flags want {wanted}")
+    positions, hashes = array("Q"), array("Q")
+    if flags & _POSITIONS:
+        positions.frombytes(parts[3])
+    if flags & _HASHES:
+        hashes.frombytes(parts[-1])
+    segments: list[Segment] = []
+    p = h = 0
+    for n, own, hops, route, _, origin, position, hash_, time_us in _SEGMENT.iter_unpack(parts[2]):
+        where: Sequence[int] = range(position, position + n)
+        chain: Sequence[int] | None = None
+        if own & _POSITIONS:
+            where, p = positions[p : p + n].tolist(), p + n
+        if own & _HASHES:
+            chain, h = hashes[h : h + n].tolist(), h + n
+        if n == 0 or len(where) != n or (chain is not None and len(chain) != n):
+            raise PeerError("a data frame whose columns are shorter than its segments")
+        segments.append(Segment(origin, where, hash_, chain, route, hops, time_us))
+    if sum(map(len, segments)) != count or p != len(positions) or h != len(hashes):
+        raise PeerError("a data frame whose columns do not add up to its count")
+    return segments
+
+
+def kind_of(parts: Sequence[bytes]) -> Kind:
+    """The kind of any frame. Raises PeerError if it is no frame of this version."""
+    if not parts or len(parts[0]) < 2:
+        raise PeerError("a frame without a header")
+    if parts[0][0] != WIRE_VERSION:
+        raise PeerError(f"a frame of wire version {parts[0][0]}; this is version {WIRE_VERSION}")
+    try:
+        return Kind(parts[0][1])
+    except ValueError as error:
+        raise PeerError(f"a frame of unknown kind {parts[0][1]}") from error
+
+
+def encode_open(opening: Open) -> Parts:
+    facts = [opening.token, opening.node, opening.instance, opening.epoch, opening.session, opening.crashed]
+    return [bytes((WIRE_VERSION, Kind.OPEN)), msgpack.packb(facts)]
+
+
+def decode_open(parts: Sequence[bytes]) -> Open:
+    """Read an OPEN. Raises PeerError."""
+    try:
+        token, node, instance, epoch, session, crashed = msgpack.unpackb(_bounded(parts[1]))
+        texts = all(isinstance(t, str) for t in (token, node, instance))
+        numbers = all(isinstance(n, int) for n in (epoch, session, *(crashed or ())))
+        if not texts or not numbers or (crashed is not None and len(crashed) != 3):
+            raise PeerError("an opening with fields of other types")
+        return Open(token, node, instance, epoch, session, tuple(crashed) if crashed else None)
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        raise PeerError(f"an opening cannot be read: {error}") from error
+
+
+def encode_status(s: Status) -> Parts:
+    head = _STATUS.pack(
+        WIRE_VERSION, Kind.STATUS, _END_SEEN if s.end_seen else 0, len(s.ranges), s.session,
+        s.granted_messages, s.granted_bytes, s.received, s.floor, s.settled, s.dead,
+    )  # fmt: skip
+    if s.ranges:
+        head += array("Q", s.ranges).tobytes()
+    return [head, msgpack.packb(s.partials)] if s.partials else [head]
+
+
+def decode_status(parts: Sequence[bytes]) -> Status:
+    """Read a STATUS. Raises PeerError."""
+    try:
+        head = _bounded(parts[0])
+        _, _, flags, count, session, messages, size, received, floor, settled, dead = _STATUS.unpack_from(head)
+        ranges = array("Q")
+        ranges.frombytes(head[_STATUS.size :])
+        if len(ranges) != count or count % 2:
+            raise PeerError(f"a status of {len(ranges)} range bounds that announces {count}")
+        partials = (
+            tuple((int(seq), tuple(int(i) for i in flat)) for seq, flat in msgpack.unpackb(_bounded(parts[1])))
+            if len(parts) > 1
+            else ()
+        )
+        return Status(
+            session, messages, size, received, floor, settled, dead, ranges.tolist(), partials, bool(flags & _END_SEEN)
+        )
+    except (struct.error, ValueError, TypeError, msgpack.UnpackException) as error:
+        raise PeerError(f"a status cannot be read: {error}") from error
+
+
+def encode_short(kind: Kind, session: int) -> Parts:
+    """CLOSE, REFUSED, END (of which `session` is its sequence number), or a PULSE of one session."""
+    return [_SHORT.pack(WIRE_VERSION, kind, 0, 0, session)]
+
+
+def decode_short(parts: Sequence[bytes]) -> int:
+    """The number in a short frame. Raises PeerError."""
+    try:
+        return int(_SHORT.unpack(parts[0])[4])
+    except struct.error as error:
+        raise PeerError(f"a short frame cannot be read: {error}") from error
+
+
+def _bounded(part: bytes) -> bytes:
+    if len(part) > CONTROL_FRAME_BYTES_MAX:
+        raise PeerError(f"a control frame of {len(part)} bytes is over the limit of {CONTROL_FRAME_BYTES_MAX}")
+    return part

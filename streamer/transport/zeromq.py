@@ -1,0 +1,166 @@
+"""ZeroMQ: a ROUTER with mandatory routing at the producing end, a DEALER per connection at the consuming end.
+
+Sockets have no high-water marks (credit limits what is under way, so a socket never drops or blocks), no LINGER but at an
+orderly end, and libzmq's heartbeats, which find a cut or stopped peer. A DEALER queues only to a completed connection,
+and takes a fresh routing id with each. Waiting is done on the sockets' descriptors and not on the sockets, because
+other threads of a user may send through the ROUTER meanwhile; descriptors are edge-triggered, so `wait` first asks
+each socket, and whoever sends from another thread must call `wake` afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Sequence
+from random import Random
+
+import zmq
+
+from streamer.errors import PlatformError
+from streamer.transport.base import Parts
+
+PORTS = range(20_000, 32_000)
+"""Ports are chosen here, outside the kernel's ephemeral range: a connection that is tried again and again to a port in
+that range can at last meet itself, and then holds the port."""
+_BIND_TRIES = 200
+_HEARTBEAT_MS = 1_000
+_HEARTBEAT_TIMEOUT_MS = 4_000
+_RECONNECT_MS = 20
+_RECONNECT_MAX_MS = 500
+_LINGER_MS = 1_000
+
+
+def free_endpoint(socket: zmq.Socket[bytes], host: str = "127.0.0.1") -> str:
+    """Bind `socket` to a free port outside the ephemeral range. Raises PlatformError if none is found."""
+    ports = Random(os.urandom(8))
+    for _ in range(_BIND_TRIES):
+        endpoint = f"tcp://{host}:{ports.choice(PORTS)}"
+        try:
+            socket.bind(endpoint)
+        except zmq.ZMQError:
+            continue
+        return endpoint
+    raise PlatformError(f"no free port was found between {PORTS.start} and {PORTS.stop}")
+
+
+def _options(socket: zmq.Socket[bytes]) -> None:
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.setsockopt(zmq.RCVHWM, 0)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+
+
+class ZmqBinding:
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        self._socket = socket
+        self.endpoint = endpoint
+
+    def send(self, route: bytes, parts: Parts) -> bool:
+        try:
+            self._socket.send_multipart([route, *parts], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                return False
+            raise
+        return True
+
+    def receive(self) -> tuple[bytes, Parts] | None:
+        if not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[operator]  # an int for this option
+            return None
+        route, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
+        return route, parts
+
+    def close(self) -> None:
+        self._socket.close(_LINGER_MS)
+
+
+class ZmqConnection:
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+
+    def send(self, parts: Parts) -> bool:
+        try:
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> Parts | None:
+        if not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[operator]  # an int for this option
+            return None
+        return self._socket.recv_multipart(zmq.NOBLOCK)
+
+    def close(self) -> None:
+        self._socket.close(_LINGER_MS)
+
+
+class ZmqTransport:
+    """All ends of one instance share one context with one network thread."""
+
+    def __init__(self) -> None:
+        self._context = zmq.Context(io_threads=1)
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self._poll = select.poll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll.register(self._wake, select.POLLIN)
+        self._extra: set[int] = set()
+
+    @property
+    def context(self) -> zmq.Context[zmq.Socket[bytes]]:
+        """For the control thread, which has sockets of its own."""
+        return self._context
+
+    def bind(self, endpoint: str) -> ZmqBinding:
+        socket = self._context.socket(zmq.ROUTER)
+        _options(socket)
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        if endpoint.endswith(":0"):
+            endpoint = free_endpoint(socket, endpoint.removeprefix("tcp://").rpartition(":")[0])
+        else:
+            try:
+                socket.bind(endpoint)
+            except zmq.ZMQError as error:
+                socket.close()
+                raise PlatformError(f"{endpoint} cannot be bound: {error}") from error
+        self._watch(socket)
+        return ZmqBinding(socket, endpoint)
+
+    def connect(self, endpoint: str) -> ZmqConnection:
+        socket = self._context.socket(zmq.DEALER)
+        _options(socket)
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+        socket.connect(endpoint)
+        self._watch(socket)
+        return ZmqConnection(socket)
+
+    def _watch(self, socket: zmq.Socket[bytes]) -> None:
+        self._sockets.append(socket)
+        self._poll.register(socket.getsockopt(zmq.FD), select.POLLIN)  # type: ignore[arg-type]  # an int for this option
+
+    def wait(self, timeout_s: float, descriptors: Sequence[int] = ()) -> None:
+        self._sockets = [socket for socket in self._sockets if not socket.closed]
+        for socket in self._sockets:
+            if socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[operator]  # an int for this option
+                return
+        if self._extra.symmetric_difference(descriptors):
+            for gone in self._extra.difference(descriptors):
+                self._poll.unregister(gone)
+            for new in set(descriptors) - self._extra:
+                self._poll.register(new, select.POLLIN)
+            self._extra = set(descriptors)
+        ready = self._poll.poll(max(0.0, timeout_s) * 1000)
+        if ready and any(fd == self._wake for fd, _ in ready):
+            os.eventfd_read(self._wake)
+
+    def wake(self) -> None:
+        os.eventfd_write(self._wake, 1)
+
+    def close(self) -> None:
+        for socket in self._sockets:
+            if not socket.closed:
+                socket.close(_LINGER_MS)
+        self._context.term()
+        os.close(self._wake)
