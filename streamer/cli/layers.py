@@ -69,15 +69,15 @@ def closing_edges(names: Sequence[str], edges: Iterable[tuple[str, str]]) -> set
         on_the_way.setdefault(root, True)
         while stack:
             name, rest = stack[-1]
-            target = next(rest, None)
-            if target is None:
+            below = next(rest, None)
+            if below is None:
                 on_the_way[name] = False
                 stack.pop()
-            elif target not in on_the_way:
-                on_the_way[target] = True
-                stack.append((target, iter(targets[target])))
-            elif on_the_way[target]:
-                closing.add((name, target))
+            elif below not in on_the_way:
+                on_the_way[below] = True
+                stack.append((below, iter(targets[below])))
+            elif on_the_way[below]:
+                closing.add((name, below))
     return closing
 
 

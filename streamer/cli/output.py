@@ -8,8 +8,10 @@ in one place and no other module prints.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from streamer.errors import StreamerError
@@ -19,6 +21,13 @@ _EDGE_KEYS = (
 )  # fmt: skip
 _NODE_KEYS = ("node", "instances", "restarts", "received", "failed")
 _JOB_KEYS = ("job", "pipeline", "status", "duration_s")
+
+
+def allow_any_text() -> None:
+    """A terminal that knows only ASCII shows an escape instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> None:
@@ -93,3 +102,8 @@ def _cell(value: object) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{reason}={count}" for reason, count in value.items()) or "0"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Columns of the terminal behind `stream`; None if there is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None

@@ -1,0 +1,149 @@
+"""The `streamer` command: its verbs and options, and the one place where errors become text and an exit code.
+
+Verbs are a few lines that hand over to a module of their own, imported when the verb is used: a shell that completes
+`streamer --help` must not wait for YAML and Prometheus. Plain help text is kept (typer could draw boxes), because it
+is read in logs and narrow terminals as well.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamer.cli.exits import BUG, exit_code
+from streamer.cli.output import allow_any_text, say, tell, tell_error
+from streamer.errors import StreamerError
+
+app = typer.Typer(
+    name="streamer",
+    help="Run streaming pipelines of algorithms from their descriptors.",
+    epilog="Exit codes: 0 completed or stopped in order, 1 the job failed or was ended at once, 2 bad input.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="Descriptors, JSON or YAML: the pipeline and its algorithms, in one file, in several, or in a folder.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("run")
+def run_command(
+    files: Files,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Set a field of the pipeline, such as nodes.parse.minStatelessCount=3 (repeatable).",
+        ),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="FILE|JSON|KEY=VALUE",
+            help="The pipeline's flowInput: a JSON or YAML file, a JSON text, or single values (repeatable).",
+        ),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option("--for", metavar="DURATION", help="Drain after this time: 500ms, 30s, 2m, 1h."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the account to stdout as one line of JSON, all else to stderr.")
+    ] = False,
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            "--metrics-port",
+            min=0,
+            max=65535,
+            help="Serve Prometheus metrics at this port of 127.0.0.1 (0: a free one).",
+        ),
+    ] = 0,
+) -> None:
+    """Run a pipeline on this machine until it ends, Ctrl-C, or --for.
+
+    Every instance of a node is a process of its own. On a terminal a live view is shown, otherwise a line every five
+    seconds. Ctrl-C (or SIGTERM) drains: sources stop and what is in flight is finished; a second one ends at once.
+    Then the account is printed: what became of every message, edge by edge.
+
+    State and logs lie under $STREAMER_HOME (~/.streamer).
+    """
+    from streamer.cli.durations import parse_duration_s
+    from streamer.cli.run import RunOptions, run
+
+    options = RunOptions(
+        files=tuple(files),
+        settings=tuple(settings or ()),
+        inputs=tuple(inputs or ()),
+        duration_s=None if duration is None else parse_duration_s(duration),
+        as_json=as_json,
+        metrics_port=metrics_port,
+    )
+    raise typer.Exit(run(options))
+
+
+@app.command("validate")
+def validate_command(
+    files: Files,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the findings to stdout as one line of JSON.")] = False,
+) -> None:
+    """Check descriptors and print every finding with its place and a remedy.
+
+    Nothing is run or changed. The exit code is 0 without findings and 2 with some.
+    """
+    from streamer.cli.validate import validate
+
+    raise typer.Exit(validate(tuple(files), as_json=as_json))
+
+
+@app.command("graph")
+def graph_command(
+    files: Files,
+    only_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the Mermaid text, for a document.")] = False,
+    only_picture: Annotated[bool, typer.Option("--picture", help="Only the picture for the terminal.")] = False,
+) -> None:
+    """Draw a pipeline: as a picture for the terminal and as Mermaid text.
+
+    An edge that closes a cycle ends in a reference to where it leads (↺ NODE); in Mermaid, edges of cycles are dotted.
+    """
+    from streamer.cli.graph import graph
+
+    raise typer.Exit(graph(tuple(files), picture=not only_mermaid, mermaid_text=not only_picture))
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from streamer import __version__
+
+        say(f"streamer {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `streamer` command. Every error of ours becomes its message, its remedy and an exit code."""
+    allow_any_text()
+    try:
+        app()
+    except StreamerError as error:
+        tell_error(error)
+        sys.exit(exit_code(error))
+    except Exception:  # noqa: BLE001 - the outermost frame: whatever arrives here is a defect of ours and is shown whole
+        tell(traceback.format_exc() + "This is a defect of streamer: please report it with the command that led here.")
+        sys.exit(BUG)

@@ -1,0 +1,217 @@
+"""`streamer run`: from descriptors to the account of a job that has ended.
+
+Everything that can be refused is refused before the job exists: a descriptor, an algorithm that does not import, a
+port in use. From then on the command only watches: it serves the host, shows what it says, and passes on what the
+user asks for. The first Ctrl-C drains and the second one ends at once, whatever else is going on: a user who presses
+it twice does not want to wait for an exception to the rule.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Protocol
+
+from streamer.cli.exits import BAD_INPUT, FAILED, OK
+from streamer.cli.figures import node_of
+from streamer.cli.output import account_table, say, tell, terminal_width
+from streamer.cli.progress import ProgressLog
+from streamer.control.hosts.embedded import EmbeddedHost
+from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
+from streamer.control.lifecycle import InstancePhase
+from streamer.control.preflight import preflight
+from streamer.descriptor.load import load
+from streamer.limits import DRAIN_S
+from streamer.metrics.endpoint import Endpoint
+from streamer.metrics.exposition import Observation
+from streamer.plan.compile import Plan, compile_plan
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asked for. `duration_s`: drain after this time; `metrics_port` 0 chooses a free one."""
+
+    files: tuple[Path, ...]
+    settings: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    duration_s: float | None = None
+    as_json: bool = False
+    metrics_port: int = 0
+
+
+class Screen(Protocol):
+    """Where a job is shown while it lives."""
+
+    def show(self, snapshot: JobSnapshot) -> None: ...
+
+    def output(self, node: str, instance: str, line: str) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def run(options: RunOptions) -> int:
+    """The exit code. Raises StreamerError for what cannot be used as it was given."""
+    plan = _prepare(options)
+    if plan is None:
+        return BAD_INPUT
+    home = Path(os.environ.get("STREAMER_HOME") or Path.home() / ".streamer").absolute()
+    screen: Screen
+    with closing(Endpoint(options.metrics_port)) as endpoint, Interrupts() as interrupts:
+        host = EmbeddedHost(
+            plan,
+            home,
+            on_output=lambda node, instance, line: screen.output(node, instance, line),
+            stdout_to_stderr=options.as_json,
+        )
+        logs = home / "jobs" / host.job / "logs"
+        tell(f"job {host.job} of pipeline {plan.pipeline}\n  metrics  {endpoint.url}\n  logs     {logs}")
+        screen = _screen(plan, options)
+        with closing(screen), closing(host):
+            host.start()
+            last = _watch(host, plan, options.duration_s, screen, endpoint, interrupts)
+            account = host.account()
+    _conclude(account, last, to_stderr=_writes_stdout(plan), as_json=options.as_json)
+    return FAILED if last.status is JobStatus.FAILED or last.killed else OK
+
+
+def _prepare(options: RunOptions) -> Plan | None:
+    """The plan; None if there were findings, which are told."""
+    loaded = load(options.files, settings=options.settings, flow_inputs=options.inputs)
+    if loaded.findings or loaded.pipeline is None:
+        for finding in loaded.findings:
+            tell(str(finding))
+        return None
+    plan = compile_plan(loaded.pipeline, loaded.algorithms, folder=Path.cwd())
+    problems = preflight(plan)
+    for problem in problems:
+        tell(str(problem))
+    return None if problems else plan
+
+
+class Interrupts:
+    """Counts Ctrl-C and SIGTERM while it is entered; a signal handler may do no more than that."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def __enter__(self) -> Interrupts:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+
+
+def _screen(plan: Plan, options: RunOptions) -> Screen:
+    """The live view, unless nobody would see it or records are written to the same terminal."""
+    seen = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    records = _writes_stdout(plan) and (options.as_json or sys.stdout.isatty())
+    if not seen or records:
+        return ProgressLog(plan, tell)
+    from rich.console import Console
+
+    from streamer.cli.view import LiveView
+
+    return LiveView(plan, Console(stderr=True), "Ctrl-C drains, a second one ends at once")
+
+
+def _writes_stdout(plan: Plan) -> bool:
+    return any(node.connector is not None and node.connector.name == "stdout" for node in plan.nodes.values())
+
+
+def _watch(
+    host: EmbeddedHost,
+    plan: Plan,
+    duration_s: float | None,
+    screen: Screen,
+    endpoint: Endpoint,
+    interrupts: Interrupts,
+) -> JobSnapshot:
+    """Serve the job until it has ended; its last snapshot."""
+    draining = killing = False
+    before: JobSnapshot | None = None
+    while True:
+        snapshot = host.poll(_POLL_S)
+        endpoint.publish(observation(plan, snapshot))
+        for text in _news(before, snapshot):
+            screen.notice(text)
+        screen.show(snapshot)
+        if snapshot.status.ended:
+            return snapshot
+        if interrupts.count > 1 and not killing:
+            killing = True
+            screen.notice("ending at once")
+            host.kill()
+        elif not draining and (interrupts.count or (duration_s is not None and snapshot.elapsed_s >= duration_s)):
+            draining = True
+            screen.notice(_drain_notice(interrupts.count))
+            host.drain()
+        before = snapshot
+
+
+def _drain_notice(interrupts: int) -> str:
+    again = "Ctrl-C again ends" if interrupts else "Ctrl-C twice ends"
+    return f"draining: sources stop, what is in flight is finished (at most {DRAIN_S:.0f} s; {again} at once)"
+
+
+def _news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
+    """What happened since the snapshot before and deserves a line of its own."""
+    if before is None:
+        return ()
+    return [
+        f"node {node}: an instance died and is started again ({count} restarts so far); see its log"
+        for node, count in snapshot.restarts.items()
+        if count > before.restarts.get(node, 0)
+    ]
+
+
+def observation(plan: Plan, snapshot: JobSnapshot) -> Observation:
+    """What Prometheus sees: samples of living instances, and all states of every node, zeros included."""
+    phases = {instance: InstancePhase(state) for instance, state in snapshot.instances.items()}
+    counts = Counter((node_of(instance), phase) for instance, phase in phases.items())
+    return Observation(
+        job=snapshot.job,
+        pipeline=snapshot.pipeline,
+        samples=tuple(
+            sample for instance, sample in snapshot.samples.items() if instance in phases and phases[instance].living
+        ),
+        replicas={node: {str(phase): counts[node, phase] for phase in InstancePhase} for node in plan.nodes},
+        desired={name: node.replicas for name, node in plan.nodes.items()},
+    )
+
+
+def _conclude(account: JobAccount, last: JobSnapshot, *, to_stderr: bool, as_json: bool) -> None:
+    """Show how it ended."""
+    if last.error:
+        tell(last.error)
+    if any(edge.dead_lettered for edge in account.edges):
+        tell(f"dead letters: {last.folder / 'dead-letters.jsonl'}")
+    if as_json:
+        say(account.to_json())
+        return
+    stream = sys.stderr if to_stderr else sys.stdout
+    table = account_table(dataclasses.asdict(account), terminal_width(stream))
+    if to_stderr:
+        tell(table)
+    else:
+        say(table)
