@@ -1,6 +1,6 @@
 """The pages of the project and the fenced snippets in them.
 
-A snippet whose first line is a comment with a file's name (`# numbers.yaml`) is that file, so a page can show a pipeline
+A snippet whose first line is a comment with a file's name (`# numbers.yaml`) is that file, so a page can show one
 and then the command that runs it.
 """
 
