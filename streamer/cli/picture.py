@@ -175,16 +175,19 @@ def _choose_tracks(buses: Sequence[_Bus]) -> int:
 
 
 def _draw_bus(canvas: _Canvas, top: int, last: int, owner: int, bus: _Bus) -> None:
-    track = top + bus.track
-    low, high = bus.span
+    # Whole verticals are drawn as such, because only those may cross the horizontal line of another bus.
+    track = last + 1 if bus.straight else top + bus.track
     for row in range(top, track):
         canvas.line(row, bus.start, _VERTICAL, owner)
-    canvas.line(track, bus.start, _UP, owner)
-    for column in range(low, high + 1):
-        directions = (_RIGHT if column < high else 0) | (_LEFT if column > low else 0)
-        canvas.line(track, column, directions, owner)
+    if not bus.straight:
+        low, high = bus.span
+        canvas.line(track, bus.start, _UP, owner)
+        for column in range(low, high + 1):
+            directions = (_RIGHT if column < high else 0) | (_LEFT if column > low else 0)
+            canvas.line(track, column, directions, owner)
     for column, place in bus.ends:
-        canvas.line(track, column, _DOWN, owner)
+        if not bus.straight:
+            canvas.line(track, column, _DOWN, owner)
         for row in range(track + 1, last + 1):
             canvas.line(row, column, _VERTICAL, owner)
         if place.kind is not Kind.PASSAGE:

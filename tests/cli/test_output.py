@@ -1,0 +1,65 @@
+"""The account as a table: headed by its JSON keys, aligned, and folded before a terminal would have to wrap it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from streamer.cli.output import account_table, json_line
+
+EDGE = {
+    "source": "lines",
+    "target": "parse",
+    "sent": 200000,
+    "settled": 199990,
+    "dead_lettered": 3,
+    "dropped": {},
+    "abandoned": 7,
+    "in_flight": 0,
+    "redelivered": 12,
+}
+ACCOUNT: dict[str, Any] = {
+    "job": "abcdefghijkl",
+    "pipeline": "words",
+    "status": "completed",
+    "duration_s": 12.5,
+    "edges": [EDGE, {**EDGE, "source": "parse", "target": "save", "dropped": {"reset": 2}}],
+    "nodes": [{"node": "lines", "instances": 1, "restarts": 0, "received": 200000, "failed": 0}],
+}
+
+
+def test_the_account_is_headed_by_the_keys_of_its_json_form() -> None:
+    words = [line.split() for line in account_table(ACCOUNT).splitlines()]
+
+    assert words[0] == ["job", "pipeline", "status", "duration_s"]
+    assert words[1] == ["abcdefghijkl", "words", "completed", "12.500"]
+    assert words[3] == list(EDGE)
+    assert words[4] == ["lines", "parse", "200000", "199990", "3", "0", "7", "0", "12"]
+    assert words[5][5] == "reset=2"
+    assert words[7] == ["node", "instances", "restarts", "received", "failed"]
+
+
+def test_numbers_stand_below_each_other() -> None:
+    lines = account_table(ACCOUNT).splitlines()
+
+    assert lines[3].index("sent") + len("sent") == lines[4].index("200000") + len("200000")
+
+
+def test_headings_fold_where_the_terminal_is_narrow() -> None:
+    text = account_table(ACCOUNT, width=80)
+
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "dead_ " in text
+
+
+def test_a_pipeline_without_edges_has_no_table_of_edges() -> None:
+    assert "source" not in account_table({**ACCOUNT, "edges": []})
+
+
+def test_a_json_document_is_one_line_whatever_it_holds() -> None:
+    document = {"text": "a\nb\u2028c\ud800"}
+
+    text = json_line(document)
+
+    assert text.splitlines() == [text]
+    assert json.loads(text) == document
