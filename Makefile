@@ -14,8 +14,8 @@ SETUP := $(VENV)/setup.stamp
 EXAMPLE := examples/02-telemetry
 
 demo: $(SETUP)
-	@bin="$$(pwd)/$(VENV)/bin/streamer"; cd $(EXAMPLE); \
-	if [ -t 1 ] && [ -t 2 ]; then exec "$$bin" run .; else exec "$$bin" run . --for 20s; fi
+	@cd $(EXAMPLE); if [ -t 1 ] && [ -t 2 ]; then length=; else length="--for 20s"; fi; \
+	exec $(abspath $(VENV))/bin/streamer run . $$length
 
 test: $(SETUP)
 	@$(VENV)/bin/pytest
