@@ -90,3 +90,9 @@ class StateError(StreamerError):
     """A file in which the engine keeps its state is damaged, foreign, or of another version."""
 
     remedy = "Move the folder named aside, or run the version of streamer that wrote it."
+
+
+class LifecycleError(StreamerError):
+    """A job or an instance met an event that its phase does not know: a defect of streamer."""
+
+    remedy = "Stop the job and report it, with the job's folder: the data in sinks and sources is not touched by this."

@@ -1,0 +1,92 @@
+"""What happens to a controller, and what it wants done: the only two things that pass between `step` and a host.
+
+Both are frozen values, so that a story told in a test, in a simulation or by a real job reads the same. Every event
+names the life it speaks of (instance and epoch): events are doubled, late and out of order, and one that speaks of a
+life that is over must change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from streamer.metrics.samples import InstanceSample
+from streamer.plan.assignment import Command
+from streamer.plan.compile import Plan
+
+CANNOT_OPEN = 3
+"""Exit code of an instance whose algorithm or connector cannot be opened: starting it again would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSubmitted:
+    """A job begins. Later ones for the same state are repeats."""
+
+    job: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    sample: InstanceSample
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A process is gone. `code` is negative for a signal; `output` its last lines.
+
+    `completed` is the count of its account page, over all lives of the instance.
+    """
+
+    instance: str
+    epoch: int
+    code: int
+    output: tuple[str, ...] = ()
+    completed: int = 0
+
+
+class Ask(StrEnum):
+    DRAIN = "drain"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A person, or a time limit that a person set, wants the job to end."""
+
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
+
+
+Event = JobSubmitted | Reported | Exited | Asked | Ticked
+
+
+@dataclass(frozen=True, slots=True)
+class StartInstance:
+    """`endpoint` is where its last life was bound, so that consumers find the new one; '' at its first start."""
+
+    node: str
+    index: int
+    instance: str
+    epoch: int
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendCommand:
+    instance: str
+    epoch: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class KillInstance:
+    instance: str
+    epoch: int
+
+
+Effect = StartInstance | SendCommand | KillInstance

@@ -1,0 +1,108 @@
+"""What the controller knows of one job: frozen, so that `step` can only answer with a new one.
+
+A controller of many jobs keeps one such value for each. A change copies the table of instances, which costs
+microseconds at a thousand instances and a few reports a second from each; in exchange every state of every test and
+every simulation can be kept, compared and stepped again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from streamer.control.events import Exited
+from streamer.control.lifecycle import InstancePhase, JobPhase
+from streamer.metrics.samples import InstanceSample
+from streamer.plan.assignment import Verb
+from streamer.plan.compile import Plan, PlannedNode
+
+UNTOLD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """One instance over all its lives; `epoch` counts them from 1.
+
+    This life: `started_at`, `heard` (a sample came), `progressed` (something was settled or dead-lettered), the quiet
+    span (`quiet_since`, and when the last two samples came that still said so with the same counters), what it was
+    `told`, its `exit`. Over lives: its `endpoint`, its last `sample`, `deaths` in a row without progress, those of them
+    that came soon after the start (`quick_deaths`), and the counts against which the next death is judged.
+    """
+
+    node: str
+    index: int
+    instance: str
+    started_at: float
+    phase: InstancePhase = InstancePhase.STARTING
+    epoch: int = 1
+    endpoint: str = ""
+    sample: InstanceSample | None = None
+
+    heard: bool = False
+    progressed: bool = False
+    quiet_since: float | None = None
+    quiet_before: float = 0.0
+    quiet_last: float = 0.0
+    told_at: float = 0.0
+    told_version: int = UNTOLD
+    told: frozenset[Verb] = frozenset()
+
+    exit: Exited | None = None
+    exited_at: float = 0.0
+    restart_at: float = 0.0
+    deaths: int = 0
+    quick_deaths: int = 0
+    completed_before: int = 0
+    dead_lettered_before: int = 0
+
+    def next_life(self, phase: InstancePhase, now: float) -> InstanceRecord:
+        """The same instance, started again: what this life knew is forgotten."""
+        return dataclasses.replace(
+            self,
+            phase=phase,
+            epoch=self.epoch + 1,
+            started_at=now,
+            heard=False,
+            progressed=False,
+            quiet_since=None,
+            told_version=UNTOLD,
+            told=frozenset(),
+            exit=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """One job. `versions` says, by node, when the peers of its instances changed last, on the job's own counter.
+
+    `ended_components` are indices into `plan.components`. `killed`: it did not end in order.
+    """
+
+    job: str
+    plan: Plan
+    submitted_at: float
+    instances: Mapping[str, InstanceRecord]
+    versions: Mapping[str, int]
+    phase: JobPhase = JobPhase.STARTING
+    ended_components: frozenset[int] = frozenset()
+    drain_deadline: float | None = None
+    ended_at: float | None = None
+    error: str | None = None
+    killed: bool = False
+
+    def node_of(self, record: InstanceRecord) -> PlannedNode:
+        return self.plan.nodes[record.node]
+
+    def having(self, record: InstanceRecord) -> JobState:
+        return dataclasses.replace(self, instances={**self.instances, record.instance: record})
+
+    def restarts(self) -> Mapping[str, int]:
+        """How often instances were started again, by node."""
+        counts = dict.fromkeys(self.plan.nodes, 0)
+        for record in self.instances.values():
+            counts[record.node] += record.epoch - 1
+        return counts
+
+    def elapsed_s(self, now: float) -> float:
+        return (now if self.ended_at is None else self.ended_at) - self.submitted_at

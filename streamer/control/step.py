@@ -1,0 +1,248 @@
+"""The controller of a job as a pure function: what has happened in, what is to be done out.
+
+Decisions about restarts, drains and ends are the part of an engine that is hardest to test with real processes, because
+the interesting cases are races. Here every one of them is a value: `step` takes a state, an event and the time, waits
+for nothing and does nothing, so that any order of events can be played in a test, in microseconds. An event may come
+twice (the second changes nothing), and a command may be lost (it is repeated).
+
+Rules: `lifecycle` has the phases, `deaths` judges exits, `endings` knows who must be told of an end, `topology` who
+must know whom. Commands leave at ticks only, so that a hundred instances that report at once cause one word to each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from streamer import limits
+from streamer.control import deaths, endings, topology
+from streamer.control.events import (
+    CANNOT_OPEN,
+    Ask,
+    Asked,
+    Effect,
+    Event,
+    Exited,
+    JobSubmitted,
+    KillInstance,
+    Reported,
+    SendCommand,
+    StartInstance,
+    Ticked,
+)
+from streamer.control.lifecycle import INSTANCE, JOB, InstanceEvent, InstancePhase, JobEvent, JobPhase, follow
+from streamer.control.state import InstanceRecord, JobState
+from streamer.errors import LifecycleError
+from streamer.metrics.samples import InstanceState
+from streamer.plan.assignment import Command, Peers, Verb
+
+Stepped = tuple[JobState, tuple[Effect, ...]]
+
+_SAYS = {
+    InstanceState.STARTING: InstanceEvent.SAYS_STARTING,
+    InstanceState.RUNNING: InstanceEvent.SAYS_RUNNING,
+    InstanceState.DRAINING: InstanceEvent.SAYS_DRAINING,
+    InstanceState.ENDED: InstanceEvent.SAYS_ENDED,
+}
+_BEFORE_READY = (InstancePhase.STARTING, InstancePhase.RESTARTING)
+
+
+def step(state: JobState | None, event: Event, now: float) -> Stepped:
+    """The job after `event` at `now`, and what is to be done. Raises LifecycleError before the job was submitted."""
+    if isinstance(event, JobSubmitted):
+        return (state, ()) if state is not None else _submitted(event, now)
+    if state is None:
+        raise LifecycleError(f"{type(event).__name__} came before the job was submitted")
+    stepped: Stepped
+    match event:
+        case Reported():
+            stepped = _reported(state, event, now), ()
+        case Exited():
+            stepped = _exited(state, event, now)
+        case Asked():
+            stepped = _asked(state, event, now)
+        case Ticked():
+            stepped = _ticked(state, now)
+    after, effects = stepped
+    return _advanced(after, now), effects
+
+
+def _submitted(event: JobSubmitted, now: float) -> Stepped:
+    records = [
+        InstanceRecord(node.name, index, f"{node.name}-{index}", started_at=now)
+        for node in event.plan.nodes.values()
+        for index in range(node.replicas)
+    ]
+    state = JobState(
+        event.job,
+        event.plan,
+        submitted_at=now,
+        instances={record.instance: record for record in records},
+        versions=dict.fromkeys(event.plan.nodes, 1),
+    )
+    return state, tuple(_start(record) for record in records)
+
+
+def _start(record: InstanceRecord) -> StartInstance:
+    return StartInstance(record.node, record.index, record.instance, record.epoch, record.endpoint)
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+
+def _reported(state: JobState, event: Reported, now: float) -> JobState:
+    sample = event.sample
+    record = state.instances.get(sample.instance)
+    if record is None or record.epoch != sample.epoch or record.phase.gone:
+        return state
+    if record.phase is InstancePhase.RESTARTING:
+        return state
+    phase = follow(INSTANCE, record.phase, _SAYS[sample.state])
+    moved = bool(sample.endpoint) and sample.endpoint != record.endpoint
+    state = state.having(
+        dataclasses.replace(
+            endings.observe_quiet(record, sample, now),
+            phase=phase,
+            heard=True,
+            sample=sample,
+            endpoint=sample.endpoint or record.endpoint,
+            progressed=record.progressed or sample.completed > 0,
+        )
+    )
+    if moved or phase is InstancePhase.COMPLETED:
+        state = topology.changed(state, record.node)
+    return state
+
+
+# -- exits ------------------------------------------------------------------------------------------------------------
+
+
+def _exited(state: JobState, event: Exited, now: float) -> Stepped:
+    record = state.instances.get(event.instance)
+    if record is None or record.epoch != event.epoch or not record.phase.living:
+        return state, ()
+    record = dataclasses.replace(record, exit=event, exited_at=now, quiet_since=None)
+    if state.phase.ending_by_force:
+        return state.having(_moved(record, InstanceEvent.ENDS)), ()
+    if event.code == 0 or record.phase is InstancePhase.ENDED:
+        record = _moved(record, InstanceEvent.LEAVES)
+        state = state.having(record)
+        completed = record.phase is InstancePhase.COMPLETED
+        return (topology.changed(state, record.node) if completed else state), ()
+    return _died(state, record, event)
+
+
+def _died(state: JobState, record: InstanceRecord, event: Exited) -> Stepped:
+    record = _moved(deaths.after_death(state, record, event), InstanceEvent.DIES)
+    state = state.having(record)
+    if event.code == CANNOT_OPEN:
+        return _failed(state, deaths.cannot_open_error(record, event))
+    if deaths.is_crash_loop(record):
+        return _failed(state, deaths.crash_loop_error(record, event))
+    return state, ()
+
+
+def _moved(record: InstanceRecord, event: InstanceEvent) -> InstanceRecord:
+    return dataclasses.replace(record, phase=follow(INSTANCE, record.phase, event))
+
+
+# -- wishes, and ends by force ----------------------------------------------------------------------------------------
+
+
+def _asked(state: JobState, event: Asked, now: float) -> Stepped:
+    if event.ask is Ask.KILL:
+        return _killed(state, None)
+    phase = follow(JOB, state.phase, JobEvent.DRAIN)
+    if phase is state.phase:
+        return state, ()
+    return dataclasses.replace(state, phase=phase, drain_deadline=now + limits.DRAIN_KILL_S), ()
+
+
+def _killed(state: JobState, error: str | None) -> Stepped:
+    phase = follow(JOB, state.phase, JobEvent.KILL)
+    if phase is state.phase:
+        return state, ()
+    return _by_force(dataclasses.replace(state, phase=phase, killed=True, error=error))
+
+
+def _failed(state: JobState, error: str) -> Stepped:
+    phase = follow(JOB, state.phase, JobEvent.FAIL)
+    return _by_force(dataclasses.replace(state, phase=phase, error=error))
+
+
+def _by_force(state: JobState) -> Stepped:
+    """Every process is killed; what waits for its start, or for its last word, is dead already."""
+    living = [record for record in state.instances.values() if record.phase.living]
+    waiting = [r for r in state.instances.values() if not r.phase.living and not r.phase.gone]
+    state = dataclasses.replace(
+        state, instances={**state.instances, **{r.instance: _moved(r, InstanceEvent.ENDS) for r in waiting}}
+    )
+    return state, tuple(KillInstance(record.instance, record.epoch) for record in living)
+
+
+# -- time -------------------------------------------------------------------------------------------------------------
+
+
+def _ticked(state: JobState, now: float) -> Stepped:
+    if state.phase.ended or state.phase.ending_by_force:
+        return state, ()
+    if state.phase is JobPhase.DRAINING and state.drain_deadline is not None and now >= state.drain_deadline:
+        late = ", ".join(sorted(r.instance for r in state.instances.values() if not r.phase.gone))
+        return _killed(state, f"killed {limits.DRAIN_KILL_S:g} s after the drain began, not drained: {late}")
+    effects: list[Effect] = []
+    for record in tuple(state.instances.values()):
+        if record.phase is InstancePhase.LEFT and now >= record.exited_at + limits.LAST_WORD_S:
+            assert record.exit is not None  # `left` is entered by an exit only
+            state, more = _died(state, record, record.exit)
+            effects += more
+        elif record.phase is InstancePhase.RESTARTING and now >= record.restart_at:
+            record = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now)
+            state = topology.changed(state.having(record), record.node)
+            effects.append(_start(record))
+        if state.phase.ending_by_force:
+            return state, tuple(effects)
+    state = endings.with_quiet_components_ended(state)
+    state, commands = _told(state, now)
+    return state, (*effects, *commands)
+
+
+def _told(state: JobState, now: float) -> Stepped:
+    """Every instance that can hear is told what it does not know yet, and everything again from time to time."""
+    drained = endings.drained_nodes(state)
+    ended = endings.ended_nodes(state.plan, state.ended_components)
+    peers: dict[str, Peers] = {}
+    told: dict[str, InstanceRecord] = {}
+    effects: list[Effect] = []
+    for record in state.instances.values():
+        if not record.heard or not record.phase.living:
+            continue
+        version, wanted = state.versions[record.node], endings.verbs(record, drained, ended)
+        again = now >= record.told_at + limits.COMMAND_REPEAT_S
+        if not again and record.told_version == version and wanted <= record.told:
+            continue
+        if again or record.told_version != version:
+            if record.node not in peers:
+                peers[record.node] = topology.peers_of(state, record.node)
+            effects.append(SendCommand(record.instance, record.epoch, Command(Verb.PEERS, peers[record.node])))
+        effects += [
+            SendCommand(record.instance, record.epoch, Command(verb))
+            for verb in sorted(wanted if again else wanted - record.told)
+        ]
+        told[record.instance] = dataclasses.replace(record, told_at=now, told_version=version, told=wanted)
+    if told:
+        state = dataclasses.replace(state, instances={**state.instances, **told})
+    return state, tuple(effects)
+
+
+# -- the job as a whole -----------------------------------------------------------------------------------------------
+
+
+def _advanced(state: JobState, now: float) -> JobState:
+    """The job's own phase follows from those of its instances."""
+    if state.phase.ended:
+        return state
+    records = state.instances.values()
+    if all(record.phase.gone for record in records):
+        return dataclasses.replace(state, phase=follow(JOB, state.phase, JobEvent.GONE), ended_at=now)
+    if state.phase is JobPhase.STARTING and not any(record.phase in _BEFORE_READY for record in records):
+        return dataclasses.replace(state, phase=follow(JOB, state.phase, JobEvent.READY))
+    return state

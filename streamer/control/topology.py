@@ -1,0 +1,48 @@
+"""Who an instance must know: the instances of its parent and child nodes.
+
+All instances of a node have the same peers, so peers are made per node, and a change of one instance (an endpoint, a
+new life, its end) touches exactly the nodes beside its own. Peers are told whole and with a version: a difference that
+is lost would have to be asked for, and a whole that is lost is simply replaced by the next one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from streamer.control.lifecycle import InstancePhase
+from streamer.control.state import InstanceRecord, JobState
+from streamer.plan.assignment import Peer, Peers, PeerState
+from streamer.plan.compile import PlannedNode
+
+
+def parents(node: PlannedNode) -> frozenset[str]:
+    return frozenset(edge.source for edge in node.inputs)
+
+
+def children(node: PlannedNode) -> frozenset[str]:
+    return frozenset(edge.target for edge in node.outputs)
+
+
+def peers_of(state: JobState, name: str) -> Peers:
+    """What every instance of node `name` is to know now."""
+    node = state.plan.nodes[name]
+    above, below = parents(node), children(node)
+    records = state.instances.values()
+    return Peers(
+        state.versions[name],
+        tuple(_peer(record) for record in records if record.node in above),
+        tuple(_peer(record) for record in records if record.node in below),
+    )
+
+
+def changed(state: JobState, name: str) -> JobState:
+    """An instance of node `name` is no longer what its peers know: the nodes beside it get a new version."""
+    node = state.plan.nodes[name]
+    version = 1 + max(state.versions.values(), default=0)
+    beside = dict.fromkeys(parents(node) | children(node), version)
+    return dataclasses.replace(state, versions={**state.versions, **beside})
+
+
+def _peer(record: InstanceRecord) -> Peer:
+    gone = record.phase is InstancePhase.COMPLETED
+    return Peer(record.node, record.instance, record.epoch, record.endpoint, PeerState.GONE if gone else PeerState.LIVE)

@@ -1,0 +1,47 @@
+"""The tables themselves: every phase can be left, every end is an end, and what is missing raises."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.control.lifecycle import (
+    INSTANCE,
+    JOB,
+    InstanceEvent,
+    InstancePhase,
+    JobEvent,
+    JobPhase,
+    follow,
+)
+from streamer.errors import LifecycleError
+
+
+def test_every_phase_has_a_row_in_its_table() -> None:
+    assert set(JOB) == set(JobPhase)
+    assert set(INSTANCE) == set(InstancePhase)
+
+
+@pytest.mark.parametrize("phase", [p for p in JobPhase if p.ended])
+def test_an_ended_job_stays_as_it_is(phase: JobPhase) -> None:
+    assert set(JOB[phase].values()) == {phase}
+
+
+@pytest.mark.parametrize("phase", [p for p in InstancePhase if p.gone])
+def test_nothing_happens_to_an_instance_that_is_gone(phase: InstancePhase) -> None:
+    assert INSTANCE[phase] == {}
+
+
+@pytest.mark.parametrize("phase", [p for p in JobPhase if not p.ended])
+def test_every_job_can_be_killed_and_comes_to_an_end_when_its_last_instance_is_gone(phase: JobPhase) -> None:
+    assert follow(JOB, phase, JobEvent.KILL).ending_by_force
+    assert follow(JOB, phase, JobEvent.GONE).ended
+
+
+@pytest.mark.parametrize("phase", [p for p in InstancePhase if not p.gone])
+def test_every_instance_can_be_ended_by_force(phase: InstancePhase) -> None:
+    assert follow(INSTANCE, phase, InstanceEvent.ENDS).gone
+
+
+def test_an_event_that_a_phase_does_not_know_raises_naming_both() -> None:
+    with pytest.raises(LifecycleError, match="completed does not know the event 'dies'"):
+        follow(INSTANCE, InstancePhase.COMPLETED, InstanceEvent.DIES)
