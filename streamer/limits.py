@@ -20,8 +20,8 @@ NAME_CHARS_MAX = 200
 NODES_MAX = 1000
 INSTANCES_PER_NODE_MAX = 1000
 CONCURRENCY_MAX = 1024
-FLOW_FINDINGS_MAX = 20
-"""Two long groups joined twice repeat up to a million edges; the first few say it all."""
+FINDINGS_ALIKE_MAX = 20
+"""Findings of one kind about one thing: two long groups joined twice repeat up to a million edges."""
 ROUTES_MAX = 65_536
 """Positions of all flows of a job: a route travels as an unsigned 16-bit integer."""
 HOPS_MAX = 255
@@ -98,6 +98,16 @@ OUTPUT_TAIL_LINES = 60
 """Last lines of an instance that are kept to tell why it died."""
 LOG_BYTES_MAX = 64 * MIB
 """A log of this size is set aside once (`.log.1`) and begun anew."""
+
+# -- connectors -------------------------------------------------------------------------------------------------------
+READ_BYTES = 256 * KIB
+"""A source reads at most this much at once."""
+BAD_RECORD_BYTES_MAX = 64 * KIB
+"""So much of a record that cannot be read is kept to show."""
+CATCH_UP_S = 1.0
+"""A source with a rate makes up for at most this long a stall."""
+PACE_S = 0.001
+"""A source with a rate gives what is due at most this often: shorter waits cost more than they give."""
 
 # -- redelivery -------------------------------------------------------------------------------------------------------
 ENDED_SESSIONS_KEPT = 16

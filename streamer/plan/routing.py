@@ -8,7 +8,16 @@ its index: the position that its receiver is to handle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamer import limits
+from streamer.errors import DescriptorError
+
+if TYPE_CHECKING:
+    # Instances import this module, and a flow only exists where plans are made.
+    from streamer.descriptor.flow import Flow, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +50,26 @@ class RouteTable:
     def flows_of(self, node: str) -> tuple[str, ...]:
         """Names of the flows in which `node` can send: it occurs there and is not only their end."""
         return tuple(dict.fromkeys(r.flow for r in self.routes if r.node == node and r.next))
+
+
+def compile_routes(flows: Mapping[str, Flow], default: str) -> RouteTable:
+    """The table of all flows, in the order of their texts.
+
+    Groups join as a full product: each position of a group leads to every position of the next one. Raises
+    DescriptorError if there are more positions than a message can number.
+    """
+    positions: dict[tuple[str, Visit], int] = {}
+    for name, flow in flows.items():
+        for visit in flow.visits():
+            positions[name, visit] = len(positions)
+    if len(positions) > limits.ROUTES_MAX:
+        raise DescriptorError(f"the flows have {len(positions)} positions, more than {limits.ROUTES_MAX}")
+    # Two expressions may share a hop of positions, so each is kept once.
+    following: list[dict[int, None]] = [{} for _ in positions]
+    for name, flow in flows.items():
+        for source, target in flow.hops():
+            following[positions[name, source]][positions[name, target]] = None
+    routes = tuple(
+        Route(name, visit.node, visit.occurrence, tuple(following[index])) for (name, visit), index in positions.items()
+    )
+    return RouteTable(routes, default)

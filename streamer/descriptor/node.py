@@ -1,0 +1,197 @@
+"""One node of a pipeline: HKube's fields, the kinds `source` and `sink`, and the policies of edges.
+
+`spec` means something else for every kind, so it is read by a table for each, and kept as a mapping with its defaults
+filled in. Fields that only matter to kinds and pipelines which do not execute yet are judged all the same: a descriptor
+that is accepted today must not turn out to be wrong tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from streamer import limits
+from streamer.descriptor.connectors import SpecField, read_connector, read_spec
+from streamer.descriptor.document import Value
+from streamer.descriptor.fields import Fields
+from streamer.descriptor.rules import (
+    MismatchError,
+    algorithm_name,
+    anything,
+    choice,
+    flag,
+    free_mapping,
+    free_text,
+    member,
+    name,
+    number,
+    quantity,
+    sequence,
+    text,
+    whole,
+)
+
+
+class NodeKind(StrEnum):
+    ALGORITHM = "algorithm"
+    SOURCE = "source"
+    SINK = "sink"
+    PIPELINE = "pipeline"
+    DEBUG = "debug"
+    DATA_SOURCE = "dataSource"
+    GATEWAY = "gateway"
+    OUTPUT = "output"
+    TUNER = "hyperparamsTuner"
+
+
+class StateType(StrEnum):
+    STATELESS = "stateless"
+    STATEFUL = "stateful"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    policy: str = "OnCrash"
+    limit: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePolicy:
+    """What a node declares for the edges into it."""
+
+    delivery: str = "at-least-once"
+    overload: str = "block"
+    queue_bytes: int = limits.QUEUE_BYTES_DEFAULT
+    hop_limit: int = limits.HOP_LIMIT_DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """`algorithm` is '' where the kind needs none; `state_type` None means that of the algorithm."""
+
+    name: str
+    kind: NodeKind = NodeKind.ALGORITHM
+    algorithm: str = ""
+    input: tuple[Value, ...] = ()
+    state_type: StateType | None = None
+    min_stateless_count: int | None = None
+    max_stateless_count: int | None = None
+    edges: EdgePolicy = field(default_factory=EdgePolicy)
+    concurrency: int = 1
+    batch_operation: str = "indexed"
+    retry: Retry | None = None
+    ttl: int = 0
+    include_in_results: bool = False
+    metrics: Mapping[str, Value] = field(default_factory=dict)
+    spec: Mapping[str, Value] = field(default_factory=dict)
+    extra_data: Mapping[str, Value] = field(default_factory=dict)
+    cache_job_id: str | None = None
+    orig_name: str | None = None
+
+
+_NAMED = SpecField(text(what="a name"))
+_SPECS: Mapping[NodeKind, Mapping[str, SpecField]] = {
+    NodeKind.PIPELINE: {"name": SpecField(name, required=True, example="name: simple")},
+    NodeKind.GATEWAY: {
+        "name": SpecField(name),
+        "description": SpecField(free_text),
+        "mem": SpecField(anything, "512Mi"),
+        "cpu": SpecField(number(0), 0.5),
+    },
+    NodeKind.DATA_SOURCE: {"id": _NAMED, "name": _NAMED, "snapshot": SpecField(free_mapping)},
+    NodeKind.OUTPUT: {"description": SpecField(free_text), "mem": SpecField(anything)},
+    NodeKind.TUNER: {
+        "numberOfTrials": SpecField(whole(1), required=True, example="numberOfTrials: 10"),
+        "objectivePipeline": SpecField(name, required=True, example="objectivePipeline: simple"),
+        "hyperParams": SpecField(sequence, []),
+        "sampler": SpecField(free_mapping),
+    },
+}
+
+
+def read_node(fields: Fields) -> Node:
+    """One element of `nodes`."""
+    kind = fields.optional("kind", member(NodeKind), NodeKind.ALGORITHM)
+    has_algorithm = kind in (NodeKind.ALGORITHM, NodeKind.DEBUG)
+    node = Node(
+        name=fields.named("nodeName", _node_name, example="nodeName: parse"),
+        kind=kind,
+        algorithm=fields.named("algorithmName", algorithm_name, example="algorithmName: parse")
+        if has_algorithm
+        else fields.optional("algorithmName", algorithm_name, ""),
+        input=tuple(fields.optional("input", sequence, ())),
+        state_type=fields.optional("stateType", member(StateType), None),
+        min_stateless_count=fields.optional("minStatelessCount", whole(0, limits.INSTANCES_PER_NODE_MAX), None),
+        max_stateless_count=fields.optional("maxStatelessCount", whole(0), None),
+        edges=_edge_policy(fields),
+        concurrency=fields.optional("concurrency", whole(1, limits.CONCURRENCY_MAX), 1),
+        batch_operation=fields.optional("batchOperation", choice("indexed", "cartesian"), "indexed"),
+        retry=_retry(fields.child("retry")),
+        ttl=fields.optional("ttl", whole(0), 0),
+        include_in_results=fields.optional("includeInResults", flag, False)
+        | fields.optional("includeInResult", flag, False),
+        metrics=_metrics(fields.child("metrics")),
+        spec=_spec(fields, kind),
+        extra_data=fields.optional("extraData", free_mapping, {}),
+        cache_job_id=fields.optional("cacheJobId", free_text, None),
+        orig_name=fields.optional("origName", free_text, None),
+    )
+    fields.close(where="a node")
+    return node
+
+
+def _node_name(value: Value) -> str:
+    found = name(value)
+    if found in ("flowInput", "dataSource"):
+        raise MismatchError(f'"{found}" is reserved for references', "Choose another name.")
+    return found
+
+
+def _edge_policy(fields: Fields) -> EdgePolicy:
+    return EdgePolicy(
+        delivery=fields.optional("delivery", choice("at-least-once", "at-most-once"), "at-least-once"),
+        overload=fields.optional("overload", choice("block"), "block"),
+        queue_bytes=fields.optional("queueBytes", quantity(1, limits.RETAINED_BYTES_MAX), limits.QUEUE_BYTES_DEFAULT),
+        hop_limit=fields.optional("hopLimit", whole(1, limits.HOPS_MAX), limits.HOP_LIMIT_DEFAULT),
+    )
+
+
+def _retry(fields: Fields | None) -> Retry | None:
+    if fields is None:
+        return None
+    retry = Retry(
+        policy=fields.optional("policy", choice("Never", "Always", "OnError", "OnCrash"), "OnCrash"),
+        limit=fields.optional("limit", whole(1), 3),
+    )
+    fields.close(where="retry")
+    return retry
+
+
+def _metrics(fields: Fields | None) -> Mapping[str, Value]:
+    if fields is None:
+        return {}
+    tensorboard = fields.optional("tensorboard", flag, None)
+    fields.close(where="metrics of a node")
+    return {} if tensorboard is None else {"tensorboard": tensorboard}
+
+
+def _spec(fields: Fields, kind: NodeKind) -> Mapping[str, Value]:
+    spec = fields.child("spec")
+    if kind in (NodeKind.SOURCE, NodeKind.SINK):
+        if spec is None:
+            fields.required("spec", anything, None, example="spec: {connector: file, path: access.log}")
+            return {}
+        return read_connector(spec, str(kind))
+    if kind not in _SPECS:
+        return fields.optional("spec", free_mapping, {})
+    if spec is None:
+        if any(field.required for field in _SPECS[kind].values()):
+            names = ", ".join(key for key, field in _SPECS[kind].items() if field.required)
+            fields.finding("spec", "is missing", f"A node of kind {kind} needs a spec with {names}.")
+        return {}
+    read = read_spec(spec, _SPECS[kind])
+    if kind is NodeKind.DATA_SOURCE and "id" not in read and "name" not in read:
+        spec.finding("name", "is missing", "Give the id or the name of the data source.")
+    spec.close(where=f"the spec of a {kind}")
+    return read
