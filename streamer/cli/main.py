@@ -31,14 +31,14 @@ app = typer.Typer(
 Files = Annotated[
     list[Path],
     typer.Argument(
-        metavar="FILE...",
+        metavar="FILE",
         help="Descriptors, JSON or YAML: the pipeline and its algorithms, in one file, in several, or in a folder.",
         show_default=False,
     ),
 ]
 
 
-@app.command("run")
+@app.command("run", short_help="Run a pipeline on this machine.")
 def run_command(
     files: Files,
     settings: Annotated[
@@ -96,7 +96,7 @@ def run_command(
     raise typer.Exit(run(options))
 
 
-@app.command("validate")
+@app.command("validate", short_help="Check descriptors and print all findings.")
 def validate_command(
     files: Files,
     as_json: Annotated[bool, typer.Option("--json", help="Write the findings to stdout as one line of JSON.")] = False,
@@ -110,7 +110,7 @@ def validate_command(
     raise typer.Exit(validate(tuple(files), as_json=as_json))
 
 
-@app.command("graph")
+@app.command("graph", short_help="Draw a pipeline.")
 def graph_command(
     files: Files,
     only_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the Mermaid text, for a document.")] = False,
@@ -122,7 +122,7 @@ def graph_command(
     """
     from streamer.cli.graph import graph
 
-    raise typer.Exit(graph(tuple(files), picture=not only_mermaid, mermaid_text=not only_picture))
+    raise typer.Exit(graph(tuple(files), with_picture=not only_mermaid, with_mermaid=not only_picture))
 
 
 @app.callback(invoke_without_command=True)

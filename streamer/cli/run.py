@@ -88,7 +88,7 @@ def run(options: RunOptions) -> int:
 
 def _prepare(options: RunOptions) -> Plan | None:
     """The plan; None if there were findings, which are told."""
-    loaded = load(options.files, settings=options.settings, flow_inputs=options.inputs)
+    loaded = load(options.files, settings=options.settings, inputs=options.inputs)
     if loaded.findings or loaded.pipeline is None:
         for finding in loaded.findings:
             tell(str(finding))
