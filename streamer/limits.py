@@ -48,6 +48,10 @@ CREDIT_TIME_S = 0.05
 QUEUE_BYTES_DEFAULT = 64 * MIB
 RETAINED_BYTES_MAX = 256 * MIB
 """Unsettled output kept by one instance for redelivery; beyond it intake waits."""
+SPILL_BYTES = 16 * MIB
+"""A handler call that has sent more than this cannot be rolled back any more: what it sent leaves before its end."""
+READ_AHEAD_BYTES = 4 * MIB
+"""A source reads no further ahead of its consumers' credit than this (records wait cheaper where they are)."""
 CYCLE_INTAKE_BYTES_MAX = 16 * MIB
 """Unsettled input from outside a cycle at one of its instances; beyond it only the cycle's own edges are served."""
 CYCLE_INTAKE_MESSAGES_MAX = 16_384

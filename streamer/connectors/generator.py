@@ -1,0 +1,141 @@
+"""A source that makes its messages: for demos, tests and measurements.
+
+Message n depends on n alone, so the position is the mark, and a restart gives the same messages again. A rate is kept
+against the clock of the caller: the count due grows from the first read on, so that many short delays do not slow it
+down, and a stall is made up for by one second's worth at most: a pipeline that stood for a minute does not get a
+minute's messages at once.
+
+Fields: `count` (without it, it never ends), `rate` (messages a second; without it, as fast as it goes), and one of
+`size: N` for `{"id": n, "data": <N bytes>}` or `value`, a template; with neither it is `{"id": n}`. In the strings of a
+template, at any depth, `{n}` stands for the number of the message, from 0; a string that is just `{n}` becomes the
+integer itself: `{"id": "{n}", "name": "host-{n}"}` gives `{"id": 7, "name": "host-7"}`. Keys are not replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streamer import limits
+from streamer.connectors.base import Mark, Records
+
+_PLACEHOLDER = "{n}"
+
+Make = Callable[[range], list[object]]
+"""Makes the messages of these numbers."""
+
+
+class GeneratorSource:
+    """Messages by number."""
+
+    replayable = True
+    partition = "generator"
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        count, rate = spec.get("count"), spec.get("rate")
+        self._count: int | None = None if count is None else int(count)
+        self._pace = None if rate is None else _Pace(float(rate))
+        size = int(spec.get("size") or 0)
+        self._batch_max = max(1, limits.FRAME_BYTES_MAX // size) if size else limits.FRAME_MESSAGES_MAX
+        self._make = _maker(spec)
+        self._next = 0
+
+    @property
+    def ended(self) -> bool:
+        return self._count is not None and self._next >= self._count
+
+    def open(self, mark: Mark) -> None:
+        self._next = mark.position
+        if self._pace is not None:
+            self._pace.begin(mark.position)
+
+    def read(self, limit: int, now: float) -> Records | None:
+        first = self._next
+        end = first + min(limit, self._batch_max)
+        if self._pace is not None:
+            end = min(end, self._pace.due(first, now))
+        if self._count is not None:
+            end = min(end, self._count)
+        if end <= first:
+            return None
+        self._next = end
+        numbers = range(first, end)
+        return Records(Mark(first, first), numbers, self._make(numbers))
+
+    def wait_s(self, now: float) -> float | None:
+        return 0.0 if self._pace is None else self._pace.wait_s(self._next, now)
+
+    def fileno(self) -> int | None:
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Pace:
+    """When each message is due: message n at `start + (n - base) / rate`."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._base = 0
+        self._start_s: float | None = None
+
+    def begin(self, position: int) -> None:
+        """Time starts at the next `due`."""
+        self._base = position
+        self._start_s = None
+
+    def due(self, position: int, now: float) -> int:
+        """The first number that is not due yet, `position` being the first that was not given yet."""
+        if self._start_s is None:
+            self._start_s = now
+        late_s = now - self._start_s - (position - self._base) / self._rate
+        if late_s > limits.CATCH_UP_S:
+            self._start_s += late_s - limits.CATCH_UP_S
+        # A millionth of a message is forgiven, or rounding would put off the message for which the caller waited.
+        return self._base + int((now - self._start_s) * self._rate + 1e-6) + 1
+
+    def wait_s(self, position: int, now: float) -> float:
+        if self._start_s is None:
+            return 0.0
+        return max(limits.PACE_S, self._start_s + (position - self._base) / self._rate - now)
+
+
+def generator_problems(spec: Mapping[str, Any]) -> list[str]:
+    """What no generator can do, each with its remedy."""
+    found = []
+    if spec.get("size") is not None and spec.get("value") is not None:
+        found.append("generator: size and value exclude each other. Take one of them out of spec.")
+    if (spec.get("rate") or 1) < 0 or spec.get("rate") == 0:
+        found.append(f"generator: rate {spec['rate']} is not above 0. Give messages per second, or leave rate out.")
+    if not 0 <= (spec.get("size") or 0) <= limits.MESSAGE_BYTES_MAX:
+        found.append(f"generator: size {spec['size']} is not in 0..{limits.MESSAGE_BYTES_MAX} bytes. Correct it.")
+    if (spec.get("count") or 0) < 0:
+        found.append(f"generator: count {spec['count']} is below 0. Give a number of messages, or leave count out.")
+    return found
+
+
+def _maker(spec: Mapping[str, Any]) -> Make:
+    if spec.get("size") is not None:
+        data = b"x" * int(spec["size"])
+        return lambda numbers: [{"id": n, "data": data} for n in numbers]
+    if spec.get("value") is not None:
+        template = _template(spec["value"])
+        return lambda numbers: [template(n) for n in numbers]
+    return lambda numbers: [{"id": n} for n in numbers]
+
+
+def _template(value: object) -> Callable[[int], object]:
+    """What makes message n. Values without a placeholder are shared by all messages: nobody changes them."""
+    if isinstance(value, str) and value == _PLACEHOLDER:
+        return lambda n: n
+    if isinstance(value, str) and _PLACEHOLDER in value:
+        text = value
+        return lambda n: text.replace(_PLACEHOLDER, str(n))
+    if isinstance(value, Mapping):
+        fields = [(key, _template(child)) for key, child in value.items()]
+        return lambda n: {key: make(n) for key, make in fields}
+    if isinstance(value, list | tuple):
+        children = [_template(child) for child in value]
+        return lambda n: [make(n) for make in children]
+    return lambda _n: value

@@ -1,0 +1,20 @@
+"""Writes large batches to a file sink until it is killed, and tells its parent about each batch that was written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from streamer.connectors.file import FileSink
+
+BATCH = 64
+
+if __name__ == "__main__":
+    path, state, restarted = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "restarted"
+    sink = FileSink({"path": path}, state)
+    sink.open(restarted)
+    data = "x" * 20_000
+    while True:
+        sink.write([{"n": n, "data": data} for n in range(BATCH)])
+        sys.stdout.write(".")
+        sys.stdout.flush()
