@@ -15,7 +15,7 @@ EXAMPLE := examples/02-telemetry
 
 demo: $(SETUP)
 	@cd $(EXAMPLE); if [ -t 1 ] && [ -t 2 ]; then length=; else length="--for 20s"; fi; \
-	exec $(abspath $(VENV))/bin/streamer run . $$length
+	exec "$(abspath $(VENV))/bin/streamer" run . $$length
 
 test: $(SETUP)
 	@$(VENV)/bin/pytest
