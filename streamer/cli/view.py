@@ -26,6 +26,12 @@ INTERVAL_S = 0.25
 _RATE_SPAN_S = 3.0
 _FIXED_LINES = 8
 """Title, footer, three table headings, and the blank lines between."""
+_NAME_WIDTH_MIN = 16
+_NUMBER_WIDTH_MIN = 5
+_EDGE_NUMBERS_WIDTH = 59
+"""What the numbers of an edge take at most, their gaps included; the names have the rest."""
+_NODE_NUMBERS_WIDTH = 58
+"""The same for a node, with room for two states."""
 _STYLE_OF_STATE = {"running": "green", "dead": "red", "restarting": "red", "starting": "yellow", "draining": "yellow"}
 
 
@@ -76,11 +82,11 @@ def render(figures: Figures, width: int, height: int, footer: str) -> Renderable
     return Group(
         _title(figures, width),
         Text(),
-        _edge_table(figures.edges, edge_rows),
+        _edge_table(figures.edges, edge_rows, max(_NAME_WIDTH_MIN, width - _EDGE_NUMBERS_WIDTH)),
         Text(),
-        _node_table(figures.nodes, node_rows),
+        _node_table(figures.nodes, node_rows, max(_NAME_WIDTH_MIN, width - _NODE_NUMBERS_WIDTH)),
         Text(),
-        _flow_table(flows, len(figures.flows)),
+        _flow_table(flows, len(figures.flows), width // 2),
         Text(footer[:width], style="dim"),
     )
 
@@ -108,13 +114,13 @@ def _title(figures: Figures, width: int) -> Text:
     return title
 
 
-def _edge_table(edges: Sequence[EdgeFigures], rows: int) -> Table:
-    table = _table("edge", "msg/s", "backlog", "bytes", "in flight", "dropped", "dead", "again")
+def _edge_table(edges: Sequence[EdgeFigures], rows: int, name_width: int) -> Table:
+    table = _table(name_width, "edge", "msg/s", "backlog", "bytes", "in flight", "dropped", "dead", "again")
     shown, hidden = _cut(edges, rows)
     for edge in shown:
         table.add_row(
-            Text(f"{edge.source} > {edge.target}", no_wrap=True, overflow="ellipsis"),
-            f"{edge.sent_per_s:,.0f}",
+            edge_name(edge.source, edge.target, name_width),
+            _count(edge.sent_per_s),
             _count(edge.backlog_messages),
             _bytes(edge.backlog_bytes),
             _count(edge.in_flight),
@@ -127,14 +133,14 @@ def _edge_table(edges: Sequence[EdgeFigures], rows: int) -> Table:
     return table
 
 
-def _node_table(nodes: Sequence[NodeFigures], rows: int) -> Table:
-    table = _table("node", "msg/s", "busy", "failed", "restarts", "instances")
+def _node_table(nodes: Sequence[NodeFigures], rows: int, name_width: int) -> Table:
+    table = _table(name_width, "node", "msg/s", "busy", "failed", "restarts", "instances")
     table.columns[-1].justify = "left"
     shown, hidden = _cut(nodes, rows)
     for node in shown:
         table.add_row(
             Text(node.node, no_wrap=True, overflow="ellipsis"),
-            f"{node.received_per_s:,.0f}",
+            _count(node.received_per_s),
             f"{node.busy:.0%}",
             _trouble(node.failed),
             _trouble(node.restarts),
@@ -145,8 +151,8 @@ def _node_table(nodes: Sequence[NodeFigures], rows: int) -> Table:
     return table
 
 
-def _flow_table(flows: Sequence[FlowFigures], total: int) -> Table:
-    table = _table("flow, end to end", "p50", "p99")
+def _flow_table(flows: Sequence[FlowFigures], total: int, name_width: int) -> Table:
+    table = _table(name_width, "flow, end to end", "p50", "p99")
     for flow in flows:
         table.add_row(
             Text(flow.flow, no_wrap=True, overflow="ellipsis"), format_latency(flow.p50_s), format_latency(flow.p99_s)
@@ -156,14 +162,28 @@ def _flow_table(flows: Sequence[FlowFigures], total: int) -> Table:
     return table
 
 
-def _table(*headings: str) -> Table:
+def _table(name_width: int, *headings: str) -> Table:
+    """Names to the left, as wide as they need up to `name_width`, so that no column of numbers is pushed out."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for index, heading in enumerate(headings):
-        if index == 0:
-            table.add_column(heading, min_width=18, ratio=None, no_wrap=True, overflow="ellipsis")
-        else:
-            table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
+    table.add_column(headings[0], min_width=_NAME_WIDTH_MIN, max_width=name_width, no_wrap=True, overflow="ellipsis")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right", no_wrap=True, min_width=max(len(heading), _NUMBER_WIDTH_MIN))
     return table
+
+
+def edge_name(source: str, target: str, width: int) -> str:
+    """`source > target` in at most `width` columns; where it is cut, something of both is left."""
+    free = width - len(" > ")
+    if len(source) + len(target) > free:
+        half = free // 2
+        source_width = max(half, free - len(target))
+        source = _shortened(source, source_width)
+        target = _shortened(target, free - len(source))
+    return f"{source} > {target}"
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _cut(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], int]:
@@ -185,7 +205,7 @@ def _trouble(count: int) -> Text:
     return Text(_count(count), style="red" if count else "dim")
 
 
-def _count(count: int) -> str:
+def _count(count: float) -> str:
     return _scaled(count, 1000, ("", "k", "M", "G", "T"))
 
 
