@@ -116,9 +116,9 @@ def is_named_by_a_noun_of_the_field(module: Module) -> Iterator[str]:
 
 def explains_its_ignores(module: Module) -> Iterator[str]:
     for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
-        if token.type == tokenize.COMMENT and (found := _IGNORE.search(token.string)):
-            if not (found["code"] and found["reason"]):
-                yield f"{module.path}:{token.start[0]}: write it as `# type: ignore[code]  # reason`"
+        found = _IGNORE.search(token.string) if token.type == tokenize.COMMENT else None
+        if found and not (found["code"] and found["reason"]):
+            yield f"{module.path}:{token.start[0]}: write it as `# type: ignore[code]  # reason`"
 
 
 def speaks_the_glossary(synonyms: Mapping[str, str]) -> Rule:

@@ -91,7 +91,7 @@ def test_a_rule_bites_on_a_bad_snippet(rule: rules.Rule, path: str, snippet: str
     [
         pytest.param(rules.says_why, "a.py", '"""A problem. A rule (why?)."""\n', id="two sentences"),
         pytest.param(rules.is_short, "a.py", "x = 1\n" * 400, id="400 lines"),
-        pytest.param(rules.has_short_functions, "a.py", LONG_FUNCTION.replace("x = 1\n", "", 1), id="60 lines"),
+        pytest.param(rules.has_short_functions, "a.py", LONG_FUNCTION.replace("    x = 1\n", "", 1), id="60 lines"),
         pytest.param(rules.swallows_nothing, "a.py", "try:\n    f()\nexcept OSError:\n    pass\n", id="a named error"),
         pytest.param(rules.never_sleeps, "a.py", "await asyncio.sleep(0)\n", id="giving way to other tasks"),
         pytest.param(rules.prints_nothing, "streamer/cli/output.py", "print('hello')\n", id="the output module"),
