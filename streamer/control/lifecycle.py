@@ -168,5 +168,5 @@ def follow(table: Mapping[_State, Mapping[_Event, _State]], state: _State, event
     """Where `event` leads from `state`. Raises LifecycleError if the table has no such entry."""
     after = table[state].get(event)
     if after is None:
-        raise LifecycleError(f"{type(state).__name__} {state!s} does not know the event {event!r}")
+        raise LifecycleError(f"{type(state).__name__} {state.value!r} does not know the event {event.value!r}")
     return after

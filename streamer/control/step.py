@@ -188,21 +188,33 @@ def _ticked(state: JobState, now: float) -> Stepped:
     if state.phase is JobPhase.DRAINING and state.drain_deadline is not None and now >= state.drain_deadline:
         late = ", ".join(sorted(r.instance for r in state.instances.values() if not r.phase.gone))
         return _killed(state, f"killed {limits.DRAIN_KILL_S:g} s after the drain began, not drained: {late}")
-    effects: list[Effect] = []
-    for record in tuple(state.instances.values()):
-        if record.phase is InstancePhase.LEFT and now >= record.exited_at + limits.LAST_WORD_S:
-            assert record.exit is not None  # `left` is entered by an exit only
-            state, more = _died(state, record, record.exit)
-            effects += more
-        elif record.phase is InstancePhase.RESTARTING and now >= record.restart_at:
-            record = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now)
-            state = topology.changed(state.having(record), record.node)
-            effects.append(_start(record))
-        if state.phase.ending_by_force:
-            return state, tuple(effects)
-    state = endings.with_quiet_components_ended(state)
-    state, commands = _told(state, now)
-    return state, (*effects, *commands)
+    state, effects = _silent_leavers_died(state, now)
+    if state.phase.ending_by_force:
+        return state, effects
+    state, starts = _restarted(state, now)
+    state, commands = _told(endings.with_quiet_components_ended(state), now)
+    return state, (*starts, *commands)
+
+
+def _silent_leavers_died(state: JobState, now: float) -> Stepped:
+    """Whoever left and did not come to say that it had ended has died, of something that exits with 0."""
+    for record in state.instances.values():
+        late = record.phase is InstancePhase.LEFT and now >= record.exited_at + limits.LAST_WORD_S
+        if late and record.exit is not None:
+            state, effects = _died(state, record, record.exit)
+            if state.phase.ending_by_force:
+                return state, effects
+    return state, ()
+
+
+def _restarted(state: JobState, now: float) -> Stepped:
+    effects = []
+    for record in state.instances.values():
+        if record.phase is InstancePhase.RESTARTING and now >= record.restart_at:
+            alive = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now)
+            state = topology.changed(state.having(alive), alive.node)
+            effects.append(_start(alive))
+    return state, tuple(effects)
 
 
 def _told(state: JobState, now: float) -> Stepped:

@@ -15,7 +15,7 @@ from streamer.control.events import (
     StartInstance,
     Ticked,
 )
-from streamer.control.lifecycle import InstancePhase
+from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import InstanceRecord, JobState
 from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
@@ -36,6 +36,9 @@ class Stage:
     def state(self) -> JobState:
         assert self._state is not None
         return self._state
+
+    def phase(self) -> JobPhase:
+        return self.state.phase
 
     def record(self, instance: str) -> InstanceRecord:
         return self.state.instances[instance]
@@ -90,12 +93,18 @@ class Stage:
             self.says(instance, state)
 
     def exits(
-        self, instance: str, code: int = 0, *, epoch: int | None = None, output: tuple[str, ...] = (), completed: int = 0
+        self,
+        instance: str,
+        code: int = 0,
+        *,
+        epoch: int | None = None,
+        output: tuple[str, ...] = (),
+        completed: int = 0,
     ) -> tuple[Effect, ...]:
         return self.take(Exited(instance, epoch or self.record(instance).epoch, code, output, completed))
 
-    def dies(self, instance: str, **facts: int) -> tuple[Effect, ...]:
-        return self.exits(instance, -9, **facts)
+    def dies(self, instance: str, *, completed: int = 0) -> tuple[Effect, ...]:
+        return self.exits(instance, -9, completed=completed)
 
     def completes(self, instance: str) -> None:
         self.says(instance, InstanceState.ENDED)

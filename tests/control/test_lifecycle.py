@@ -43,5 +43,5 @@ def test_every_instance_can_be_ended_by_force(phase: InstancePhase) -> None:
 
 
 def test_an_event_that_a_phase_does_not_know_raises_naming_both() -> None:
-    with pytest.raises(LifecycleError, match="completed does not know the event 'dies'"):
+    with pytest.raises(LifecycleError, match="'completed' does not know the event 'dies'"):
         follow(INSTANCE, InstancePhase.COMPLETED, InstanceEvent.DIES)

@@ -1,0 +1,163 @@
+"""Properties of the controller under any story: events of any kind, late, doubled and of earlier lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer import limits
+from streamer.control.events import (
+    CANNOT_OPEN,
+    Ask,
+    Asked,
+    Effect,
+    Event,
+    Exited,
+    JobSubmitted,
+    KillInstance,
+    Reported,
+    SendCommand,
+    StartInstance,
+    Ticked,
+)
+from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase
+from streamer.control.state import JobState
+from streamer.control.step import step
+from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
+from tests.control.plans import CYCLE
+
+_INSTANCES = ("lines-0", "first-0", "second-0", "second-1", "save-0")
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One event and the time before it; `lives_ago` makes it speak of an earlier life."""
+
+    after_s: float
+    kind: str
+    instance: str
+    lives_ago: int
+    says: InstanceState
+    quiet: bool
+    count: int
+    code: int
+
+
+chapters = st.builds(
+    Chapter,
+    after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
+    kind=st.sampled_from(["report", "report", "report", "exit", "tick", "tick", "drain", "kill"]),
+    instance=st.sampled_from(_INSTANCES),
+    lives_ago=st.sampled_from([0, 0, 0, 1]),
+    says=st.sampled_from(InstanceState),
+    quiet=st.booleans(),
+    count=st.integers(0, 2),
+    code=st.sampled_from([0, 0, 1, -9, CANNOT_OPEN]),
+)
+stories = st.lists(chapters, max_size=60)
+
+
+def event_of(chapter: Chapter, state: JobState) -> Event | None:
+    """None for what cannot be: a living instance that takes back what it has said."""
+    record = state.instances[chapter.instance]
+    epoch = record.epoch - chapter.lives_ago
+    match chapter.kind:
+        case "report":
+            known = INSTANCE[record.phase]
+            if record.phase.living and InstanceEvent(f"says {chapter.says}") not in known:
+                return None
+            edges = (EdgeSample("first", sent=chapter.count, dead_lettered=chapter.count // 2),)
+            return Reported(
+                InstanceSample(
+                    chapter.instance, record.node, epoch, chapter.says, endpoint="tcp://x",
+                    received=chapter.count, completed=chapter.count, quiet=chapter.quiet, edges=edges,
+                )
+            )  # fmt: skip
+        case "exit":
+            return Exited(chapter.instance, epoch, chapter.code, ("last words",), chapter.count)
+        case "drain" | "kill":
+            return Asked(Ask(chapter.kind))
+    return Ticked()
+
+
+class Processes:
+    """What a platform would have: at most one life of each instance."""
+
+    def __init__(self) -> None:
+        self.living: dict[str, int] = {}
+
+    def do(self, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
+            if isinstance(effect, StartInstance):
+                assert effect.instance not in self.living, "a second life was started beside the first"
+                self.living[effect.instance] = effect.epoch
+            elif isinstance(effect, SendCommand | KillInstance):
+                assert self.living.get(effect.instance) == effect.epoch, "a life that is over was addressed"
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Exited) and self.living.get(event.instance) == event.epoch:
+            del self.living[event.instance]
+
+
+def play(story: list[Chapter]) -> tuple[JobState, Processes, float]:
+    """Play the story, each event twice, and check what must hold at every point of any story."""
+    now = 0.0
+    state, effects = step(None, JobSubmitted("job", CYCLE), now)
+    processes = Processes()
+    processes.do(effects)
+    for chapter in story:
+        now += chapter.after_s
+        event = event_of(chapter, state)
+        if event is None:
+            continue
+        processes.note(event)
+        before = state
+        state, effects = step(before, event, now)
+        processes.do(effects)
+        assert state.ended_components == before.ended_components or _cycle_works(state), "a cycle ended too early"
+        again, nothing = step(state, event, now)
+        assert again == state, "an event that came twice changed something"
+        assert nothing == (), "an event that came twice had an effect"
+        assert state.phase.ended == (not _open(state)), "a job ends exactly when its last instance is gone"
+        assert not (state.phase.ended and processes.living), "an ended job has a living instance"
+    return state, processes, now
+
+
+def _cycle_works(state: JobState) -> bool:
+    """Every instance of the cycle is there and was heard."""
+    members = [state.instances[name] for name in ("first-0", "second-0", "second-1")]
+    return all(record.phase in (InstancePhase.RUNNING, InstancePhase.DRAINING) for record in members)
+
+
+def _open(state: JobState) -> list[str]:
+    return [name for name, record in state.instances.items() if not record.phase.gone]
+
+
+@given(stories)
+def test_no_story_breaks_the_tables_or_starts_a_second_life_or_means_something_else_when_told_twice(
+    story: list[Chapter],
+) -> None:
+    play(story)
+
+
+@given(stories)
+def test_a_kill_ends_every_story_once_the_processes_are_gone(story: list[Chapter]) -> None:
+    state, processes, now = play(story)
+    state, effects = step(state, Asked(Ask.KILL), now)
+    processes.do(effects)
+    for instance, epoch in processes.living.items():
+        state, _ = step(state, Exited(instance, epoch, -9), now)
+    assert state.phase.ended
+
+
+@given(stories)
+def test_a_drain_ends_every_story_in_bounded_time_however_deaf_the_instances_are(story: list[Chapter]) -> None:
+    state, processes, now = play(story)
+    state, _ = step(state, Asked(Ask.DRAIN), now)
+    state, effects = step(state, Ticked(), now + limits.DRAIN_KILL_S)
+    processes.do(effects)
+    for instance, epoch in processes.living.items():
+        state, _ = step(state, Exited(instance, epoch, -9), now + limits.DRAIN_KILL_S)
+    assert state.phase.ended
