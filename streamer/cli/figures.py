@@ -7,6 +7,7 @@ what they show cannot differ.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,10 @@ class History:
         return figures(self._plan, self._snapshots[0], self._snapshots[-1])
 
 
-def figures(plan: Plan, earlier: JobSnapshot, later: JobSnapshot) -> Figures:
+def figures(plan: Plan, earlier: JobSnapshot | None, later: JobSnapshot) -> Figures:
+    """Rates and latencies are of the time between the two; of the whole job so far without an `earlier` one."""
+    if earlier is None:
+        earlier = dataclasses.replace(later, elapsed_s=0.0, samples={})
     span_s = later.elapsed_s - earlier.elapsed_s
     edges = tuple(_edge(source, target, earlier, later, span_s) for source, target in plan.edges())
     sources = {name for name, node in plan.nodes.items() if not node.inputs}

@@ -24,6 +24,9 @@ from streamer.descriptor.pipeline import Pipeline, PipelineKind
 from streamer.descriptor.validate import state_type
 from streamer.plan.graph import Graph
 
+_PAGE_COLUMNS = 120
+"""How wide a picture may be where no terminal says it."""
+
 
 def graph(files: tuple[Path, ...], *, with_picture: bool, with_mermaid: bool) -> int:
     """The exit code."""
@@ -42,9 +45,6 @@ def graph(files: tuple[Path, ...], *, with_picture: bool, with_mermaid: bool) ->
         parts.append(mermaid(diagram))
     say("\n\n".join(part for part in parts if part))
     return OK
-
-
-_PAGE_COLUMNS = 120
 
 
 def diagram_of(pipeline: Pipeline, algorithms: Mapping[str, Algorithm]) -> Diagram:

@@ -21,10 +21,10 @@ from types import FrameType, TracebackType
 from typing import Protocol
 
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
-from streamer.cli.figures import node_of
+from streamer.cli.figures import figures, node_of
 from streamer.cli.output import account_table, say, tell, terminal_width
-from streamer.cli.progress import ProgressLog
-from streamer.control.hosts.embedded import EmbeddedHost
+from streamer.cli.progress import ProgressLog, progress_line
+from streamer.control.hosts.embedded import DEAD_LETTERS_FILE, EmbeddedHost
 from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.preflight import preflight
@@ -75,13 +75,15 @@ def run(options: RunOptions) -> int:
             on_output=lambda node, instance, line: screen.output(node, instance, line),
             stdout_to_stderr=options.as_json,
         )
-        logs = home / "jobs" / host.job / "logs"
-        tell(f"job {host.job} of pipeline {plan.pipeline}\n  metrics  {endpoint.url}\n  logs     {logs}")
+        tell(
+            f"job {host.job} of pipeline {plan.pipeline}\n  metrics  {endpoint.url}\n  logs     {host.folder / 'logs'}"
+        )
         screen = _screen(plan, options)
         with closing(screen), closing(host):
             host.start()
             last = _watch(host, plan, options.duration_s, screen, endpoint, interrupts)
             account = host.account()
+    tell(progress_line(figures(plan, None, last)))
     _conclude(account, last, to_stderr=_writes_stdout(plan), as_json=options.as_json)
     return FAILED if last.status is JobStatus.FAILED or last.killed else OK
 
@@ -204,8 +206,9 @@ def _conclude(account: JobAccount, last: JobSnapshot, *, to_stderr: bool, as_jso
     """Show how it ended."""
     if last.error:
         tell(last.error)
-    if any(edge.dead_lettered for edge in account.edges):
-        tell(f"dead letters: {last.folder / 'dead-letters.jsonl'}")
+    dead_letters = last.folder / DEAD_LETTERS_FILE
+    if dead_letters.exists():
+        tell(f"dead letters: {dead_letters}")
     if as_json:
         say(account.to_json())
         return

@@ -24,6 +24,8 @@ Row = TypeVar("Row")
 
 INTERVAL_S = 0.25
 _RATE_SPAN_S = 3.0
+_LINES_MAX = 500
+"""Lines of algorithms shown between two pictures: more cannot be read, and drawing them would delay the controller."""
 _FIXED_LINES = 8
 """Title, footer, three table headings, and the blank lines between."""
 _NAME_WIDTH_MIN = 16
@@ -43,6 +45,7 @@ class LiveView:
         self._console = console
         self._footer = footer
         self._lines: list[Text] = []
+        self._unshown = 0
         self._drawn_s = -INTERVAL_S
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -58,6 +61,9 @@ class LiveView:
             self._live.update(render(self._history.figures(), width, height, self._footer), refresh=True)
 
     def output(self, node: str, instance: str, line: str) -> None:
+        if len(self._lines) >= _LINES_MAX:
+            self._unshown += 1
+            return
         # from_ansi keeps colours and takes out what would move the cursor.
         self._lines.append(Text.assemble((f"{node} {instance} | ", "dim"), Text.from_ansi(line)))
 
@@ -69,6 +75,9 @@ class LiveView:
         self._live.stop()
 
     def _flush(self) -> None:
+        if self._unshown:
+            self._lines.append(Text(f"and {self._unshown:,} more lines, in the logs", style="yellow"))
+            self._unshown = 0
         if self._lines:
             self._console.print(Text("\n").join(self._lines), soft_wrap=True)
             self._lines.clear()

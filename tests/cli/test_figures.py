@@ -22,6 +22,15 @@ def test_an_edges_rate_is_the_growth_of_what_all_its_instances_sent() -> None:
     assert (edge.source, edge.target, edge.sent_per_s) == ("parse", "save", 150)
 
 
+def test_without_an_earlier_snapshot_rates_and_latencies_are_those_of_the_whole_job() -> None:
+    end = snapshot(10, sample("lines-0", edge=EdgeSample("parse", sent=50), latencies={1: 10}))
+
+    whole = figures(PLAN, None, end)
+
+    assert whole.edges[0].sent_per_s == 5
+    assert whole.flows[0].p50_s == pytest.approx(0.00075)
+
+
 def test_an_instance_that_counts_from_zero_again_does_not_make_a_rate_negative() -> None:
     before = snapshot(10, sample("parse-0", received=1000))
     after = snapshot(11, sample("parse-0", received=40))

@@ -103,3 +103,16 @@ def test_what_algorithms_print_stands_above_the_view_without_what_would_move_the
     assert "words  job abcdefghijkl" in before
     assert "words  job abcdefghijkl" in after
     assert "\x1b[2J" not in out.getvalue()
+
+
+def test_a_flood_of_lines_is_cut_and_counted() -> None:
+    out = io.StringIO()
+    view = LiveView(PLAN, Console(file=out, force_terminal=True, width=80, height=24, color_system=None), FOOTER)
+
+    for number in range(2000):
+        view.output("parse", "parse-1", f"line {number}")
+    view.close()
+
+    assert "line 499\n" in out.getvalue()
+    assert "line 500\n" not in out.getvalue()
+    assert "and 1,500 more lines, in the logs" in out.getvalue()
