@@ -23,8 +23,10 @@ VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "misc",
 MAY_PRINT = frozenset({PurePosixPath("streamer/cli/output.py")})
 MAY_CATCH_ALL: Mapping[PurePosixPath, str] = {
     PurePosixPath("streamer/cli/main.py"): "the outermost frame: a defect of ours gets its traceback and exit code 70",
+    PurePosixPath("streamer/runtime/algorithm.py"): "whatever a user's file raises at import is that file's error",
+    PurePosixPath("streamer/runtime/calls.py"): "whatever a handler raises is the fate of its message",
 }
-"""Supervising loops: what is raised there is the user's, or must not end the loop; it is logged and counted."""
+"""Where the user's code is called, and the outermost frames: nothing may pass, and nothing is lost on the way."""
 MAY_SAY: Collection[tuple[PurePosixPath, str]] = frozenset({(PurePosixPath("streamer/cli/run.py"), "run")})
 """`run` is the verb of the command, and its module is found by that name."""
 

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from streamer_algorithm import Algorithm, Algorunner, NotHostedError, host
+from streamer_algorithm import Algorithm, Algorunner, NotHostedError, StreamingApi, host
+
+from streamer.runtime.api import Api
 
 PROGRAM = """
 from streamer_algorithm import Algorunner
@@ -76,3 +78,15 @@ def test_the_innermost_host_takes_the_functions() -> None:
         Algorunner.Run(start=lambda _: None)
 
     assert (len(outer), len(inner)) == (0, 1)
+
+
+def test_the_api_of_an_instance_has_every_call_of_the_protocol() -> None:
+    def conforms(api: Api) -> StreamingApi:
+        """Parameters and results are compared where this file is type-checked."""
+        return api
+
+    calls = [name for name in vars(StreamingApi) if not name.startswith("_")]
+
+    assert calls
+    assert [name for name in calls if not callable(getattr(Api, name, None))] == []
+    assert conforms is not None

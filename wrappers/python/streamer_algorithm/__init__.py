@@ -6,7 +6,7 @@ process, and the names here only say what they look like.
 """
 
 from streamer_algorithm.algorunner import Algorithm, Algorunner, NotHostedError, host
-from streamer_algorithm.api import OnMessage, StreamingApi, StreamingStatistics
+from streamer_algorithm.api import OnMessage, StreamingApi
 from streamer_algorithm.arguments import AlgorithmArgs, AlgorithmInfo, StreamInput
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "OnMessage",
     "StreamInput",
     "StreamingApi",
-    "StreamingStatistics",
     "host",
 ]

@@ -8,23 +8,10 @@ any object that has the calls they need.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
-OnMessage = Callable[[Any, str], object]
-"""`onMessage(msg, origin)`: `origin` is the name of the node that sent the message."""
-
-
-class StreamingStatistics(TypedDict):
-    """What became of the messages for one child node; durations are milliseconds of the last messages."""
-
-    nodeName: str
-    sent: int
-    queueSize: int
-    netDurations: list[float]
-    durations: list[float]
-    queueDurations: list[float]
-    responses: int
-    dropped: int
+OnMessage = Callable[[Any, str], object] | Callable[[Any], object]
+"""`onMessage(msg, origin)` or `onMessage(msg)`: `origin` is the name of the node that sent the message."""
 
 
 class StreamingApi(Protocol):
@@ -48,7 +35,8 @@ class StreamingApi(Protocol):
     def stopStreaming(self, force: bool = True) -> None:
         """Take no further messages; with `force=False` those already received are handled first."""
 
-    def get_streaming_statistics(self) -> list[StreamingStatistics]: ...
+    def get_streaming_statistics(self) -> list[dict[str, Any]]:
+        """For each next node: nodeName, sent, queueSize, dropped, responses, and durations in milliseconds."""
 
     def resetQueue(self) -> None:
         """Drop all messages that were sent here and not yet handed to a next node; they are counted as dropped."""
@@ -56,16 +44,17 @@ class StreamingApi(Protocol):
     def resetQueuePartial(self, numberOfMessagesToRemove: int) -> None:
         """Drop the oldest so many of them."""
 
-    def register_input_listener(self, on_message: OnMessage) -> None: ...
+    # Positional, because an instance takes HKube's names for the parameters.
+    def register_input_listener(self, on_message: OnMessage, /) -> None: ...
 
     def start_message_listening(self) -> None: ...
 
     def is_listening_to_messages(self) -> bool: ...
 
-    def send_message(self, msg: object, flow_name: str | None = None) -> None: ...
+    def send_message(self, msg: object, flow_name: str | None = None, /) -> None: ...
 
     def stop_streaming(self, force: bool = True) -> None: ...
 
     def reset_queue(self) -> None: ...
 
-    def reset_queue_partial(self, number_of_messages_to_remove: int) -> None: ...
+    def reset_queue_partial(self, number_of_messages_to_remove: int, /) -> None: ...
