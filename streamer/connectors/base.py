@@ -14,7 +14,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where to go on reading: the record with number `position` begins at `offset` (bytes, or the source's own unit)."""
+    """Where to go on reading: record number `position` begins at `offset` (bytes, or the source's own unit)."""
 
     position: int
     offset: int

@@ -235,7 +235,7 @@ class _ValueDecoder:
             self._advance(offset)
         except (ValueError, TypeError) as error:
             self._advance(offset)
-            self._error = f"not a msgpack value: {error or type(error).__name__}"
+            self._error = f"not a msgpack value: {str(error) or type(error).__name__}"
             rest = self._rest()
             self._restart()
             self._unpacker.feed(rest)

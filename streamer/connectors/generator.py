@@ -20,6 +20,8 @@ from streamer import limits
 from streamer.connectors.base import Mark, Records
 
 _PLACEHOLDER = "{n}"
+_ROUNDING_S = 1e-6
+"""A message is given so much early, or the rounding of times would put off the one for which the caller waited."""
 
 Make = Callable[[range], list[object]]
 """Makes the messages of these numbers."""
@@ -92,27 +94,12 @@ class _Pace:
         late_s = now - self._start_s - (position - self._base) / self._rate
         if late_s > limits.CATCH_UP_S:
             self._start_s += late_s - limits.CATCH_UP_S
-        # A millionth of a message is forgiven, or rounding would put off the message for which the caller waited.
-        return self._base + int((now - self._start_s) * self._rate + 1e-6) + 1
+        return self._base + int((now - self._start_s + _ROUNDING_S) * self._rate) + 1
 
     def wait_s(self, position: int, now: float) -> float:
         if self._start_s is None:
             return 0.0
         return max(limits.PACE_S, self._start_s + (position - self._base) / self._rate - now)
-
-
-def generator_problems(spec: Mapping[str, Any]) -> list[str]:
-    """What no generator can do, each with its remedy."""
-    found = []
-    if spec.get("size") is not None and spec.get("value") is not None:
-        found.append("generator: size and value exclude each other. Take one of them out of spec.")
-    if (spec.get("rate") or 1) < 0 or spec.get("rate") == 0:
-        found.append(f"generator: rate {spec['rate']} is not above 0. Give messages per second, or leave rate out.")
-    if not 0 <= (spec.get("size") or 0) <= limits.MESSAGE_BYTES_MAX:
-        found.append(f"generator: size {spec['size']} is not in 0..{limits.MESSAGE_BYTES_MAX} bytes. Correct it.")
-    if (spec.get("count") or 0) < 0:
-        found.append(f"generator: count {spec['count']} is below 0. Give a number of messages, or leave count out.")
-    return found
 
 
 def _maker(spec: Mapping[str, Any]) -> Make:

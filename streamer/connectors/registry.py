@@ -2,7 +2,8 @@
 
 Control asks for problems before it makes a job, so that a missing file costs a message and not a job that fails; an
 instance opens its own connector. Both look into the same two tables, so that a connector cannot be known to one and
-not to the other. The tables are plain: a name in a descriptor never makes the engine import a module of that name.
+not to the other. What a spec may hold was judged with the descriptor; here the question is what the machine says to it
+(is the file there?). The tables are plain: a name in a descriptor never makes the engine import a module of that name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from streamer.connectors.base import Sink, Source
 from streamer.connectors.blackhole import BlackholeSink
 from streamer.connectors.file import FileSink, FileSource, sink_problems, source_problems
-from streamer.connectors.generator import GeneratorSource, generator_problems
+from streamer.connectors.generator import GeneratorSource
 from streamer.connectors.standard import StdinSource, StdoutSink, stdin_problems, stdout_problems
 from streamer.errors import ConnectorError
 from streamer.plan.assignment import Connector, Role
@@ -39,7 +40,7 @@ class _SinkKind:
 _SOURCES: Mapping[str, _SourceKind] = {
     "file": _SourceKind(FileSource, source_problems),
     "stdin": _SourceKind(StdinSource, stdin_problems),
-    "generator": _SourceKind(GeneratorSource, generator_problems),
+    "generator": _SourceKind(GeneratorSource, lambda _spec: []),
 }
 
 _SINKS: Mapping[str, _SinkKind] = {

@@ -216,7 +216,8 @@ def _numbered(batches: list[Records]) -> list[tuple[int, object]]:
     records: list[tuple[int, object]] = []
     for batch in batches:
         records += zip(batch.positions, batch.values, strict=True)
-        records += [(record.position, record) for record in batch.bad]
+        # Where msgpack is lost, how much of the rest is shown depends on what had come.
+        records += [(record.position, (record.place, record.error)) for record in batch.bad]
     return sorted(records, key=lambda record: record[0])
 
 
@@ -227,7 +228,7 @@ def test_records_are_the_same_wherever_the_blocks_are_cut(
     whole = read(*data)
     cut = read(*data, block_bytes=block_bytes, limit=limit)
 
-    # NaN is not equal to itself: the comparison is of what a person would see.
+    # By their texts, since NaN is not equal to itself.
     assert repr(_numbered(cut)) == repr(_numbered(whole))
 
 
@@ -236,7 +237,7 @@ def test_reading_again_from_any_mark_gives_the_rest_again(data: tuple[Format, by
     batches = read(*data, limit=limit)
 
     for index, batch in enumerate(batches):
-        assert repr(read(*data, mark=batch.mark, limit=limit)) == repr(batches[index:])
+        assert repr(_numbered(read(*data, mark=batch.mark, limit=limit))) == repr(_numbered(batches[index:]))
 
 
 @given(_data, st.integers(1, 5))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamer import limits
 from streamer.connectors.base import START, Mark
-from streamer.connectors.generator import GeneratorSource, generator_problems
+from streamer.connectors.generator import GeneratorSource
 
 
 def opened(mark: Mark = START, **spec: object) -> GeneratorSource:
@@ -151,27 +151,3 @@ def test_a_restart_does_not_make_up_for_the_time_in_which_it_was_dead() -> None:
     source = opened(Mark(100, 100), rate=1000)
 
     assert values(source, now=500.0) == [{"id": 100}]
-
-
-@pytest.mark.parametrize(
-    ("spec", "word"),
-    [
-        pytest.param({"size": 1, "value": 2}, "exclude each other", id="size-and-value"),
-        pytest.param({"rate": 0}, "not above 0", id="rate-of-zero"),
-        pytest.param({"rate": -1}, "not above 0", id="negative-rate"),
-        pytest.param({"size": -1}, "size -1", id="negative-size"),
-        pytest.param({"count": -1}, "count -1", id="negative-count"),
-    ],
-)
-def test_what_no_generator_can_do_is_a_problem(spec: dict[str, object], word: str) -> None:
-    (problem,) = generator_problems(spec)
-
-    assert word in problem
-
-
-def test_all_problems_of_a_generator_are_told_at_once() -> None:
-    assert len(generator_problems({"rate": 0, "count": -1, "size": -1, "value": 1})) == 4
-
-
-def test_a_sound_generator_has_no_problem() -> None:
-    assert generator_problems({"rate": 0.5, "count": 0, "size": 0}) == generator_problems({}) == []

@@ -55,6 +55,7 @@ def test_a_file_that_can_be_read_or_written_has_no_problem(tmp_path: Path) -> No
     assert problems(file(tmp_path / "in"), Role.SOURCE) == []
     assert problems(file(tmp_path / "in"), Role.SINK) == []
     assert problems(file(tmp_path / "new"), Role.SINK) == []
+    assert problems(Connector("generator", {}), Role.SOURCE) == problems(Connector("blackhole", {}), Role.SINK) == []
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
