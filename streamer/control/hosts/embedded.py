@@ -98,9 +98,8 @@ class EmbeddedHost:
                 self._ticked_at = now
                 self._take(Ticked())
                 active = False
-            seen = self._snapshot()
-            if seen.status.ended or now >= deadline:
-                return seen
+            if self._job_state().phase.ended or now >= deadline:
+                return self._snapshot()
             self._wait(min(deadline - now, _TICK_MIN_S if active else _TICK_S))
 
     def drain(self) -> None:
