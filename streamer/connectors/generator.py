@@ -99,7 +99,8 @@ class _Pace:
     def wait_s(self, position: int, now: float) -> float:
         if self._start_s is None:
             return 0.0
-        return max(limits.PACE_S, self._start_s + (position - self._base) / self._rate - now)
+        due_s = self._start_s + (position - self._base) / self._rate - now
+        return max(limits.PACE_S, due_s) if due_s > 0 else 0.0
 
 
 def _maker(spec: Mapping[str, Any]) -> Make:

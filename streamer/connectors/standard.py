@@ -31,6 +31,7 @@ class StdinSource:
         self._format = format_of(spec, Format.TEXT)
         self._decoder = decoder(self._format, "stdin", START)
         self._poll = select.poll()
+        self._dry = False
         self._finished = False
         self._ended = False
 
@@ -46,6 +47,7 @@ class StdinSource:
         self._poll.register(self._fd, select.POLLIN)
 
     def read(self, limit: int, now: float) -> Records | None:  # noqa: ARG002 -- what comes decides, not the time
+        self._dry = False
         while not self._ended:
             records = self._decoder.take(limit)
             if records is not None:
@@ -54,10 +56,12 @@ class StdinSource:
                 self._ended = True
             elif not self._feed():
                 break
+        self._dry = True
         return None
 
     def wait_s(self, now: float) -> float | None:  # noqa: ARG002 -- what comes decides, not the time
-        return None
+        # Lines that are here already make no descriptor readable.
+        return None if self._dry else 0.0
 
     def fileno(self) -> int | None:
         return self._fd

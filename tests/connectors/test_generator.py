@@ -147,6 +147,16 @@ def test_a_slow_rate_is_slower_than_the_stall_that_is_made_up_for() -> None:
     assert drained(source, 100.0) == 1
 
 
+def test_what_is_due_is_not_waited_for() -> None:
+    source = opened(rate=1_000_000)
+    values(source, now=0.0)
+    values(source, now=0.5)
+
+    assert wait_s(source, 0.5) == 0.0
+    drained(source, 0.5)
+    assert wait_s(source, 0.5) == limits.PACE_S
+
+
 def test_a_restart_does_not_make_up_for_the_time_in_which_it_was_dead() -> None:
     source = opened(Mark(100, 100), rate=1000)
 

@@ -55,6 +55,18 @@ def test_records_are_given_as_soon_as_they_are_whole(pipe: tuple[int, int]) -> N
     assert values(source) == ["two"]
 
 
+def test_whoever_waits_for_the_descriptor_leaves_no_record_behind(pipe: tuple[int, int]) -> None:
+    source = opened(pipe[0])
+    os.write(pipe[1], b"one\ntwo\n")
+
+    given = []
+    while source.wait_s(0.0) == 0.0:
+        records = source.read(1, now=0.0)
+        given += [] if records is None else records.values
+
+    assert given == ["one", "two"]
+
+
 def test_a_last_line_without_its_end_counts_when_the_input_ends(pipe: tuple[int, int]) -> None:
     source = opened(pipe[0])
     os.write(pipe[1], b"one\ntwo")
