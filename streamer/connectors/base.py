@@ -67,7 +67,7 @@ class Source(Protocol):
         """At most `limit` records (and about a frame's bytes), or None if there is nothing at `now` (seconds)."""
 
     def wait_s(self, now: float) -> float | None:
-        """After `read` gave None: seconds until it is worth asking again; None: when `fileno` is readable."""
+        """Seconds until it is worth reading (again): 0.0 while more is here; None: when `fileno` is readable."""
 
     def fileno(self) -> int | None:
         """A descriptor to wait for, or None."""
