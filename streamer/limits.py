@@ -74,6 +74,8 @@ PARTIAL_ACK_AGE_S = 1.0
 REPORT_S = 0.25
 """How often an instance reports its counters to the controller."""
 DRAIN_S = 30.0
+START_GRACE_S = 5.0
+"""After stop(args) a stateful algorithm's start(args, api) has this long to return and send its last."""
 RESTART_DELAY_S = 0.1
 RESTART_DELAY_MAX_S = 5.0
 CRASH_LOOP_DEATHS = 5

@@ -53,8 +53,7 @@ class InstanceAccount:
     """All that one instance must not forget at a kill.
 
     `completed` counts inputs settled or dead-lettered (for a source: records), over all lives. `mark_position` and
-    `mark_offset` say from where a source reads again; `bad` holds the positions of records that could not be read
-    (they are dead-lettered once).
+    `mark_offset` say from where a source reads again.
     """
 
     received: int = 0
@@ -63,7 +62,6 @@ class InstanceAccount:
     mark_position: int = 0
     mark_offset: int = 0
     edges: list[EdgeCounts] = field(default_factory=list)
-    bad: RangeSet = field(default_factory=RangeSet)
 
     def edge(self, target: str) -> EdgeCounts:
         for edge in self.edges:
@@ -81,7 +79,7 @@ class InstanceAccount:
 
 
 def encode_account(account: InstanceAccount) -> bytes:
-    """The page's record: head, then per edge its name, counters and settled ranges, then the bad positions."""
+    """The page's record: head, then per edge its name, counters and settled ranges."""
     out = [
         _HEAD.pack(
             _VERSION,
@@ -105,9 +103,6 @@ def encode_account(account: InstanceAccount) -> bytes:
         )  # fmt: skip
         if e.roots.ranges:
             out.append(array("Q", e.roots.ranges).tobytes())
-    out.append(struct.pack("<QI", account.bad.floor, len(account.bad.ranges)))
-    if account.bad.ranges:
-        out.append(array("Q", account.bad.ranges).tobytes())
     return b"".join(out)
 
 
@@ -129,8 +124,6 @@ def decode_account(record: bytes) -> InstanceAccount:
             counts = EdgeCounts(name, *values[:6])
             counts.drops, counts.roots = list(values[6:-2]), roots
             account.edges.append(counts)
-        floor, count = struct.unpack_from("<QI", record, at)
-        account.bad, _ = _ranges(record, at + 12, floor, count)
     except (struct.error, UnicodeDecodeError) as error:
         raise StateError(f"an account page cannot be read: {error}") from error
     return account
@@ -146,4 +139,4 @@ def _ranges(record: bytes, at: int, floor: int, count: int) -> tuple[RangeSet, i
 
 def account_bytes_max(targets: Sequence[str], ranges_max: int) -> int:
     """Size of the largest record of an instance with these edges."""
-    return 256 + sum(512 + len(t.encode()) + 16 * ranges_max for t in targets) + 16 * ranges_max
+    return 256 + sum(512 + len(t.encode()) + 16 * ranges_max for t in targets)

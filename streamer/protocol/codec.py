@@ -61,10 +61,20 @@ def join(blobs: list[bytes]) -> bytes:
     return _ARRAY_HEADERS[len(blobs)] + b"".join(blobs)
 
 
+def payload_bytes(body: bytes, count: int) -> int:
+    """Bytes of the packed messages of a body, which both ends of a session must count alike."""
+    return len(body) - len(_ARRAY_HEADERS[count])
+
+
 def unpack(body: bytes) -> list[Any]:
     """All messages of a body. Raises what msgpack raises if one of them is bad: then `unpack_each` tells which."""
     messages: list[Any] = msgpack.unpackb(body, strict_map_key=False, raw=False)
     return messages
+
+
+def unpack_one(blob: bytes) -> Any:
+    """One packed message. Raises one of `UNPACK_ERRORS` if it is bad."""
+    return msgpack.unpackb(blob, strict_map_key=False, raw=False)
 
 
 UNPACK_ERRORS = (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException)
@@ -75,7 +85,7 @@ def unpack_each(body: bytes, count: int) -> list[Any | BadBody]:
     messages: list[Any | BadBody] = []
     for blob in split(body, count):
         try:
-            messages.append(msgpack.unpackb(blob, strict_map_key=False, raw=False))
+            messages.append(unpack_one(blob))
         except UNPACK_ERRORS as error:
             messages.append(BadBody(blob, f"{type(error).__name__}: {error}"))
     return messages

@@ -158,6 +158,12 @@ class Edge:
         self.pending_messages += n
         self.pending_bytes += chunk.size
 
+    def withdraw(self, chunk: Chunk) -> None:
+        """Take the chunk that was appended last out of the queue again: it is to be buried."""
+        self._pending.pop()
+        self.pending_messages -= len(chunk.blobs)
+        self.pending_bytes -= chunk.size
+
     # -- out -----------------------------------------------------------------------------------------------------------
 
     def cut(self, messages: int) -> OutFrame | None:

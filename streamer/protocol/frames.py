@@ -1,9 +1,9 @@
 """Frames and bytes: everything that travels on an edge, bounded and checked before it is believed.
 
 A data frame is a ZeroMQ multipart: a header of 48 bytes with all that one segment needs, the body (one flat msgpack
-array), and only where present a segment table, explicit positions and explicit hashes. The other kinds are rare or small:
-OPEN (session facts, once), STATUS (grants and acknowledgements, absolute totals, about once per quarter window), PULSE
-(the process lives), CLOSE, REFUSED, END. Bytes from a peer never raise anything but PeerError here.
+array), and only where present a segment table, explicit positions and explicit hashes. The other kinds are rare or
+small: OPEN (session facts, once), STATUS (grants and acknowledgements, absolute totals, about once per quarter window),
+PULSE (the process lives), CLOSE, REFUSED, END. Bytes from a peer never raise anything but PeerError here.
 
     data header   version u8 | kind u8 | flags u8 | hops u8 | count u16 | route u16 | sequence u64
                   | origin u64 | position u64 | hash u64 | time_us u64

@@ -9,12 +9,13 @@ what it held has been sent to others. States are tables; an event that a state d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
 
 from streamer.errors import PeerError
 from streamer.limits import PARTIAL_ACK_AGE_S
+from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
 from streamer.protocol.edge import Edge, OutFrame
 from streamer.protocol.frames import Data, Kind, Parts, Status, encode_short
@@ -149,17 +150,18 @@ class SendingSession:
 class InputFrame:
     """A received frame until it is settled: one counter of what is open (1 for its handling, 1 per message sent)."""
 
-    __slots__ = ("arrived_at", "body", "count", "dead", "open", "segments", "sequence", "session", "size")
+    __slots__ = ("arrived_at", "body", "count", "dead", "handled", "open", "segments", "sequence", "session", "size")
 
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
         self.session = session
         self.sequence = data.sequence
         self.segments: list[Segment] = data.segments
         self.count = data.count
-        self.size = len(data.body)
+        self.size = payload_bytes(data.body, data.count)
         self.body = data.body
         self.arrived_at = now
         self.open = 1
+        self.handled = False
         self.dead: list[int] = []
 
     def settle(self, count: int) -> None:
@@ -245,14 +247,21 @@ class ReceivingSession:
         changed = max(self.window.granted_messages - self._told_grant, self._acknowledged - self._told_acknowledged)
         return changed >= (1 if drained else self.window.quarter) or self.end_seen != self._told_end
 
-    def status(self, now: float, unsettled: Callable[[InputFrame], set[int]] | None = None) -> Status:
-        """All totals. `unsettled` tells which messages of an old, handled frame are open; None: do not look."""
-        partials: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    def old(self, now: float) -> list[InputFrame]:
+        """Frames that have been unsettled for so long that their messages are acknowledged one by one."""
+        return [frame for frame in self.frames.values() if now - frame.arrived_at > PARTIAL_ACK_AGE_S]
+
+    def status(self, unsettled: Mapping[InputFrame, set[int]] = MappingProxyType({})) -> Status:
+        """All totals. `unsettled` holds, for old frames, the indexes of the messages that are still open."""
+        partials: list[tuple[int, tuple[int, ...]]] = []
         settled, dead = self._acknowledged, self._dead
-        if unsettled is not None:
-            old = [f for f in self.frames.values() if now - f.arrived_at > PARTIAL_ACK_AGE_S]
-            partials, n, lost = _partials(old, unsettled)
-            settled, dead = settled + n, dead + lost
+        for frame, still in unsettled.items():
+            if frame.session is self and frame.open:
+                done = _complement(still, frame.count)
+                if len(done):
+                    partials.append((frame.sequence, tuple(([0, done.floor] if done.floor else []) + done.ranges)))
+                    settled += len(done)
+                    dead += sum(1 for index in frame.dead if index in done)
         self._told_grant = self.window.granted_messages
         self._told_acknowledged = self._acknowledged
         self._told_end = self.end_seen
@@ -265,26 +274,16 @@ class ReceivingSession:
             settled=settled - dead,
             dead=dead,
             ranges=self._done.ranges,
-            partials=partials,
+            partials=tuple(partials),
             end_seen=self.end_seen,
         )
 
 
-def _partials(
-    old: list[InputFrame], unsettled: Callable[[InputFrame], set[int]]
-) -> tuple[tuple[tuple[int, tuple[int, ...]], ...], int, int]:
-    """Settled messages of frames that are not settled: (their flat ranges, how many, how many of them dead)."""
-    partials: list[Any] = []
-    settled = dead = 0
-    for frame in old:
-        done = RangeSet()
-        still = unsettled(frame)
-        for index in range(frame.count):
-            if index not in still:
-                done.add(index, index + 1)
-        flat = ([0, done.floor] if done.floor else []) + done.ranges
-        if flat:
-            partials.append((frame.sequence, tuple(flat)))
-            settled += len(done)
-            dead += sum(1 for index in frame.dead if index in done)
-    return tuple(partials), settled, dead
+def _complement(still: set[int], count: int) -> RangeSet:
+    done = RangeSet()
+    at = 0
+    for index in sorted(still):
+        done.add(at, index)
+        at = index + 1
+    done.add(at, count)
+    return done

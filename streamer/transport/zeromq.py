@@ -1,7 +1,7 @@
 """ZeroMQ: a ROUTER with mandatory routing at the producing end, a DEALER per connection at the consuming end.
 
-Sockets have no high-water marks (credit limits what is under way, so a socket never drops or blocks), no LINGER but at an
-orderly end, and libzmq's heartbeats, which find a cut or stopped peer. A DEALER queues only to a completed connection,
+Sockets have no high-water marks (credit limits what is under way, so a socket never drops or blocks), no LINGER but at
+an orderly end, and libzmq's heartbeats, which find a cut or stopped peer. A DEALER queues only to a completed connection,
 and takes a fresh routing id with each. Waiting is done on the sockets' descriptors and not on the sockets, because
 other threads of a user may send through the ROUTER meanwhile; descriptors are edge-triggered, so `wait` first asks
 each socket, and whoever sends from another thread must call `wake` afterwards.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import zmq
@@ -28,6 +28,8 @@ _HEARTBEAT_TIMEOUT_MS = 4_000
 _RECONNECT_MS = 20
 _RECONNECT_MAX_MS = 500
 _LINGER_MS = 1_000
+
+Forget = Callable[["zmq.Socket[bytes]"], None]
 
 
 def free_endpoint(socket: zmq.Socket[bytes], host: str = "127.0.0.1") -> str:
@@ -51,9 +53,14 @@ def _options(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
 
 
+def _readable(socket: zmq.Socket[bytes]) -> bool:
+    return bool(socket.getsockopt(zmq.EVENTS) & zmq.POLLIN)  # type: ignore[operator,arg-type]  # this option is an int
+
+
 class ZmqBinding:
-    def __init__(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str, forget: Forget) -> None:
         self._socket = socket
+        self._forget = forget
         self.endpoint = endpoint
 
     def send(self, route: bytes, parts: Parts) -> bool:
@@ -66,18 +73,20 @@ class ZmqBinding:
         return True
 
     def receive(self) -> tuple[bytes, Parts] | None:
-        if not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[operator]  # an int for this option
+        if not _readable(self._socket):
             return None
         route, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
         return route, parts
 
     def close(self) -> None:
+        self._forget(self._socket)
         self._socket.close(_LINGER_MS)
 
 
 class ZmqConnection:
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], forget: Forget) -> None:
         self._socket = socket
+        self._forget = forget
 
     def send(self, parts: Parts) -> bool:
         try:
@@ -87,11 +96,12 @@ class ZmqConnection:
         return True
 
     def receive(self) -> Parts | None:
-        if not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[operator]  # an int for this option
+        if not _readable(self._socket):
             return None
         return self._socket.recv_multipart(zmq.NOBLOCK)
 
     def close(self) -> None:
+        self._forget(self._socket)
         self._socket.close(_LINGER_MS)
 
 
@@ -100,7 +110,7 @@ class ZmqTransport:
 
     def __init__(self) -> None:
         self._context = zmq.Context(io_threads=1)
-        self._sockets: list[zmq.Socket[bytes]] = []
+        self._sockets: dict[zmq.Socket[bytes], int] = {}
         self._poll = select.poll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, select.POLLIN)
@@ -124,7 +134,7 @@ class ZmqTransport:
                 socket.close()
                 raise PlatformError(f"{endpoint} cannot be bound: {error}") from error
         self._watch(socket)
-        return ZmqBinding(socket, endpoint)
+        return ZmqBinding(socket, endpoint, self._unwatch)
 
     def connect(self, endpoint: str) -> ZmqConnection:
         socket = self._context.socket(zmq.DEALER)
@@ -134,16 +144,20 @@ class ZmqTransport:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         socket.connect(endpoint)
         self._watch(socket)
-        return ZmqConnection(socket)
+        return ZmqConnection(socket, self._unwatch)
 
     def _watch(self, socket: zmq.Socket[bytes]) -> None:
-        self._sockets.append(socket)
-        self._poll.register(socket.getsockopt(zmq.FD), select.POLLIN)  # type: ignore[arg-type]  # an int for this option
+        descriptor = int(socket.getsockopt(zmq.FD))
+        self._sockets[socket] = descriptor
+        self._poll.register(descriptor, select.POLLIN)
+
+    def _unwatch(self, socket: zmq.Socket[bytes]) -> None:
+        if (descriptor := self._sockets.pop(socket, None)) is not None:
+            self._poll.unregister(descriptor)
 
     def wait(self, timeout_s: float, descriptors: Sequence[int] = ()) -> None:
-        self._sockets = [socket for socket in self._sockets if not socket.closed]
         for socket in self._sockets:
-            if socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[operator]  # an int for this option
+            if _readable(socket):
                 return
         if self._extra.symmetric_difference(descriptors):
             for gone in self._extra.difference(descriptors):
@@ -160,7 +174,6 @@ class ZmqTransport:
 
     def close(self) -> None:
         for socket in self._sockets:
-            if not socket.closed:
-                socket.close(_LINGER_MS)
+            socket.close(_LINGER_MS)
         self._context.term()
         os.close(self._wake)

@@ -40,7 +40,7 @@ from streamer.platform.local import LocalPlatform
 from streamer.protocol.account import InstanceAccount
 from streamer.state.account import read_account
 
-INSTANCE_PROGRAM = (sys.executable, "-m", "streamer.runtime.instance")
+INSTANCE_PROGRAM = (sys.executable, "-m", "streamer.runtime")
 DEAD_LETTERS_FILE = "dead-letters.jsonl"
 
 _JOB_ID_LETTERS = string.digits + string.ascii_lowercase

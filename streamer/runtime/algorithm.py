@@ -1,0 +1,116 @@
+"""Loading the user's algorithm: a file of plain functions, or a program that hands them to `Algorunner.Run`.
+
+The file is executed once, in the instance's own process, its folder first on the module path, so that it may import
+what lies beside it. A file that defines `start` is a module; one that does not is executed as a program (`__main__`),
+since HKube's programs call `Algorunner.Run` at their end, often only there. What it raises is shown as the user's own.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import runpy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from streamer.errors import AlgorithmError
+from streamer.plan.assignment import Code
+
+Function = Callable[..., Any]
+_MODULE = "streamer_user_algorithm"
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """The user's functions; `start` takes (args, api) whatever the user wrote."""
+
+    name: str
+    start: Function
+    init: Function | None
+    stop: Function | None
+    exit: Function | None
+
+
+def load_algorithm(code: Code) -> Algorithm:
+    """Execute the file. Raises AlgorithmError; an error of the user's own code is its cause."""
+    path = Path(code.path)
+    if not path.is_file():
+        raise AlgorithmError(f"algorithm {code.name!r}: there is no file {code.path}")
+    sys.path.insert(0, str(path.parent))
+    try:
+        handed = _execute(path)
+    except (Exception, SystemExit) as error:  # whatever user code raises at import is reported as its error
+        raise AlgorithmError(f"algorithm {code.name!r}: {code.path} does not import") from error
+    start = handed.get("start")
+    if not callable(start):
+        raise AlgorithmError(
+            f"algorithm {code.name!r}: {code.path} defines no function start(args, api)",
+            remedy="Define start(args, api) in the file, or call Algorunner.Run(start=start).",
+        )
+    if not _takes(start, 2):
+        only_args: Function = start
+        start = lambda args, _api: only_args(args)  # noqa: E731  # the one-argument form of HKube
+    return Algorithm(code.name, start, *(_optional(code, handed, name) for name in ("init", "stop", "exit")))
+
+
+def _execute(path: Path) -> dict[str, Any]:
+    """Execute the file once; its functions by name."""
+    handed: dict[str, Any] = {}
+    if _binds_start(ast.parse(path.read_bytes(), str(path))):
+        spec = importlib.util.spec_from_file_location(_MODULE, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path.name} is not a Python file")
+        module: ModuleType = importlib.util.module_from_spec(spec)
+        sys.modules[_MODULE] = module
+        spec.loader.exec_module(module)
+        return vars(module)
+    from streamer_algorithm import host
+
+    with host(lambda a: handed.update(start=a.start, init=a.init, stop=a.stop, exit=a.exit)):
+        rest = runpy.run_path(str(path), run_name="__main__")
+    return handed or rest
+
+
+def _binds_start(tree: ast.Module) -> bool:
+    """Whether the file defines, assigns or imports `start` at its top level."""
+    for node in tree.body:
+        names: list[str] = []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = [alias.asname or alias.name for alias in node.names]
+        if "start" in names or "*" in names:
+            return True
+    return False
+
+
+def _optional(code: Code, handed: dict[str, Any], name: str) -> Function | None:
+    function = handed.get(name)
+    if function is None:
+        return None
+    if not callable(function):
+        raise AlgorithmError(f"algorithm {code.name!r}: {name} in {code.path} is not a function")
+    return function if _takes(function, 1) else lambda _args: function()
+
+
+def _takes(function: Function, count: int) -> bool:
+    """Whether `function` can be called with this many positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
+def listener(function: Function) -> Function:
+    """`onMessage(msg, origin)`, also where the user's function takes the message only."""
+    return function if _takes(function, 2) else lambda message, _origin: function(message)

@@ -1,0 +1,109 @@
+"""A node's algorithm at work: stateless (`start` per message) or stateful (`start` once, listeners per message).
+
+A stateful `start` belongs to the main thread and may send for as long as it lives; this class is told when it returns.
+When the input has ended, or a node without input is drained, the user's `stop(args)` is called first, then `start` gets
+a grace period to return, so that what it sends last still goes on its way.
+"""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Any
+
+from streamer.limits import START_GRACE_S
+from streamer.protocol.session import InputFrame
+from streamer.runtime.algorithm import Algorithm
+from streamer.runtime.api import Api
+from streamer.runtime.calls import Handler, StatefulCalls
+from streamer.runtime.letters import Failure
+
+
+class AlgorithmWork:
+    """`calls` is given for a stateful node: it listens once its user says so, and its `start` runs elsewhere."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        args: dict[str, Any],
+        api: Api,
+        handler: Handler,
+        calls: StatefulCalls | None,
+        *,
+        has_inputs: bool,
+    ) -> None:
+        self._algorithm = algorithm
+        self._args = args
+        self._api = api
+        self._handler = handler
+        self._calls = calls
+        self._has_inputs = has_inputs
+        self.listening = calls is None
+        self._frames_left = 0
+        self._draining = False
+        self._stopped_by_user = False
+        self._stop_deadline: float | None = None
+        self.start_returned = Event()
+        if calls is not None:
+            api.listeners_go_to(calls.listeners.append)
+
+    # -- what the user's code asks for -----------------------------------------------------------------------------
+
+    def listen(self, on: bool, frames_left: int) -> None:
+        """Begin to take frames, or stop after so many more; a node without input ends when it stops."""
+        self.listening = on
+        self._frames_left = frames_left
+        self._stopped_by_user = not on
+
+    def start(self) -> None:
+        """Call the user's stateful `start`; listeners that it registered go on when it returns, stopped or not."""
+        self._algorithm.start(self._args, self._api)
+        if self._calls is not None and self._calls.listeners and self._has_inputs:
+            self.listening = True
+
+    # -- the port --------------------------------------------------------------------------------------------------
+
+    @property
+    def accepts(self) -> bool:
+        return self.listening or self._frames_left > 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self._draining or (self._calls is not None and (self.start_returned.is_set() or self._stopped_by_user))
+
+    def handle(self, frame: InputFrame) -> list[Failure]:
+        if not self.listening:
+            self._frames_left -= 1
+        self._api.in_handler(True)
+        try:
+            return self._handler.handle(frame)
+        finally:
+            self._api.in_handler(False)
+
+    def produce(self, now: float) -> bool:  # noqa: ARG002  # an algorithm sends by itself
+        return False
+
+    def wait_s(self, now: float) -> float | None:
+        return None if self._stop_deadline is None else max(0.0, min(0.02, self._stop_deadline - now))
+
+    def descriptors(self) -> tuple[int, ...]:
+        return ()
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def finish(self, now: float) -> bool:
+        if self._stop_deadline is None:
+            self._stop_deadline = now + (START_GRACE_S if self._algorithm.stop else 0.0)
+            if self._algorithm.stop is not None:
+                self._algorithm.stop(self._args)
+        return self._calls is None or self.start_returned.is_set() or now >= self._stop_deadline
+
+    def settled(self) -> None:
+        """Nothing to remember."""
+
+    def close(self) -> None:
+        if self._algorithm.exit is not None:
+            self._algorithm.exit(self._args)
+
+    def statistics(self) -> dict[str, Any]:
+        return {}

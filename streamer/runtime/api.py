@@ -1,0 +1,95 @@
+"""The `api` object that the user's code gets: HKube's names, and snake_case names beside them.
+
+It decides who is calling: a call from a handler, on the message thread, belongs to the message in hand; one from any
+other place makes a root. Everything else is handed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any, Protocol
+
+from streamer.errors import StreamerError
+from streamer.runtime.algorithm import listener
+from streamer.runtime.turn import Turn
+
+
+class Host(Protocol):
+    """What the instance offers to its api."""
+
+    def send_root(self, message: object, flow: str | None) -> None: ...
+
+    def set_listening(self, listening: bool, *, force: bool) -> None: ...
+
+    @property
+    def listening(self) -> bool: ...
+
+    def statistics(self) -> list[dict[str, Any]]: ...
+
+    def reset(self, messages: int | None) -> int: ...
+
+
+class Api:
+    """HKube's streaming api. `turn` is None where the node handles no messages (it only sends)."""
+
+    def __init__(self, host: Host, turn: Turn | None) -> None:
+        self._host = host
+        self._turn = turn
+        self._handler_thread = 0
+        self._on_listener: Callable[[Callable[..., Any]], None] | None = None
+
+    def in_handler(self, on: bool) -> None:
+        """The calling thread begins (or stops) to call handlers."""
+        self._handler_thread = get_ident() if on else 0
+
+    def listeners_go_to(self, register: Callable[[Callable[..., Any]], None]) -> None:
+        """Where registered listeners are kept; without it, registering is refused."""
+        self._on_listener = register
+
+    def sendMessage(self, msg: object, flowName: str | None = None) -> None:
+        """Send to the next nodes of the message's flow, or along the flow named."""
+        if self._turn is not None and get_ident() == self._handler_thread:
+            self._turn.send(msg, flowName)
+        else:
+            self._host.send_root(msg, flowName)
+
+    def registerInputListener(self, onMessage: Callable[..., Any]) -> None:
+        """Have `onMessage(msg, origin)` called for each message, once listening has started."""
+        if self._on_listener is None:
+            raise StreamerError(
+                "registerInputListener was called on a stateless node",
+                remedy="A stateless node gets its message in args['streamInput']; or set stateType: stateful.",
+            )
+        self._on_listener(listener(onMessage))
+
+    def startMessageListening(self) -> None:
+        self._host.set_listening(True, force=False)
+
+    def isListeningToMessages(self) -> bool:
+        return self._host.listening
+
+    def stopStreaming(self, force: bool = True) -> None:
+        """Take no further messages (without `force`, after those that were received); a source's stream ends."""
+        self._host.set_listening(False, force=force)
+
+    def get_streaming_statistics(self) -> list[dict[str, Any]]:
+        """Per next node: nodeName, sent, queueSize, netDurations, durations, queueDurations, responses, dropped."""
+        return self._host.statistics()
+
+    def resetQueue(self) -> None:
+        """Drop what was sent here and not yet handed to a next node; it is counted as dropped."""
+        self._host.reset(None)
+
+    def resetQueuePartial(self, numberOfMessagesToRemove: int) -> None:
+        """Drop the oldest so many of them."""
+        self._host.reset(numberOfMessagesToRemove)
+
+    send_message = sendMessage
+    register_input_listener = registerInputListener
+    start_message_listening = startMessageListening
+    is_listening_to_messages = isListeningToMessages
+    stop_streaming = stopStreaming
+    getStreamingStatistics = get_streaming_statistics
+    reset_queue = resetQueue
+    reset_queue_partial = resetQueuePartial

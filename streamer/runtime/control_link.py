@@ -1,0 +1,99 @@
+"""The slow thread of an instance: reports, commands, pulses, and the watch over the supervising process.
+
+It has sockets of its own, so that the message thread never waits for it. It says that the process lives while a handler
+is busy for longer than a heartbeat (a *pulse* for each session, on a connection of its own to each parent): without
+it, one slow handler call would look like a death, and its messages would be sent to others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from threading import Event, Thread
+
+import msgpack
+import zmq
+
+from streamer import clock
+from streamer.limits import HEARTBEAT_S, REPORT_S
+from streamer.metrics.samples import InstanceSample
+from streamer.plan.assignment import Command
+from streamer.protocol.frames import Kind, encode_short
+
+_ORPHANED = 4
+"""Exit code of an instance whose supervising process has gone."""
+
+
+class ControlLink:
+    """`sessions` gives (endpoint of the parent, session number); `beat_at` when the message thread beat last."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        token: str,
+        sample: Callable[[], InstanceSample],
+        command: Callable[[Command], None],
+        sessions: Callable[[], Iterable[tuple[str, int]]],
+        beat_at: Callable[[], float],
+    ) -> None:
+        self._context = context
+        self._endpoint = endpoint
+        self._token = token.encode()
+        self._sample = sample
+        self._command = command
+        self._sessions = sessions
+        self._beat_at = beat_at
+        self._pulses: dict[str, zmq.Socket[bytes]] = {}
+        self._parent = os.getppid()
+        self._over = Event()
+        self._thread = Thread(target=self._serve, name="control", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Send a last report and end."""
+        self._over.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 1_000)
+        socket.connect(self._endpoint)
+        told = None
+        tell_at = pulse_at = 0.0
+        while True:
+            over = self._over.is_set()
+            now = clock.now()
+            sample = self._sample()
+            facts = (sample.state, sample.endpoint, sample.quiet)
+            if over or now >= tell_at or facts != told:
+                socket.send_multipart([self._token, msgpack.packb(sample.to_wire())])
+                told, tell_at = facts, now + REPORT_S
+            if over:
+                break
+            if os.getppid() != self._parent:
+                os._exit(_ORPHANED)
+            if now >= pulse_at:
+                pulse_at = now + HEARTBEAT_S
+                if now - self._beat_at() > 2 * HEARTBEAT_S:
+                    self._pulse()
+            while socket.poll(int(1000 * min(REPORT_S, HEARTBEAT_S) / 5)):
+                self._command(Command.from_wire(msgpack.unpackb(socket.recv())))
+        for pulse in self._pulses.values():
+            pulse.close(0)
+        socket.close()
+
+    def _pulse(self) -> None:
+        for endpoint, number in self._sessions():
+            socket = self._pulses.get(endpoint)
+            if socket is None:
+                socket = self._pulses[endpoint] = self._context.socket(zmq.DEALER)
+                socket.setsockopt(zmq.LINGER, 0)
+                socket.setsockopt(zmq.IMMEDIATE, 1)
+                socket.connect(endpoint)
+            try:
+                socket.send_multipart(encode_short(Kind.PULSE, number), zmq.NOBLOCK)
+            except zmq.Again:
+                continue  # not connected yet: the next pulse comes in a heartbeat

@@ -1,0 +1,219 @@
+"""The incoming half of an instance: a connection and a session to every instance of its parent nodes.
+
+Frames wait here, in the order in which they came, until the node's work takes them; grants and acknowledgements go back
+about once per quarter window, when the input is drained, and with every heartbeat. A session that breaks (a gap, a
+refusal, a parent that moved) is replaced over a fresh connection, so that frames of the old one cannot be mistaken for
+frames of the new one; what it had delivered is handled all the same, since it may be the only copy.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from streamer.errors import PeerError
+from streamer.limits import CYCLE_INTAKE_BYTES_MAX, CYCLE_INTAKE_MESSAGES_MAX, HEARTBEAT_S, RETAINED_BYTES_MAX
+from streamer.plan.assignment import Assignment, Peer, PeerState
+from streamer.protocol.credit import Pace
+from streamer.protocol.frames import Kind, Open, decode_data, decode_short, encode_open, encode_status, kind_of
+from streamer.protocol.session import InputFrame, ReceivingSession, State
+from streamer.transport.base import Connection, Parts, Transport
+
+_UNBOUNDED = 1 << 62
+
+
+class Upstream:
+    """One parent instance: the connection to it and the session on that connection."""
+
+    __slots__ = ("connection", "opened_at", "peer", "session")
+
+    def __init__(self, peer: Peer, connection: Connection, session: ReceivingSession) -> None:
+        self.peer = peer
+        self.connection = connection
+        self.session = session
+        self.opened_at = 0.0
+
+
+class Inbox:
+    """`number` gives fresh session numbers; `crashed` is what was in hand when this instance died last."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        transport: Transport,
+        number: Callable[[], int],
+        on_settled: Callable[[int], None],
+        crashed: tuple[int, int, int] | None,
+    ) -> None:
+        self._a = assignment
+        self._transport = transport
+        self._number = number
+        self._on_settled = on_settled
+        self._crashed = crashed
+        self._inside = {i.source: i.inside for i in assignment.inputs}
+        self._upstreams: dict[str, Upstream] = {}
+        self._parents: dict[str, Peer] | None = None
+        self._ready: deque[InputFrame] = deque()
+        self.pace = Pace()
+        self.unsettled = 0
+        self.refused = 0
+
+    # -- frames ----------------------------------------------------------------------------------------------------
+
+    def next(self) -> InputFrame | None:
+        """The frame that came first and was not taken yet."""
+        return self._ready.popleft() if self._ready else None
+
+    @property
+    def drained(self) -> bool:
+        return not self._ready
+
+    @property
+    def waiting(self) -> int:
+        """Frames that were not taken yet."""
+        return len(self._ready)
+
+    def receive(self, now: float) -> None:
+        """Take all frames that have come."""
+        for upstream in list(self._upstreams.values()):
+            receive = upstream.connection.receive
+            while not upstream.session.closed and (parts := receive()) is not None:
+                try:
+                    self._hear(upstream, parts, now)
+                except PeerError:
+                    self.refused += 1
+                    upstream.session.close()
+            if upstream.session.closed:
+                self._reopen(upstream, now)
+
+    def _hear(self, upstream: Upstream, parts: Parts, now: float) -> None:
+        kind = kind_of(parts)
+        session = upstream.session
+        if kind is Kind.DATA:
+            frame = session.accept(decode_data(parts), now)
+            if frame is not None:
+                self._ready.append(frame)
+                self.unsettled += frame.count
+        elif kind is Kind.END:
+            session.end(decode_short(parts))
+        elif kind is Kind.REFUSED:
+            if decode_short(parts) == session.number:
+                session.close()
+        else:
+            raise PeerError(f"a producer sent a frame of kind {kind.name}")
+
+    def handled(self, frame: InputFrame, busy_s: float) -> None:
+        """The work is done with a frame, settled or not."""
+        self.pace.handled(frame.count, busy_s)
+        frame.session.window.handled(frame.count, frame.size)
+
+    # -- grants and acknowledgements -------------------------------------------------------------------------------
+
+    def report(self, *, drained: bool) -> None:
+        """Send the statuses that are worth sending."""
+        sessions = len(self._upstreams)
+        for upstream in self._upstreams.values():
+            session = upstream.session
+            self._renew(session, sessions)
+            if session.due(drained) and upstream.opened_at:
+                upstream.connection.send(encode_status(session.status()))
+
+    def beat(self, now: float, unsettled: Callable[[set[InputFrame]], dict[InputFrame, set[int]]]) -> None:
+        """Heartbeat: open what is not open, and repeat every status, old frames message by message."""
+        old = {frame for upstream in self._upstreams.values() for frame in upstream.session.old(now)}
+        still = unsettled(old) if old else {}
+        for upstream in self._upstreams.values():
+            session = upstream.session
+            if session.state is State.OPENING and now - upstream.opened_at >= HEARTBEAT_S:
+                self._send_open(upstream, now)
+            self._renew(session, len(self._upstreams))
+            upstream.connection.send(encode_status(session.status(still)))
+
+    def oldest(self) -> float | None:
+        """When the oldest unsettled frame came."""
+        frames = [next(iter(u.session.frames.values()), None) for u in list(self._upstreams.values())]
+        return min((frame.arrived_at for frame in frames if frame is not None), default=None)
+
+    def _renew(self, session: ReceivingSession, sessions: int) -> None:
+        """Intake from outside a cycle is limited by what is unsettled inside it; the cycle's own edges never wait."""
+        if session.inside or True not in self._inside.values():
+            session.renew(self.pace, sessions, _UNBOUNDED, _UNBOUNDED if session.inside else RETAINED_BYTES_MAX)
+        else:
+            session.renew(
+                self.pace,
+                sessions,
+                max(1, CYCLE_INTAKE_MESSAGES_MAX // sessions),
+                max(1, CYCLE_INTAKE_BYTES_MAX // sessions),
+            )
+
+    def sessions(self) -> Iterator[tuple[str, int]]:
+        """(endpoint of the parent, session number) of every session, for the pulse. Any thread may ask."""
+        for upstream in list(self._upstreams.values()):
+            yield upstream.peer.endpoint, upstream.session.number
+
+    # -- peers -----------------------------------------------------------------------------------------------------
+
+    def meet(self, parents: Sequence[Peer], now: float) -> None:
+        """The instances of the parent nodes are these now."""
+        gone = {name for name, peer in (self._parents or {}).items() if peer.state is PeerState.GONE}
+        self._parents = {peer.instance: peer for peer in parents}
+        for peer in parents:
+            upstream = self._upstreams.get(peer.instance)
+            if peer.state is PeerState.GONE or peer.instance in gone:
+                if upstream is not None:
+                    upstream.session.close()
+                    upstream.connection.close()
+                    del self._upstreams[peer.instance]
+            elif upstream is None:
+                if peer.endpoint:
+                    session, connection = self._session(peer)
+                    self._upstreams[peer.instance] = upstream = Upstream(peer, connection, session)
+                    self._send_open(upstream, now)
+            else:
+                moved = upstream.peer.endpoint != peer.endpoint
+                upstream.peer = peer
+                if moved and peer.endpoint:
+                    upstream.session.close()
+                    self._reopen(upstream, now)
+
+    def _reopen(self, upstream: Upstream, now: float) -> None:
+        upstream.connection.close()
+        upstream.session, upstream.connection = self._session(upstream.peer)
+        upstream.opened_at = 0.0
+        self._send_open(upstream, now)
+
+    def _session(self, peer: Peer) -> tuple[ReceivingSession, Connection]:
+        session = ReceivingSession(self._number(), peer.node, self._inside[peer.node], self._on_settled)
+        return session, self._transport.connect(peer.endpoint)
+
+    def _send_open(self, upstream: Upstream, now: float) -> None:
+        number = upstream.session.number
+        opening = Open(self._a.token, self._a.node, self._a.instance, self._a.epoch, number, self._crashed)
+        if upstream.connection.send(encode_open(opening)):
+            upstream.opened_at = now
+            self._renew(upstream.session, len(self._upstreams))
+            upstream.connection.send(encode_status(upstream.session.status()))
+
+    def open_waiting(self, now: float) -> bool:
+        """Open the sessions whose connection was not there yet; True if some still wait."""
+        waiting = False
+        for upstream in self._upstreams.values():
+            if not upstream.opened_at:
+                self._send_open(upstream, now)
+                waiting = waiting or not upstream.opened_at
+        return waiting
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def ended(self, *, inside: bool) -> bool:
+        """Whether nothing will come any more from parents outside this node's cycle (and `inside` it, if asked)."""
+        if not self._a.inputs:
+            return True
+        if self._parents is None:
+            return False
+        return all(
+            peer.state is PeerState.GONE
+            or (self._inside[peer.node] and not inside)
+            or ((upstream := self._upstreams.get(name)) is not None and upstream.session.end_seen)
+            for name, peer in self._parents.items()
+        )

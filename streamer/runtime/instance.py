@@ -1,0 +1,383 @@
+"""One running copy of a node: from the first peers to the last goodbye, one step at a time.
+
+A step serves the wire, lets the node's work handle one frame or produce one batch, sends what may be sent, and says
+how long to wait. Nothing else drives the data path, and nothing in a step blocks, so the same class runs on sockets with
+the machine's clock and, many at once, on a simulated network in virtual time. The end goes: input ended, the work's
+goodbye, everything settled, END known to all consumers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from threading import Condition, get_ident
+from typing import Any, Protocol
+
+from streamer.clock import Clock
+from streamer.limits import HEARTBEAT_S
+from streamer.metrics.instruments import Histogram
+from streamer.metrics.samples import (
+    HANDLER_BOUNDS_S,
+    LATENCY_BOUNDS_S,
+    EdgeSample,
+    InstanceSample,
+    InstanceState,
+)
+from streamer.plan.assignment import Assignment, Command, Peers, Verb
+from streamer.protocol.account import InstanceAccount
+from streamer.protocol.segment import Segment
+from streamer.protocol.session import InputFrame
+from streamer.runtime.inbox import Inbox
+from streamer.runtime.letters import Letters, LetterStore
+from streamer.runtime.outbox import Outbox
+from streamer.runtime.roots import Roots
+from streamer.runtime.turn import Exits
+from streamer.runtime.work import Work
+from streamer.transport.base import Transport
+
+_OPEN_RETRY_S = 0.005
+
+
+class AccountStore(Protocol):
+    """Where the account is kept; `publish` puts its present state in force."""
+
+    account: InstanceAccount
+
+    def publish(self) -> None: ...
+
+
+class Stage(IntEnum):
+    RUNNING = 0
+    STOPPING = 1
+    ENDING = 2
+    ENDED = 3
+
+
+class Instance:
+    """The parts of an instance and the order in which they act. `work` is set before the first step."""
+
+    work: Work
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        transport: Transport,
+        store: AccountStore,
+        letters: LetterStore,
+        *,
+        clock: Clock,
+        wall: Clock,
+        number: Callable[[], int],
+        crashed: tuple[int, int, int] | None = None,
+        roots_again: bool = False,
+    ) -> None:
+        self.assignment = assignment
+        self.exits = Exits(assignment.node, assignment.routes)
+        self.store = store
+        self.account = store.account
+        self.letters = Letters(assignment, letters, wall)
+        self.lock = Condition()
+        self._transport = transport
+        self._clock = clock
+        self._wall = wall
+        binding = transport.bind(assignment.endpoint) if assignment.outputs else None
+        self.endpoint = binding.endpoint if binding else ""
+        self.outbox = Outbox(assignment, binding, self.account, self.letters, roots=roots_again)
+        self.inbox = Inbox(assignment, transport, number, self._on_settled, crashed)
+        self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
+        self._commands: deque[Command] = deque()
+        self._peers_version = 0
+        self._end_asked = False
+        self.beat_at = clock()
+        self._completed = 0
+        self._woken = False
+        self._thread = 0
+        self.stage = Stage.RUNNING
+        self.met = False
+        self.busy_s = 0.0
+        self.handler_seconds = Histogram(HANDLER_BOUNDS_S)
+        self._queue_wait = Histogram(LATENCY_BOUNDS_S)
+        self._end_to_end: dict[str, Histogram] = {}
+        self.last_error = ""
+
+    # -- the step --------------------------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """Do what there is to do; gives the seconds for which nothing is to be done unless something comes."""
+        now = self._clock()
+        self._thread = get_ident()
+        self._woken = False
+        more = False
+        with self.lock:
+            self._serve(now)
+        if self.stage <= Stage.STOPPING:
+            more = self._advance_work(now)
+        with self.lock:
+            self.roots.commit()
+            self._send(self._clock(), drained=self.inbox.drained and not more)
+        if self.stage is not Stage.ENDED:
+            self._advance_end(now)
+        return self._wait_s(now, more)
+
+    def _serve(self, now: float) -> None:
+        """Everything but the work: what peers and the controller say, heartbeats. Under the lock."""
+        while self._commands:
+            self._obey(self._commands.popleft(), now)
+        if self.outbox.receive(now):
+            self.work.settled()
+            if self.roots.waiters and self.outbox.room():
+                self.lock.notify_all()
+        self.inbox.receive(now)
+        if now - self.beat_at >= HEARTBEAT_S:
+            self.beat_at = now
+            self.outbox.check(now)
+            self.inbox.beat(now, self._unsettled)
+
+    def _send(self, now: float, *, drained: bool) -> None:
+        """Publish the account, then send frames, grants and acknowledgements. Under the lock."""
+        self._publish()
+        self.outbox.flush(now, drained=drained)
+        self.inbox.report(drained=drained)
+
+    def _publish(self) -> None:
+        if self.outbox.dirty:
+            self.outbox.dirty = False
+            self.store.publish()
+
+    def _advance_work(self, now: float) -> bool:
+        """Handle one frame or produce one batch; True if there is more to do at once."""
+        if not self.outbox.room():
+            return False
+        if self.work.accepts and (frame := self.inbox.next()) is not None:
+            self._handle(frame)
+            return not self.inbox.drained
+        with self.lock:
+            return self.work.produce(now)
+
+    def _handle(self, frame: InputFrame) -> None:
+        began = self._clock()
+        failures = self.work.handle(frame)
+        if failures:
+            self.letters.failed(frame.session.parent, frame.segments, failures)
+            frame.dead = [failure.index for failure in failures]
+            self.account.failed += len(failures)
+            self.last_error = failures[-1].error
+        ended = self._clock()
+        self.busy_s += ended - began
+        self._queue_wait.observe(max(0.0, began - frame.arrived_at), frame.count)
+        if not self.assignment.outputs:
+            self._observe_arrival(frame)
+        with self.lock:
+            self.account.received += frame.count
+            self.outbox.dirty = True
+            frame.handled = True
+            frame.settle(1)
+            self.inbox.handled(frame, ended - began)
+
+    def _observe_arrival(self, frame: InputFrame) -> None:
+        """The message has reached the end of its flow: how long it took from its root."""
+        wall = self._wall()
+        for segment in frame.segments:
+            flow = self.assignment.routes.routes[segment.route].flow
+            histogram = self._end_to_end.get(flow)
+            if histogram is None:
+                histogram = self._end_to_end[flow] = Histogram(LATENCY_BOUNDS_S)
+            histogram.observe(max(0.0, wall - segment.time_us / 1e6), len(segment))
+
+    def pump(self) -> None:
+        """Serve the wire once from inside a handler call that waits for room in the outbox."""
+        while not self.outbox.room():
+            with self.lock:
+                now = self._clock()
+                self._serve(now)
+                self._send(now, drained=True)
+            if not self.outbox.room():
+                self._transport.wait(HEARTBEAT_S)
+
+    def _wait_s(self, now: float, more: bool) -> float:
+        if self.stage is Stage.ENDED or more:
+            return 0.0
+        room = self.outbox.room()
+        if room and self.stage is Stage.RUNNING and self.work.accepts and not self.inbox.drained:
+            return 0.0
+        wait = max(0.0, self.beat_at + HEARTBEAT_S - now)
+        with self.lock:
+            if self.inbox.open_waiting(now):
+                wait = min(wait, _OPEN_RETRY_S)
+        asked = self.work.wait_s(now)
+        if asked is not None and (room or self.stage is not Stage.RUNNING) and asked > 0.0:
+            wait = min(wait, asked)
+        return wait
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the wire, the work's descriptors or a wake."""
+        if timeout_s > 0.0 and not self._woken:
+            self._transport.wait(timeout_s, self.work.descriptors())
+
+    # -- peers and the end -----------------------------------------------------------------------------------------
+
+    def command(self, command: Command) -> None:
+        """Take a command of the controller; any thread may bring it."""
+        self._commands.append(command)
+        self.wake()
+
+    def wake(self) -> None:
+        """Make the loop look again; from any thread."""
+        if not self._woken:
+            self._woken = True
+            self._transport.wake()
+
+    def _obey(self, command: Command, now: float) -> None:
+        if command.verb is Verb.DRAIN:
+            self.work.drain()
+        elif command.verb is Verb.END:
+            self._end_asked = True
+        elif command.peers is not None:
+            self._meet(command.peers, now)
+
+    def _meet(self, peers: Peers, now: float) -> None:
+        if peers.version > self._peers_version:
+            self._peers_version = peers.version
+            self.met = True
+            self.inbox.meet(peers.parents, now)
+            self.outbox.meet(peers.children)
+
+    def _advance_end(self, now: float) -> None:
+        """From stage to stage. All parents have said that what they sent is settled, so what comes later is a repeat."""
+        if self.stage is Stage.RUNNING and self._input_ended():
+            self.stage = Stage.STOPPING
+        if self.stage is Stage.STOPPING and self.work.finish(now):
+            with self.lock:
+                self.roots.commit()
+                self.roots.ended = True
+                self.lock.notify_all()
+                self._send(now, drained=True)
+            self.stage = Stage.ENDING
+        if self.stage is Stage.ENDING:
+            with self.lock:
+                while (repeat := self.inbox.next()) is not None:
+                    repeat.settle(1)
+                if self.inbox.unsettled == 0 and self.outbox.idle and self.outbox.end():
+                    self._send(now, drained=True)
+                    self.stage = Stage.ENDED
+
+    def _input_ended(self) -> bool:
+        if not self.assignment.inputs:
+            return self.work.exhausted
+        if any(i.inside for i in self.assignment.inputs) and not self._end_asked:
+            return False
+        return self.inbox.drained and self.inbox.ended(inside=False)
+
+    def _on_settled(self, count: int) -> None:
+        self.inbox.unsettled -= count
+        self._completed += count
+        self.account.completed += count
+        self.outbox.dirty = True
+
+    def _unsettled(self, frames: set[InputFrame]) -> dict[InputFrame, set[int]]:
+        """Which messages of these frames are not settled: all of one not handled, else those whose children are not."""
+        still: dict[InputFrame, set[int]] = {f: set() if f.handled else set(range(f.count)) for f in frames}
+        handled: set[Any] = {f for f in frames if f.handled}
+        for edge in self.outbox.edges:
+            for parent, index in edge.unsettled_of(handled):
+                still[parent].add(index)  # type: ignore[index]  # the parents asked for are input frames
+        return still
+
+    # -- what the user's api asks for ------------------------------------------------------------------------------
+
+    def emit(self, segment: Segment, blobs: list[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
+        """Hand on what handlers have sent."""
+        with self.lock:
+            self.outbox.emit(segment, blobs, parent, indexes)
+
+    def send_root(self, message: object, flow: str | None) -> None:
+        """Send outside of any handler call, from any thread."""
+        self.roots.send(message, flow, self._flush_full, pump=self.pump if get_ident() == self._thread else None)
+        self.wake()
+
+    def _flush_full(self) -> None:
+        """A whole frame has been collected: send it from the thread that sent it. Under the lock."""
+        self._publish()
+        self.outbox.flush(self._clock(), drained=False)
+
+    def reset(self, messages: int | None) -> int:
+        with self.lock:
+            return self.outbox.reset(messages)
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """HKube's statistics of each next node."""
+        count = max(1, self.handler_seconds.sample().count)
+        mean_ms = 1000.0 * self.handler_seconds.sample().total / count
+        return [
+            {
+                "nodeName": edge.target,
+                "sent": edge.counts.sent,
+                "queueSize": edge.pending_messages,
+                "netDurations": [],
+                "durations": [mean_ms],
+                "queueDurations": [],
+                "responses": edge.counts.settled,
+                "dropped": sum(edge.counts.drops),
+            }
+            for edge in self.outbox.edges
+        ]
+
+    # -- what others see -------------------------------------------------------------------------------------------
+
+    def sample(self) -> InstanceSample:
+        """This instance now; any thread may ask."""
+        oldest = self.inbox.oldest()
+        return InstanceSample(
+            instance=self.assignment.instance,
+            node=self.assignment.node,
+            epoch=self.assignment.epoch,
+            state=self._state(),
+            endpoint=self.endpoint,
+            received=self.account.received,
+            failed=self.account.failed,
+            completed=self._completed if self.assignment.inputs else self._settled_roots(),
+            quiet=self._quiet(),
+            busy_s=self.busy_s,
+            oldest_unsettled_s=0.0 if oldest is None else max(0.0, self._clock() - oldest),
+            last_error=self.last_error,
+            edges=tuple(
+                EdgeSample(
+                    target=edge.target,
+                    sent=edge.counts.sent,
+                    settled=edge.counts.settled,
+                    dead_lettered=edge.counts.dead_lettered,
+                    dropped=dict(edge.counts.dropped),
+                    abandoned=edge.counts.abandoned,
+                    in_flight=edge.counts.in_flight,
+                    redelivered=edge.counts.redelivered,
+                    backlog_messages=edge.pending_messages,
+                    backlog_bytes=edge.pending_bytes,
+                    credit_messages=self.outbox.credit(edge),
+                )
+                for edge in self.outbox.edges
+            ),
+            handler=self.handler_seconds.sample(),
+            queue_wait=self._queue_wait.sample(),
+            end_to_end={flow: histogram.sample() for flow, histogram in list(self._end_to_end.items())},
+        )
+
+    def _settled_roots(self) -> int:
+        return sum(edge.counts.settled + edge.counts.dead_lettered for edge in self.outbox.edges)
+
+    def _state(self) -> InstanceState:
+        if self.stage is Stage.ENDED:
+            return InstanceState.ENDED
+        if self.stage is not Stage.RUNNING:
+            return InstanceState.DRAINING
+        return InstanceState.RUNNING if self.met else InstanceState.STARTING
+
+    def _quiet(self) -> bool:
+        """Input from outside the cycle has ended and nothing is unsettled: see `InstanceSample.quiet`."""
+        return (
+            self.inbox.ended(inside=False)
+            and self.inbox.drained
+            and self.inbox.unsettled == 0
+            and self.outbox.idle
+            and self.roots.empty
+        )

@@ -1,0 +1,319 @@
+"""The outgoing half of an instance: its edges, the sessions of its consumers, and the account of all of it.
+
+Whoever sends puts chunks in (`emit`), whoever has credit gets frames out (`flush`), and acknowledgements come back
+(`receive`). Before a frame leaves, the account that counts it is in force in its page, so that a kill at any moment
+leaves an account that balances. Every call but `room` is made under the instance's one lock; none blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from streamer.errors import PeerError
+from streamer.limits import (
+    CYCLE_RETAINED_BYTES_MAX,
+    FRAME_AGE_MAX_S,
+    FRAME_BYTES_MAX,
+    FRAME_MESSAGES_MAX,
+    RETAINED_BYTES_MAX,
+    SESSION_TIMEOUT_S,
+)
+from streamer.plan.assignment import Assignment, Delivery, Output, Peer, PeerState
+from streamer.protocol.account import InstanceAccount
+from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.frames import Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
+from streamer.protocol.segment import Segment
+from streamer.protocol.session import InputFrame, SendingSession, State
+from streamer.runtime.letters import Letters
+from streamer.transport.base import Binding, Parts
+
+
+@dataclass(slots=True)
+class Outlet:
+    """One outgoing edge with its policies, and its sessions in the order in which they are served next."""
+
+    edge: Edge
+    policy: Output
+    sessions: list[SendingSession]
+    waiting_since: float = 0.0
+    over: bool = False
+    """All instances of the target have completed: they were told that all is settled, so what comes now is a repeat."""
+
+
+class Outbox:
+    """`roots`: messages without a parent are records of a source that can be read again."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        binding: Binding | None,
+        account: InstanceAccount,
+        letters: Letters,
+        *,
+        roots: bool,
+    ) -> None:
+        self._a = assignment
+        self._binding = binding
+        self._letters = letters
+        self._outlets = {o.target: Outlet(Edge(account.edge(o.target), roots=roots), o, []) for o in assignment.outputs}
+        self._hops = {
+            index: tuple((self._outlets[assignment.routes.routes[n].node], n) for n in route.next)
+            for index, route in enumerate(assignment.routes.routes)
+            if route.node == assignment.node
+        }
+        self._sessions: dict[int, SendingSession] = {}
+        self._children: dict[str, Peer] | None = None
+        self._ending = False
+        self._checked_at = 0.0
+        self.dirty = False
+        self.refused = 0
+
+    # -- what is held ----------------------------------------------------------------------------------------------
+
+    @property
+    def edges(self) -> list[Edge]:
+        return [outlet.edge for outlet in self._outlets.values()]
+
+    @property
+    def idle(self) -> bool:
+        """Everything that was sent is settled."""
+        return all(outlet.edge.idle for outlet in self._outlets.values())
+
+    @property
+    def pending(self) -> int:
+        """Messages that wait for credit."""
+        return sum(outlet.edge.pending_messages for outlet in self._outlets.values())
+
+    def room(self, ahead_bytes: int | None = None) -> bool:
+        """Whether more may be sent: no edge outside a cycle is full. `ahead_bytes` is a stricter limit of one queue."""
+        held = 0
+        for outlet in self._outlets.values():
+            if not outlet.policy.inside:
+                limit = outlet.policy.queue_bytes
+                if outlet.edge.queued_bytes >= (limit if ahead_bytes is None else min(limit, ahead_bytes)):
+                    return False
+                held += outlet.edge.held_bytes
+        return held < RETAINED_BYTES_MAX
+
+    def credit(self, edge: Edge) -> int:
+        """Messages that all sessions of an edge would take now."""
+        return sum(max(0, s.grant.available) for s in self._outlets[edge.target].sessions)
+
+    # -- in --------------------------------------------------------------------------------------------------------
+
+    def emit(self, segment: Segment, blobs: list[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
+        """Send packed messages onwards from the position `segment.route` of this node, to all its next nodes."""
+        size = sum(map(len, blobs))
+        self.dirty = True
+        for outlet, route in self._hops[segment.route]:
+            inside = outlet.policy.inside
+            chunk = Chunk(blobs, segment.towards(route, segment.hops + inside), parent, indexes, size)
+            if parent is not None:
+                parent.open += len(blobs)
+            outlet.edge.append(chunk)
+            if inside and not self._may_loop(outlet, chunk):
+                outlet.edge.withdraw(chunk)
+                self._letters.undelivered(outlet.edge, chunk, *self._loop_reason(outlet, chunk))
+                outlet.edge.bury(chunk)
+
+    def emit_roots(self, target: str, segment: Segment, blobs: list[bytes]) -> None:
+        """Send records into one edge only: the others have them settled already."""
+        self.dirty = True
+        size = sum(map(len, blobs))
+        for outlet, route in self._hops[segment.route]:
+            if outlet.edge.target == target:
+                outlet.edge.append(Chunk(blobs, segment.towards(route, 0), None, (), size))
+
+    def _may_loop(self, outlet: Outlet, chunk: Chunk) -> bool:
+        return chunk.segment.hops <= outlet.policy.hop_limit and outlet.edge.held_bytes <= CYCLE_RETAINED_BYTES_MAX
+
+    @staticmethod
+    def _loop_reason(outlet: Outlet, chunk: Chunk) -> tuple[str, str]:
+        limit = outlet.policy.hop_limit
+        if chunk.segment.hops > limit:
+            return "hop limit", f"the message took more than {limit} hops inside a cycle (hopLimit)"
+        return "cycle full", f"the cycle holds more than {CYCLE_RETAINED_BYTES_MAX} bytes (CYCLE_RETAINED_BYTES_MAX)"
+
+    # -- out -------------------------------------------------------------------------------------------------------
+
+    def flush(self, now: float, *, drained: bool) -> None:
+        """Send what has credit. Unless the input is `drained`, only frames that are full or old."""
+        for outlet in self._outlets.values():
+            edge = outlet.edge
+            if not edge.pending_messages:
+                outlet.waiting_since = 0.0
+                continue
+            if outlet.over:
+                self._forget(edge)
+                continue
+            if not outlet.waiting_since:
+                outlet.waiting_since = now
+            if drained or now - outlet.waiting_since > FRAME_AGE_MAX_S:
+                self._send(outlet, 1)
+            elif edge.pending_messages >= FRAME_MESSAGES_MAX or edge.pending_bytes >= FRAME_BYTES_MAX:
+                self._send(outlet, FRAME_MESSAGES_MAX)
+
+    def _forget(self, edge: Edge) -> None:
+        while (frame := edge.cut(FRAME_MESSAGES_MAX)) is not None:
+            edge.forget(frame)
+        self.dirty = True
+
+    def _send(self, outlet: Outlet, least: int) -> None:
+        """Share what waits over the sessions with credit, while at least `least` messages or a frame's bytes wait."""
+        assert self._binding is not None
+        edge = outlet.edge
+        kept = outlet.policy.delivery is Delivery.AT_LEAST_ONCE
+        while edge.pending_messages >= least or edge.pending_bytes >= FRAME_BYTES_MAX:
+            ready = [s for s in outlet.sessions if s.state is State.OPEN and s.route and s.grant.available > 0]
+            if not ready:
+                return
+            share = -(-edge.pending_messages // len(ready))
+            for session in ready:
+                frame = edge.cut(min(session.grant.available, share))
+                if frame is None:
+                    break
+                parts = session.send(frame) if kept else session.send_unkept(frame)
+                if not kept:
+                    self.dirty = True
+                if session.route and not self._binding.send(session.route, parts):
+                    session.route = None
+                outlet.sessions.remove(session)
+                outlet.sessions.append(session)
+
+    def end(self) -> bool:
+        """Tell every consumer that nothing follows; True once each instance of the child nodes has said that it knows.
+
+        To be called, again and again, once nothing will be emitted any more.
+        """
+        self._ending = True
+        if self._binding is None:
+            return True
+        known: set[str] = set()
+        for outlet in self._outlets.values():
+            if not outlet.edge.idle:
+                return False
+            for session in outlet.sessions:
+                if session.state is State.OPEN and session.route:
+                    self._binding.send(session.route, session.end())
+                if session.end_seen or outlet.policy.inside:
+                    known.add(session.instance)
+        if self._children is None:
+            return False
+        inside = {o.target for o in self._a.outputs if o.inside}
+        return all(
+            peer.state is PeerState.GONE or peer.instance in known or peer.node in inside
+            for peer in self._children.values()
+        )
+
+    # -- what consumers say ----------------------------------------------------------------------------------------
+
+    def receive(self, now: float) -> bool:
+        """Take all control frames that have come; True if there were any."""
+        if self._binding is None:
+            return False
+        got = False
+        while (incoming := self._binding.receive()) is not None:
+            got = True
+            route, parts = incoming
+            try:
+                self._hear(route, parts, now)
+            except PeerError:
+                self.refused += 1
+        return got
+
+    def _hear(self, route: bytes, parts: Parts, now: float) -> None:
+        kind = kind_of(parts)
+        if kind is Kind.STATUS:
+            self._hear_status(route, parts, now)
+        elif kind is Kind.PULSE:
+            if (session := self._sessions.get(decode_short(parts))) is not None:
+                session.heard_at = now
+        elif kind is Kind.OPEN:
+            self._open(route, decode_open(parts), now)
+        elif kind is Kind.CLOSE:
+            if (session := self._sessions.get(decode_short(parts))) is not None:
+                self._close(session)
+        else:
+            raise PeerError(f"a consumer sent a frame of kind {kind.name}")
+
+    def _hear_status(self, route: bytes, parts: Parts, now: float) -> None:
+        status = decode_status(parts)
+        session = self._sessions.get(status.session)
+        assert self._binding is not None
+        if session is None:
+            self._binding.send(route, encode_short(Kind.REFUSED, status.session))
+            return
+        if session.route != route:
+            session.route = route
+            for missed in session.missed(status.received):
+                self._binding.send(route, missed)
+        session.hear(status, now)
+        self.dirty = True
+
+    def _open(self, route: bytes, opening: Open, now: float) -> None:
+        assert self._binding is not None
+        outlet = self._outlets.get(opening.node)
+        known = (self._children or {}).get(opening.instance)
+        if not compare_digest(opening.token.encode(), self._a.token.encode()) or outlet is None:
+            self._binding.send(route, encode_short(Kind.REFUSED, opening.session))
+            raise PeerError(f"{opening.instance!r} of node {opening.node!r} was refused: wrong token or no such edge")
+        if opening.session in self._sessions:
+            self._sessions[opening.session].heard_at = now
+            return
+        if known is not None and opening.epoch < known.epoch:
+            self._binding.send(route, encode_short(Kind.REFUSED, opening.session))
+            raise PeerError(f"{opening.instance!r} opened with epoch {opening.epoch}; it has epoch {known.epoch}")
+        for old in [s for s in outlet.sessions if s.instance == opening.instance]:
+            self._close(old)
+        if opening.crashed is not None and outlet.edge.accuse(*opening.crashed):
+            self._bury_poison(outlet)
+        session = SendingSession(opening.session, outlet.edge, opening.instance, opening.epoch, route, now)
+        self._sessions[session.number] = session
+        outlet.sessions.append(session)
+
+    def _close(self, session: SendingSession) -> None:
+        session.close()
+        del self._sessions[session.number]
+        outlet = self._outlets[session.edge.target]
+        outlet.sessions.remove(session)
+        self._bury_poison(outlet)
+
+    def _bury_poison(self, outlet: Outlet) -> None:
+        poison = outlet.edge.take_poison()
+        if poison:
+            self._letters.crashed(outlet.edge, poison)
+            self.dirty = True
+            for chunk in poison:
+                outlet.edge.bury(chunk)
+
+    # -- time and peers --------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """End sessions of which nothing was heard for too long, unless it was this process that stood still."""
+        stalled = now - self._checked_at > SESSION_TIMEOUT_S / 2
+        self._checked_at = now
+        for session in list(self._sessions.values()):
+            if stalled:
+                session.heard_at = now
+            elif now - session.heard_at > SESSION_TIMEOUT_S:
+                self._close(session)
+
+    def meet(self, children: Sequence[Peer]) -> None:
+        """The instances of the child nodes are these now: sessions of gone ones and of former lives end at once."""
+        self._children = {peer.instance: peer for peer in children}
+        for session in list(self._sessions.values()):
+            peer = self._children.get(session.instance)
+            if peer is not None and (peer.state is PeerState.GONE or peer.epoch > session.epoch):
+                self._close(session)
+        for outlet in self._outlets.values():
+            targets = [peer for peer in children if peer.node == outlet.edge.target]
+            outlet.over = bool(targets) and all(peer.state is PeerState.GONE for peer in targets)
+
+    def reset(self, messages: int | None) -> int:
+        """Drop the oldest messages that wait for credit, of all edges (None: all); gives how many were dropped."""
+        self.dirty = True
+        return sum(
+            edge.drop_oldest(edge.pending_messages if messages is None else messages, "reset") for edge in self.edges
+        )

@@ -1,0 +1,207 @@
+"""The process of one instance: from its assignment file to its exit code.
+
+It builds the instance on sockets, pages and the machine's clock, opens the user's algorithm or the connector, and
+drives the loop. A stateless node, a source and a sink have one thread for all of that; a stateful algorithm's `start`
+gets the main thread, since it may be anything, and the loop another. Exit codes: 0 ended in order, 1 an error that a new
+life may not have, 3 the algorithm or connector cannot be opened, which no new life would change.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from pathlib import Path
+from threading import Thread
+
+from streamer import clock
+from streamer.connectors.registry import open_sink, open_source
+from streamer.errors import AlgorithmError, ConnectorError, StreamEndedError, StreamerError
+from streamer.mapped import MappedWords
+from streamer.plan.assignment import Assignment, Role
+from streamer.runtime.algorithm import load_algorithm
+from streamer.runtime.algorithm_work import AlgorithmWork
+from streamer.runtime.api import Api
+from streamer.runtime.calls import Calls, Handler, StatefulCalls, StatelessCalls
+from streamer.runtime.control_link import ControlLink
+from streamer.runtime.dead_letters import DeadLetters
+from streamer.runtime.instance import Instance, Stage
+from streamer.runtime.letters import user_traceback
+from streamer.runtime.sink import SinkWork
+from streamer.runtime.source import SourceWork
+from streamer.runtime.turn import HAND_WORDS, IN_FRAME, IN_HAND, IN_SESSION, NOTHING, Hand, Turn
+from streamer.state.account import AccountPage
+from streamer.transport.zeromq import ZmqTransport
+
+DIED = 1
+CANNOT_OPEN = 3
+_GC_THRESHOLDS = (50_000, 20, 100)
+"""Messages are short-lived and rarely cyclic: collecting after every 700 allocations costs a tenth of the throughput."""
+
+
+class _ApiHost:
+    """Hands the api's calls to the instance and its work."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self.work: AlgorithmWork | None = None
+
+    def send_root(self, message: object, flow: str | None) -> None:
+        self._instance.send_root(message, flow)
+
+    def set_listening(self, listening: bool, *, force: bool) -> None:
+        assert self.work is not None
+        self.work.listen(listening, 0 if force else self._instance.inbox.waiting)
+        self._instance.wake()
+
+    @property
+    def listening(self) -> bool:
+        return self.work is not None and self.work.listening
+
+    def statistics(self) -> list[dict[str, object]]:
+        return self._instance.statistics()
+
+    def reset(self, messages: int | None) -> int:
+        return self._instance.reset(messages)
+
+
+def _algorithm_work(instance: Instance, hand: Hand) -> AlgorithmWork:
+    a = instance.assignment
+    assert a.code is not None
+    algorithm = load_algorithm(a.code)
+    args = dict(a.args)
+    turn = Turn(instance.exits, instance.emit, hand, instance.pump)
+    host = _ApiHost(instance)
+    api = Api(host, turn)
+    stateful = StatefulCalls(hand) if a.role is Role.STATEFUL else None
+    calls: Calls = stateful or StatelessCalls(algorithm.start, args, api, turn, hand)
+    handler = Handler(calls, turn, hand, clock.now, instance.handler_seconds.observe)
+    work = AlgorithmWork(algorithm, args, api, handler, stateful, has_inputs=bool(a.inputs))
+    host.work = work
+    if algorithm.init is not None:
+        algorithm.init(args)
+    return work
+
+
+def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, AlgorithmWork | None]:
+    """Make the instance and its work. Raises AlgorithmError or ConnectorError, or what the user's init raises."""
+    folder = Path(assignment.folder)
+    source = open_source(assignment.connector) if assignment.role is Role.SOURCE and assignment.connector else None
+    replayable = source is not None and source.replayable
+    page = AccountPage(folder, tuple(o.target for o in assignment.outputs), replayable=replayable)
+    words = MappedWords(folder / "hand", HAND_WORDS).words
+    session, sequence, index = words[IN_SESSION], words[IN_FRAME], words[IN_HAND]
+    crashed = (session, sequence, index) if session and index != NOTHING else None
+    words[IN_HAND] = NOTHING
+    instance = Instance(
+        assignment,
+        transport,
+        page,
+        DeadLetters(Path(assignment.dead_letters)),
+        clock=clock.now,
+        wall=clock.wall,
+        number=lambda: int.from_bytes(os.urandom(7), "little") + 1,
+        crashed=crashed,
+        roots_again=replayable,
+    )
+    algorithm: AlgorithmWork | None = None
+    if source is not None:
+        instance.work = SourceWork(
+            source, instance.exits, instance.outbox, page.account, instance.letters, assignment.epoch, clock.wall
+        )
+    elif assignment.role is Role.SINK and assignment.connector:
+        instance.work = SinkWork(open_sink(assignment.connector, state=folder), restarted=assignment.epoch > 1)
+    else:
+        instance.work = algorithm = _algorithm_work(instance, words)
+    return instance, algorithm
+
+
+def _loop(instance: Instance, link: ControlLink) -> None:
+    """Step until the end; then say so, let the work close, and leave."""
+    while instance.stage is not Stage.ENDED:
+        instance.wait(instance.step())
+    instance.work.close()
+    link.close()
+
+
+def _loop_or_die(instance: Instance, link: ControlLink) -> None:
+    """The loop in a thread beside the user's `start`: whatever ends it ends the process."""
+    code = 0
+    try:
+        _loop(instance, link)
+    except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
+        _tell(error)
+        code = DIED
+    _leave(code)
+
+
+def _stateful(instance: Instance, link: ControlLink, work: AlgorithmWork) -> None:
+    """Run the user's `start` in this thread; the loop goes on when it returns, and ends the process."""
+    thread = Thread(target=_loop_or_die, args=(instance, link), name="messages")
+    thread.start()
+    try:
+        work.start()
+    except StreamEndedError:
+        pass  # it went on sending after the end, as an endless loop does
+    except BaseException as error:  # noqa: BLE001  # the user's start has failed: a new life may do better
+        _tell(error)
+        _leave(DIED)
+    work.start_returned.set()
+    instance.wake()
+    thread.join()
+
+
+def _tell(error: BaseException) -> None:
+    """Show an error: of user code without our frames, of the engine whole."""
+    if isinstance(error, StreamerError) and error.__cause__ is None:
+        text = f"{error}. {error.advice}"
+    elif isinstance(error, StreamerError) and error.__cause__ is not None:
+        text = f"{user_traceback(error.__cause__)}{error}. {error.advice}"
+    else:
+        text = user_traceback(error)
+    sys.stderr.write(text.rstrip("\n") + "\n")
+
+
+def _leave(code: int) -> None:
+    """End the process now, whatever threads the user has left behind."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main(path: str) -> int:
+    """Run the instance whose assignment is in this file; gives its exit code."""
+    assignment = Assignment.from_json(Path(path).read_text())
+    transport = ZmqTransport()
+    try:
+        instance, algorithm = _build(assignment, transport)
+    except (AlgorithmError, ConnectorError) as error:
+        _tell(error)
+        return CANNOT_OPEN
+    except BaseException as error:  # noqa: BLE001  # the user's init has failed, or the machine: a new life may do better
+        _tell(error)
+        return DIED
+    link = ControlLink(
+        transport.context,
+        assignment.control,
+        assignment.token,
+        instance.sample,
+        instance.command,
+        instance.inbox.sessions,
+        lambda: instance.beat_at,
+    )
+    link.start()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    try:
+        if algorithm is not None and assignment.role is Role.STATEFUL:
+            _stateful(instance, link, algorithm)
+        else:
+            _loop(instance, link)
+            transport.close()
+    except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
+        _tell(error)
+        _leave(DIED)
+    _leave(0)
+    return 0

@@ -1,0 +1,107 @@
+"""Messages that are sent outside of any handler call: roots, which nothing upstream can make again.
+
+A stateful algorithm may send from `start` or from threads of its own. There is no hand-over queue: the sending thread
+packs and collects under the instance's one lock, and sends a full frame itself; a frame that is not full is sent by
+the message thread as soon as that is free, which is at once if it is idle. So a sender in a loop makes full frames, and
+a single message does not wait for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Condition
+
+from streamer.clock import Clock
+from streamer.errors import StreamEndedError
+from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
+from streamer.protocol.codec import pack_message, packer
+from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
+from streamer.protocol.segment import Segment
+from streamer.runtime.outbox import Outbox
+from streamer.runtime.turn import Exits
+
+_WAIT_S = 0.1
+
+
+class _Open:
+    """Roots into one route that were not handed to the outbox yet."""
+
+    __slots__ = ("blobs", "position", "size", "time_us")
+
+    def __init__(self) -> None:
+        self.blobs: list[bytes] = []
+        self.size = 0
+        self.position = 0
+        self.time_us = 0
+
+
+class Roots:
+    """`lock` is the instance's lock; whoever makes room in the outbox notifies it while `waiters` is positive."""
+
+    def __init__(self, exits: Exits, outbox: Outbox, lock: Condition, instance: str, epoch: int, wall: Clock) -> None:
+        self._exits = exits
+        self._outbox = outbox
+        self._lock = lock
+        self._wall = wall
+        self._pack = packer()
+        self._origin = origin_of(exits.node, instance, epoch)
+        self._open: dict[int, _Open] = {}
+        self._held = 0
+        self.waiters = 0
+        self.ended = False
+
+    @property
+    def empty(self) -> bool:
+        return not self._held
+
+    def send(
+        self, message: object, flow: str | None, full: Callable[[], None], *, pump: Callable[[], None] | None
+    ) -> None:
+        """Take one message. Waits while the outbox is full: by `pump` if that is given, else for room to be notified.
+
+        `full` is called under the lock when a whole frame has been collected. Raises FlowError, MessageError,
+        StreamEndedError.
+        """
+        with self._lock:
+            self._wait_for_room(pump)
+            if self.ended:
+                raise StreamEndedError(f"the stream of node {self._exits.node!r} has ended")
+            route = self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
+            blob = pack_message(self._pack, message)
+            held = self._open.get(route)
+            if held is None:
+                held = self._open[route] = _Open()
+            if not held.blobs:
+                held.time_us = int(self._wall() * 1e6)
+            held.blobs.append(blob)
+            held.size += len(blob)
+            self._held += 1
+            if len(held.blobs) >= FRAME_MESSAGES_MAX or held.size >= FRAME_BYTES_MAX:
+                self.commit()
+                full()
+
+    def _wait_for_room(self, pump: Callable[[], None] | None) -> None:
+        while not self.ended and not self._outbox.room():
+            if pump is not None:
+                pump()
+            else:
+                self.waiters += 1
+                self._lock.wait(_WAIT_S)
+                self.waiters -= 1
+
+    def commit(self) -> None:
+        """Hand what was collected to the outbox. Under the lock."""
+        if not self._held:
+            return
+        for route, held in self._open.items():
+            if held.blobs:
+                place = self._exits.table.routes[route]
+                n = len(held.blobs)
+                hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
+                ids = range(held.position, held.position + n)
+                segment = Segment(self._origin, ids, hash_, None, route, 0, held.time_us)
+                self._outbox.emit(segment, held.blobs, None, ())
+                held.position += n
+                held.blobs = []
+                held.size = 0
+        self._held = 0

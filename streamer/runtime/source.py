@@ -1,0 +1,219 @@
+"""A source: reads records through a connector, and remembers which of them are settled.
+
+Where records can be read again, a message's id is the place of its record, and the settled places stand in the
+account's page, per edge, beside a mark from which to read on. So a source that comes back reads from its mark and sends
+into each edge only what is not settled there. What cannot be read again takes a new generation at each start.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from streamer.clock import Clock
+from streamer.connectors.base import Mark, Records, Source
+from streamer.errors import MessageError
+from streamer.limits import FRAME_MESSAGES_MAX, MESSAGE_BYTES_MAX, READ_AHEAD_BYTES, ROOT_SPAN_MAX, SETTLED_RANGES_MAX
+from streamer.protocol.account import InstanceAccount
+from streamer.protocol.codec import PACK_ERRORS, pack_message, packer
+from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
+from streamer.protocol.segment import Segment
+from streamer.protocol.session import InputFrame
+from streamer.protocol.settlement import RangeSet
+from streamer.runtime.letters import Failure, Letters
+from streamer.runtime.outbox import Outbox
+from streamer.runtime.turn import Exits
+
+
+class SourceWork:
+    """Hosts a connector's source. Opens it at the account's mark; raises ConnectorError."""
+
+    def __init__(
+        self,
+        source: Source,
+        exits: Exits,
+        outbox: Outbox,
+        account: InstanceAccount,
+        letters: Letters,
+        epoch: int,
+        wall: Clock,
+    ) -> None:
+        self._source = source
+        self._outbox = outbox
+        self._account = account
+        self._letters = letters
+        self._wall = wall
+        self._pack = packer()
+        self._edges = [account.edge(edge.target) for edge in outbox.edges]
+        self._route = exits.of_source() if self._edges else None
+        self._draining = False
+        if source.replayable:
+            account.received = _settled_everywhere([edge.roots for edge in self._edges])
+        else:
+            for edge in self._edges:
+                edge.roots = RangeSet()
+            account.mark_position = account.mark_offset = 0
+        self._origin = origin_of(exits.node, source.partition, 0 if source.replayable else epoch)
+        self._hash = ROOT_HASH
+        if self._route is not None:
+            place = exits.table.routes[self._route]
+            self._hash = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
+        self._marks: deque[Mark] = deque([Mark(account.mark_position, account.mark_offset)])
+        self._next = account.mark_position
+        self._known_end = max((_end(edge.roots) for edge in self._edges), default=0)
+        source.open(self._marks[0])
+
+    # -- producing -------------------------------------------------------------------------------------------------
+
+    @property
+    def accepts(self) -> bool:
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        return self._draining or self._source.ended
+
+    def produce(self, now: float) -> bool:
+        """Read one batch and send it; True if the source had a whole one."""
+        if self.exhausted or not self._may_read():
+            return False
+        records = self._source.read(FRAME_MESSAGES_MAX, now)
+        if records is None:
+            return False
+        if self._source.replayable and records.mark != self._marks[-1]:
+            self._marks.append(records.mark)
+        self._take(records)
+        return not self._source.ended and self._source.wait_s(now) == 0.0
+
+    def _may_read(self) -> bool:
+        if not self._outbox.room(READ_AHEAD_BYTES):
+            return False
+        if not self._source.replayable:
+            return True
+        return all(
+            self._next - edge.roots.floor < ROOT_SPAN_MAX and len(edge.roots.ranges) < SETTLED_RANGES_MAX
+            for edge in self._edges
+        )
+
+    def _take(self, records: Records) -> None:
+        time_us = int(self._wall() * 1e6)
+        if records.bad:
+            self._bury(records)
+        if self._route is None:  # the node is in no flow: it reads, and that is all
+            self._account.received += len(records.values)
+            return
+        blobs, positions = self._packed(records, time_us)
+        if not blobs:
+            return
+        self._next = max(self._next, positions[-1] + 1)
+        self._account.received += len(positions)
+        if positions[0] >= self._known_end:
+            self._outbox.emit(self._segment(positions, time_us), blobs, None, ())
+        else:
+            self._resend(positions, blobs, time_us)
+
+    def _resend(self, positions: Sequence[int], blobs: list[bytes], time_us: int) -> None:
+        """Send into each edge what is not settled there; what is settled everywhere was counted as read before."""
+        read_before = sum(1 for p in positions if all(p in edge.roots for edge in self._edges))
+        self._account.received -= read_before
+        for edge in self._edges:
+            open_ = [i for i, p in enumerate(positions) if p not in edge.roots]
+            if open_:
+                left = [positions[i] for i in open_]
+                run: Sequence[int] = range(left[0], left[-1] + 1) if left[-1] - left[0] == len(left) - 1 else left
+                self._outbox.emit_roots(edge.target, self._segment(run, time_us), [blobs[i] for i in open_])
+
+    def _segment(self, positions: Sequence[int], time_us: int) -> Segment:
+        assert self._route is not None
+        return Segment(self._origin, positions, self._hash, None, self._route, 0, time_us)
+
+    def _packed(self, records: Records, time_us: int) -> tuple[list[bytes], Sequence[int]]:
+        """Pack all; a record that cannot travel is this source's failure, and leaves a hole."""
+        pack = self._pack
+        try:
+            blobs = [pack(value) for value in records.values]
+            if sum(map(len, blobs)) <= MESSAGE_BYTES_MAX:
+                return blobs, records.positions
+        except PACK_ERRORS:
+            pass  # which of them it was is found one by one
+        blobs, kept = [], []
+        for position, value in zip(records.positions, records.values, strict=True):
+            try:
+                blobs.append(pack_message(pack, value))
+                kept.append(position)
+            except MessageError as error:
+                self._give_up(position, time_us, value, error)
+        return blobs, kept
+
+    def _give_up(self, position: int, time_us: int, value: object, error: MessageError) -> None:
+        if self._known(position):
+            return
+        segment = Segment(self._origin, range(position, position + 1), self._hash, None, self._route or 0, 0, time_us)
+        self._letters.failed(self._source.partition, [segment], [Failure(0, value, error)])
+        self._settle_bad(position)
+
+    def _bury(self, records: Records) -> None:
+        bad = [record for record in records.bad if not self._known(record.position)]
+        if bad:
+            self._letters.unreadable(self._origin, bad)
+            for record in bad:
+                self._settle_bad(record.position)
+        self._next = max(self._next, records.bad[-1].position + 1)
+
+    def _known(self, position: int) -> bool:
+        return self._source.replayable and bool(self._edges) and all(position in edge.roots for edge in self._edges)
+
+    def _settle_bad(self, position: int) -> None:
+        self._account.received += 1
+        self._account.failed += 1
+        self._outbox.dirty = True
+        if self._source.replayable:
+            for edge in self._edges:
+                edge.roots.add(position, position + 1)
+
+    # -- the rest of the port --------------------------------------------------------------------------------------
+
+    def handle(self, frame: InputFrame) -> list[Failure]:
+        raise AssertionError(f"a source has no input, but got a frame of {frame.count} messages")
+
+    def wait_s(self, now: float) -> float | None:
+        return None if self.exhausted else self._source.wait_s(now)
+
+    def descriptors(self) -> tuple[int, ...]:
+        descriptor = None if self.exhausted or not self._may_read() else self._source.fileno()
+        return () if descriptor is None else (descriptor,)
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def finish(self, now: float) -> bool:  # noqa: ARG002  # a source ends at once
+        return True
+
+    def settled(self) -> None:
+        if not self._source.replayable or not self._edges:
+            return
+        floor = min(edge.roots.floor for edge in self._edges)
+        while len(self._marks) > 1 and self._marks[1].position <= floor:
+            self._marks.popleft()
+        self._account.mark_position, self._account.mark_offset = self._marks[0].position, self._marks[0].offset
+
+    def close(self) -> None:
+        self._source.close()
+
+    def statistics(self) -> dict[str, Any]:
+        return {}
+
+
+def _end(roots: RangeSet) -> int:
+    return roots.ranges[-1] if roots.ranges else roots.floor
+
+
+def _settled_everywhere(roots: Sequence[RangeSet]) -> int:
+    """How many positions are in all of these sets."""
+    end = max((_end(r) for r in roots), default=0)
+    missing = RangeSet()
+    for r in roots:
+        for low, high in r.missing(0, end):
+            missing.add(low, high)
+    return end - (len(missing) if roots else 0)

@@ -1,0 +1,168 @@
+"""A turn: the handling of one segment of one input frame, and what its handlers send meanwhile.
+
+A handler call takes effect when it succeeds. So what it sends is packed at once (the caller may go on using the object,
+and an error is the caller's) but only collected here, and handed to the outbox when the turn is over; what a call
+that raises had sent is taken back. Only a call that sends more than fits in memory is let out before its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence, Sequence
+
+from streamer.errors import FlowError
+from streamer.limits import SPILL_BYTES
+from streamer.plan.routing import RouteTable
+from streamer.protocol.codec import pack_message, packer
+from streamer.protocol.segment import Segment, children
+from streamer.protocol.session import InputFrame
+
+Hand = MutableSequence[int] | memoryview
+IN_SESSION, IN_FRAME, IN_HAND = 0, 1, 2
+HAND_WORDS = 3
+"""Where the message in hand is told: number of its session, sequence of its frame, index in it."""
+NOTHING = (1 << 64) - 1
+"""In `hand[IN_HAND]`: no handler is at work."""
+
+Emit = Callable[[Segment, list[bytes], InputFrame | None, Sequence[int]], None]
+
+
+class Sends:
+    """Packed messages of a turn into one route, and the index of the message that each was sent for."""
+
+    __slots__ = ("blobs", "indexes", "route")
+
+    def __init__(self, route: int) -> None:
+        self.route = route
+        self.blobs: list[bytes] = []
+        self.indexes: list[int] = []
+
+
+class Exits:
+    """Where messages of this node can go: the entry of each flow, and what follows each position."""
+
+    def __init__(self, node: str, table: RouteTable) -> None:
+        self.node = node
+        self.table = table
+        self._entries = {flow: entry for flow in table.flows() if (entry := table.entry(node, flow)) is not None}
+        self._default = table.default_flow
+
+    def unnamed(self, route: int | None) -> int:
+        """The sender's position of a message without a flow name. `route`: of the message in hand. Raises FlowError."""
+        if route is None:
+            return self.named(self._default, None)
+        if not self.table.routes[route].next:
+            flow = self.table.routes[route].flow
+            raise FlowError(f"flow {flow!r} ends at node {self.node!r}", remedy=self._remedy())
+        return route
+
+    def named(self, flow: str, route: int | None) -> int:
+        """The sender's position in `flow`: its own flow is continued, another entered. Raises FlowError."""
+        routes = self.table.routes
+        if route is not None and routes[route].flow == flow and routes[route].next:
+            return route
+        entry = self._entries.get(flow)
+        if entry is None or not routes[entry].next:
+            known = flow in self.table.flows()
+            problem = (
+                f"flow {flow!r} does not continue at node {self.node!r}" if known else f"no flow is named {flow!r}"
+            )
+            raise FlowError(problem, remedy=self._remedy())
+        return entry
+
+    def of_source(self) -> int | None:
+        """Where records of a connector go: the default flow, or the first flow that continues at this node."""
+        flows = self.table.flows_of(self.node)
+        if not flows:
+            return None
+        return self.named(self._default if self._default in flows else flows[0], None)
+
+    def continues(self, route: int) -> bool:
+        return bool(self.table.routes[route].next)
+
+    def _remedy(self) -> str:
+        flows = self.table.flows_of(self.node)
+        if not flows:
+            return "No flow continues at this node: return nothing and send nothing here."
+        return f"Name a flow that continues here: {', '.join(flows)}."
+
+
+class Turn:
+    """Collects what the handlers of one thread send.
+
+    `hand[IN_HAND]` is the index in its frame of the message in hand. It is kept there and nowhere else, because the
+    page behind it must survive a kill, and two stores per message would cost twice.
+    """
+
+    def __init__(self, exits: Exits, emit: Emit, hand: Hand, spill: Callable[[], None]) -> None:
+        self._exits = exits
+        self._emit = emit
+        self._spill = spill
+        self._hand = hand
+        self.pack = packer()
+        self._base = 0
+        self._frame: InputFrame | None = None
+        self._segment: Segment | None = None
+        self._sends: dict[int, Sends] = {}
+        self._own: Sends | None = None
+        self._bytes = 0
+        self.spills = 0
+
+    def begin(self, frame: InputFrame, segment: Segment, base: int) -> Sends | None:
+        """Start with the segment whose first message has index `base`; gives where return values go.
+
+        None: the flow ends here. The lists of what it gives stay the same until the next `begin`.
+        """
+        self._frame = frame
+        self._base = base
+        self._segment = segment
+        self._sends.clear()
+        self._bytes = 0
+        route = segment.route
+        self._own = self._into(route) if self._exits.continues(route) else None
+        return self._own
+
+    def _into(self, route: int) -> Sends:
+        sends = self._sends.get(route)
+        if sends is None:
+            sends = self._sends[route] = Sends(route)
+        return sends
+
+    def send(self, message: object, flow: str | None) -> None:
+        """Collect one message for the message in hand. Raises FlowError or MessageError."""
+        segment = self._segment
+        assert segment is not None
+        if flow is None:
+            sends = self._own or self._into(self._exits.unnamed(segment.route))
+        else:
+            sends = self._into(self._exits.named(flow, segment.route))
+        blob = pack_message(self.pack, message)
+        sends.blobs.append(blob)
+        sends.indexes.append(self._hand[IN_HAND])
+        self._bytes += len(blob)
+        if self._bytes > SPILL_BYTES:
+            self.spills += 1
+            self.commit()
+            self._spill()
+
+    def roll_back(self) -> None:
+        """Take back what the message in hand has sent."""
+        index = self._hand[IN_HAND]
+        for sends in self._sends.values():
+            while sends.indexes and sends.indexes[-1] == index:
+                sends.indexes.pop()
+                sends.blobs.pop()
+
+    def commit(self) -> None:
+        """Hand what was collected to the outbox."""
+        segment = self._segment
+        assert segment is not None
+        for sends in self._sends.values():
+            if sends.blobs:
+                place = self._exits.table.routes[sends.route]
+                own = [i - self._base for i in sends.indexes] if self._base else sends.indexes
+                ids = children(segment, own, place.node, place.flow, place.occurrence)
+                ids.route = sends.route
+                self._emit(ids, sends.blobs[:], self._frame, sends.indexes[:])
+                sends.blobs.clear()
+                sends.indexes.clear()
+        self._bytes = 0
