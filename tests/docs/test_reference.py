@@ -70,4 +70,4 @@ def test_the_layers_are_the_ones_that_are_checked() -> None:
     ]
     [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
 
-    assert "```text\n" + "\n".join(layers) + "\n```" in page("architecture.md")
+    assert "```text\n" + "\n".join(layer.strip("()") for layer in layers) + "\n```" in page("architecture.md")

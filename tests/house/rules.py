@@ -25,6 +25,9 @@ MAY_CATCH_ALL: Mapping[PurePosixPath, str] = {
     PurePosixPath("streamer/cli/main.py"): "the outermost frame: a defect of ours gets its traceback and exit code 70",
     PurePosixPath("streamer/runtime/algorithm.py"): "whatever a user's file raises at import is that file's error",
     PurePosixPath("streamer/runtime/calls.py"): "whatever a handler raises is the fate of its message",
+    PurePosixPath(
+        "streamer/runtime/process.py"
+    ): "whatever ends an instance is shown in its log, and a new life follows",
 }
 """Where the user's code is called, and the outermost frames: nothing may pass, and nothing is lost on the way."""
 MAY_SAY: Collection[tuple[PurePosixPath, str]] = frozenset({(PurePosixPath("streamer/cli/run.py"), "run")})

@@ -42,7 +42,7 @@ def test_the_import_contracts_hold() -> None:
         pytest.param("protocol", "asyncio", "Pure packages", id="a pure package that waits"),
         pytest.param("plan", "streamer.clock", "Pure packages", id="a pure package that looks at the clock"),
         pytest.param("transport", "streamer.plan", "The wire knows nothing", id="a wire that knows pipelines"),
-        pytest.param("runtime", "yaml", "An instance starts without", id="an instance that reads YAML"),
+        pytest.param("runtime", "yaml", "An instance starts without descriptors", id="an instance that reads YAML"),
     ],
 )
 def test_a_contract_bites(module: str, forbidden: str, contract: str, tmp_path: Path) -> None:
