@@ -20,6 +20,8 @@ NAME_CHARS_MAX = 200
 NODES_MAX = 1000
 INSTANCES_PER_NODE_MAX = 1000
 CONCURRENCY_MAX = 1024
+FINDINGS_MAX = 1000
+"""Findings of one document; a person reads fewer."""
 FINDINGS_ALIKE_MAX = 20
 """Findings of one kind about one thing: two long groups joined twice repeat up to a million edges."""
 ROUTES_MAX = 65_536

@@ -26,9 +26,24 @@ class Report:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.findings: list[Finding] = []
+        self._paths: set[Path] = set()
 
     def add(self, path: Path, message: str, remedy: str) -> None:
+        self._paths.update(path[:end] for end in range(len(path) + 1))
+        if self.full:
+            return
+        if len(self.findings) == limits.FINDINGS_MAX - 1:
+            path, message = (), f"more than {limits.FINDINGS_MAX - 1} findings"
+            remedy = "Correct those above; the others are shown when there are fewer."
         self.findings.append(Finding.at(self.document.place(path), path, message, remedy))
+
+    @property
+    def full(self) -> bool:
+        return len(self.findings) >= limits.FINDINGS_MAX
+
+    def refused(self, path: Path) -> bool:
+        """Whether something is wrong there or below: what builds on it would only say so again."""
+        return path in self._paths
 
     def top(self) -> Fields:
         """The fields of the whole document."""
@@ -78,9 +93,12 @@ class Fields:
         value = self._get(key)
         return None if value is None else _mapping(self._report, (*self.path, key), value, muted=self._muted)
 
-    def children(self, key: str) -> Iterator[Fields]:
+    def children(self, key: str, count_max: int) -> Iterator[Fields]:
         """A list of mappings; an element that is none reads as an empty, muted one, so that indices stay."""
-        for index, element in enumerate(self.optional(key, sequence, ())):
+        elements = self.optional(key, sequence, ())
+        if len(elements) > count_max:
+            self.finding(key, f"{len(elements)} elements", f"Write at most {count_max}.")
+        for index, element in enumerate(elements[:count_max]):
             yield _mapping(self._report, (*self.path, key, index), element, muted=self._muted)
 
     def entries(self, key: str, rule: Rule[T]) -> Mapping[str, T]:
@@ -102,7 +120,7 @@ class Fields:
 
     def close(self, *, where: str) -> None:
         """Report what was not asked for; `where` names the mapping (`a node`)."""
-        unknown = [key for key in self._raw if key not in self._known]
+        unknown = [] if self._report.full else [key for key in self._raw if key not in self._known]
         for key in unknown[: limits.FINDINGS_ALIKE_MAX]:
             self.finding(key, f"{quote(key)} is not a field of {where}", suggestion(key, self._known, what="fields"))
 

@@ -68,6 +68,9 @@ def load(
             findings.extend(text.findings)
     readable = not findings
     chosen, rest = _choose(documents, findings, readable=readable, where=str(paths[0]) if paths else "document")
+    if chosen is None:
+        # A document that shows nothing of an algorithm either would only be called a bad one.
+        rest = [document for document in rest if isinstance(document.value, dict) and "name" in document.value]
     algorithms = _algorithms(rest, findings)
     if chosen is None:
         return Loaded(None, algorithms, tuple(findings))
@@ -115,7 +118,9 @@ def read_text(file: Path) -> Text:
 def _parse(text: str, file: Path) -> Text:
     """JSON is tried where it looks like it; flow-style YAML begins with the same characters."""
     folder = str(file.parent)
-    if file.suffix == ".json" and text.strip():
+    if not text.strip():
+        return Text()
+    if file.suffix == ".json":
         return read_json(text, str(file), folder)
     if is_json(text):
         try:

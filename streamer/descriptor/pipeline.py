@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from streamer import limits
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields, Report
 from streamer.descriptor.flow import Flow
@@ -170,12 +171,12 @@ def read_pipeline(report: Report) -> Draft:
     pipeline = Pipeline(
         name=fields.named("name", name, example="name: words"),
         kind=fields.optional("kind", member(PipelineKind), PipelineKind.BATCH),
-        nodes=tuple(read_node(node) for node in fields.children("nodes")),
+        nodes=tuple(read_node(node) for node in fields.children("nodes", limits.NODES_MAX)),
         streaming=Streaming(default_flow=default_flow),
         flow_input=fields.optional("flowInput", free_mapping, None),
         description=fields.optional("description", free_text, ""),
         experiment_name=fields.optional("experimentName", _experiment, "main"),
-        edges=tuple(_edge(edge) for edge in fields.children("edges")),
+        edges=tuple(_edge(edge) for edge in fields.children("edges", limits.ROUTES_MAX)),
         priority=fields.optional("priority", whole(1, 5), 3),
         tags=fields.many("tags", text(chars_max=32)),
         types=fields.many("types", choice(*_TYPES)),

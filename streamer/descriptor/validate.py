@@ -28,9 +28,8 @@ _ALWAYS_STATEFUL = (NodeKind.SOURCE, NodeKind.SINK, NodeKind.GATEWAY)
 def validate(draft: Draft, algorithms: Mapping[str, Algorithm], report: Report) -> Pipeline:
     """The pipeline with its flows; what is wrong goes into the report."""
     pipeline = draft.pipeline
-    if len(pipeline.nodes) > limits.NODES_MAX:
-        report.add(("nodes",), f"{len(pipeline.nodes)} nodes", f"A pipeline has at most {limits.NODES_MAX} nodes.")
-        return pipeline
+    if draft.has_streaming and report.refused(("kind",)):
+        pipeline = replace(pipeline, kind=PipelineKind.STREAM)
     first = {node.name: index for index, node in reversed(list(enumerate(pipeline.nodes))) if node.name}
     rules = _Rules(pipeline, algorithms, report, dict(reversed(first.items())))
     rules.names()
@@ -100,7 +99,9 @@ class _Rules:
             return
         for index, node in enumerate(self.pipeline.nodes):
             name = node.algorithm
-            if node.kind in _RUNS_ALGORITHM and name and name not in self.known_algorithms:
+            if node.kind not in _RUNS_ALGORITHM or self.report.refused(self._at(index, "algorithmName")):
+                continue
+            if name and name not in self.known_algorithms:
                 remedy = f"Add a document with name: {name} and code: {{path: FILE.py}}, or name its file too."
                 if self.known_algorithms:
                     remedy = suggestion(name, self.known_algorithms, what="algorithms")
@@ -135,6 +136,8 @@ class _Rules:
         for index, node in enumerate(self.pipeline.nodes):
             for found in find_references(list(node.input)):
                 problem = self._reference_problem(node, found, nodes)
+                if self.report.full:
+                    return
                 if problem is not None:
                     self.report.add(self._at(index, "input", *found.path), *problem)
 
@@ -189,6 +192,8 @@ class _Rules:
 
     def streaming(self, texts: Mapping[str, str]) -> Streaming:
         default = self.pipeline.streaming.default_flow
+        if not texts and self.report.refused(("streaming",)):
+            return Streaming()
         if not texts:
             self.report.add(
                 ("streaming", "flows"),
@@ -230,7 +235,7 @@ class _Rules:
         """Rules of ends, on the union of the flows; a flow that was refused may hold the missing edge."""
         edges = [edge for flow in flows.values() for edge in flow.edges()]
         sources, targets = {source for source, _ in edges}, {target for _, target in edges}
-        complete = not any(finding.path.startswith("streaming.flows") for finding in self.report.findings)
+        complete = not self.report.refused(("streaming", "flows"))
         for name, index in self.indices.items():
             node = self.pipeline.nodes[index]
             if node.kind is NodeKind.SOURCE and name in targets:

@@ -16,6 +16,7 @@ from typing import Any
 
 from streamer.descriptor.algorithm import Algorithm, code_file
 from streamer.descriptor.connectors import TABLES
+from streamer.descriptor.flow import Flow
 from streamer.descriptor.inputs import InputError, flatten, resolve
 from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Pipeline, PipelineKind
@@ -121,7 +122,12 @@ class _Compiler:
         self.components = graph.cycles()
         self._pipeline = pipeline
         self._algorithms = algorithms
-        self._graph = graph
+        self._sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
+        self._targets: dict[str, list[str]] = {name: [] for name in graph.nodes}
+        for source, target in graph.edges:
+            self._sources[target].append(source)
+            self._targets[source].append(target)
+        self._parsed_flow = _parsed_flow(pipeline.streaming.flows)
         self._folder = folder
         self._nodes = {node.name: node for node in pipeline.nodes}
         self._component = {name: at for at, component in enumerate(self.components) for name in component}
@@ -137,8 +143,8 @@ class _Compiler:
             replicas=max(1, least),
             min_replicas=least,
             max_replicas=node.max_stateless_count if stateless else 1,
-            inputs=tuple(Input(source, self._inside(source, node.name)) for source in self._graph.sources(node.name)),
-            outputs=tuple(self._output(node.name, target) for target in self._graph.targets(node.name)),
+            inputs=tuple(Input(source, self._inside(source, node.name)) for source in self._sources[node.name]),
+            outputs=tuple(self._output(node.name, target) for target in self._targets[node.name]),
             code=self._code(node) if algorithm else None,
             connector=None if algorithm else self._connector(node),
             concurrency=node.concurrency,
@@ -220,9 +226,9 @@ class _Compiler:
             "pipelineName": pipeline.name,
             "kind": str(pipeline.kind),
             "stateType": str(StateType.STATEFUL if stateful else StateType.STATELESS),
-            "parents": list(self._graph.sources(node.name)),
-            "childs": list(self._graph.targets(node.name)),
-            "parsedFlow": self._parsed_flow(),
+            "parents": self._sources[node.name],
+            "childs": self._targets[node.name],
+            "parsedFlow": self._parsed_flow,
             "defaultFlow": pipeline.streaming.default_flow,
             "priority": pipeline.priority,
             "metrics": dict(node.metrics),
@@ -238,16 +244,6 @@ class _Compiler:
             },
         }
 
-    def _parsed_flow(self) -> dict[str, list[dict[str, Any]]]:
-        """`{flow: [{source, next}]}`: the edges of each flow by source."""
-        parsed = {}
-        for name, flow in self._pipeline.streaming.flows.items():
-            following: dict[str, list[str]] = {}
-            for source, target in flow.edges():
-                following.setdefault(source, []).append(target)
-            parsed[name] = [{"source": source, "next": targets} for source, targets in following.items()]
-        return parsed
-
     def _refuse(self, message: str, remedy: str) -> None:
         self.problems.append((message, remedy))
 
@@ -255,3 +251,14 @@ class _Compiler:
 def _task_id(job: str, instance: str) -> str:
     """The same for every life of an instance."""
     return hashlib.blake2b(f"{job}/{instance}".encode(), digest_size=_TASK_ID_CHARS // 2).hexdigest()
+
+
+def _parsed_flow(flows: Mapping[str, Flow]) -> dict[str, list[dict[str, Any]]]:
+    """`{flow: [{source, next}]}`: the edges of each flow by source."""
+    parsed = {}
+    for name, flow in flows.items():
+        following: dict[str, list[str]] = {}
+        for source, target in flow.edges():
+            following.setdefault(source, []).append(target)
+        parsed[name] = [{"source": source, "next": targets} for source, targets in following.items()]
+    return parsed
