@@ -72,6 +72,7 @@ def load(
         # A document that shows nothing of an algorithm either would only be called a bad one.
         rest = [document for document in rest if isinstance(document.value, dict) and "name" in document.value]
     algorithms = _algorithms(rest, findings)
+    all_algorithms = readable and len(algorithms) == len(rest)
     if chosen is None:
         return Loaded(None, algorithms, tuple(findings))
     changed, wrong = apply_overrides(chosen, settings)
@@ -81,7 +82,7 @@ def load(
     changed, wrong = apply_inputs(changed, inputs, _read_value)
     findings.extend(wrong)
     report = Report(changed)
-    pipeline = validate(read_pipeline(report), algorithms, report)
+    pipeline = validate(read_pipeline(report), algorithms, report, all_algorithms=all_algorithms)
     findings.extend(report.findings)
     return Loaded(None if findings else pipeline, algorithms, _ordered(findings))
 

@@ -25,15 +25,21 @@ _RUNS_ALGORITHM = (NodeKind.ALGORITHM, NodeKind.DEBUG)
 _ALWAYS_STATEFUL = (NodeKind.SOURCE, NodeKind.SINK, NodeKind.GATEWAY)
 
 
-def validate(draft: Draft, algorithms: Mapping[str, Algorithm], report: Report) -> Pipeline:
-    """The pipeline with its flows; what is wrong goes into the report."""
+def validate(
+    draft: Draft, algorithms: Mapping[str, Algorithm], report: Report, *, all_algorithms: bool = True
+) -> Pipeline:
+    """The pipeline with its flows; what is wrong goes into the report.
+
+    Without `all_algorithms`, some could not be read, and none is called missing.
+    """
     pipeline = draft.pipeline
     if draft.has_streaming and report.refused(("kind",)):
         pipeline = replace(pipeline, kind=PipelineKind.STREAM)
     first = {node.name: index for index, node in reversed(list(enumerate(pipeline.nodes))) if node.name}
     rules = _Rules(pipeline, algorithms, report, dict(reversed(first.items())))
     rules.names()
-    rules.algorithms_exist()
+    if all_algorithms:
+        rules.algorithms_exist()
     rules.counts()
     rules.references()
     rules.files()
@@ -252,13 +258,17 @@ class _Rules:
                     f"sink node {quote(name)} cannot send messages, but sends to {quote(fed)}",
                     f"Take {name} >> {fed} out of the flows.",
                 )
-            stateless = state_type(node, self.known_algorithms) is StateType.STATELESS
-            if complete and stateless and name in sources and name not in targets:
+            if complete and self._surely_stateless(node) and name in sources and name not in targets:
                 self.report.add(
                     self._at(index, "nodeName"),
                     f"entry node {quote(name)} cannot be stateless on stream pipeline",
                     "Set stateType: stateful, or let a source or a stateful node send to it.",
                 )
+
+    def _surely_stateless(self, node: Node) -> bool:
+        """An algorithm that is not known might have said otherwise."""
+        known = node.state_type is not None or node.algorithm in self.known_algorithms
+        return known and state_type(node, self.known_algorithms) is StateType.STATELESS
 
     def outputs(self) -> None:
         """Of a batch pipeline."""

@@ -181,6 +181,12 @@ def test_a_file_over_the_limit_is_refused(folder: Path) -> None:
     assert "larger than" in only(load([path])).message
 
 
+def test_an_algorithm_that_cannot_be_read_is_not_called_missing_as_well(folder: Path) -> None:
+    algorithm = write(folder, "name: parse\ncode: {path: parse.py\n", "parse.yaml")
+
+    assert only(load([write(folder, WORDS), algorithm])).file == str(algorithm)
+
+
 def test_a_mark_at_the_beginning_of_the_file_is_not_text(folder: Path) -> None:
     assert load([write(folder, f"\ufeff{WORDS}---\n{PARSE}")]).findings == ()
 

@@ -211,6 +211,12 @@ def test_a_stream_needs_the_documents_of_its_algorithms() -> None:
     assert findings[0].remedy == ("Add a document with name: work and code: {path: FILE.py}, or name its file too.")
 
 
+def test_the_entry_rule_waits_for_an_algorithm_that_is_not_known() -> None:
+    _, findings = judge(changed(STREAM, "streaming.flows.main", "work >> out"), {})
+
+    assert {finding.path for finding in findings} == {"nodes[1].algorithmName", "nodes[2].algorithmName"}
+
+
 def test_a_batch_has_one_output_without_children() -> None:
     outputs: list[Any] = [
         {"nodeName": "o", "kind": "output", "input": ["@green"]},
