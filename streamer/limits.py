@@ -61,10 +61,14 @@ CYCLE_RETAINED_BYTES_MAX = 1024 * MIB
 """Hard limit of what a loop may pile up in one instance; beyond it messages are dead-lettered with the reason."""
 MESSAGE_OVERHEAD_BYTES = 49
 """What one queued message costs beside its packed body (a bytes object and its slot in a list)."""
+INTAKE_TIME_S = 0.5
+"""A source that can read again keeps about as much unsettled as is settled in this time."""
+INTAKE_FLOOR = 128
+"""... and at least so many records."""
 ROOT_SPAN_MAX = 1_000_000
 """Distance between the newest root and the oldest unsettled one of a source."""
-SETTLED_RANGES_MAX = 32_768
-"""Settled ranges above the floor that one instance keeps per edge; beyond it intake waits."""
+SETTLED_RANGES_MAX = 4_096
+"""Settled ranges above the floor that a source's page keeps per edge; what is settled beyond them counts as in flight."""
 
 # -- time -------------------------------------------------------------------------------------------------------------
 HEARTBEAT_S = 0.5

@@ -11,9 +11,10 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamer.errors import StateError
+from streamer.limits import SETTLED_RANGES_MAX
 from streamer.protocol.settlement import RangeSet
 
 DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error")
@@ -95,15 +96,31 @@ def encode_account(account: InstanceAccount) -> bytes:
     for e in account.edges:
         name = e.target.encode()
         out.append(len(name).to_bytes(2, "little") + name)
+        ranges = e.roots.ranges
+        if len(ranges) > 2 * SETTLED_RANGES_MAX:
+            ranges, e = _shortened(e)
         out.append(
             _EDGE.pack(
                 e.sent, e.settled, e.dead_lettered, e.abandoned, e.in_flight, e.redelivered, *e.drops,
-                e.roots.floor, len(e.roots.ranges),
+                e.roots.floor, len(ranges),
             )
         )  # fmt: skip
-        if e.roots.ranges:
-            out.append(array("Q", e.roots.ranges).tobytes())
+        if ranges:
+            out.append(array("Q", ranges).tobytes())
     return b"".join(out)
+
+
+def _shortened(edge: EdgeCounts) -> tuple[list[int], EdgeCounts]:
+    """The lowest ranges, and counts that agree with them: what is settled beyond them is told as still in flight."""
+    kept, beyond = edge.roots.ranges[: 2 * SETTLED_RANGES_MAX], edge.roots.ranges[2 * SETTLED_RANGES_MAX :]
+    untold = sum(beyond[1::2]) - sum(beyond[::2])
+    settled = min(untold, edge.settled)
+    return kept, replace(
+        edge,
+        settled=edge.settled - settled,
+        dead_lettered=edge.dead_lettered - (untold - settled),
+        in_flight=edge.in_flight + untold,
+    )
 
 
 def decode_account(record: bytes) -> InstanceAccount:

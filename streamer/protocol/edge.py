@@ -357,7 +357,7 @@ class Edge:
         return dropped
 
     def unsettled_of(self, parents: set[Parent]) -> Iterator[tuple[Parent, int]]:
-        """(parent, index of its message) for every message here whose parent is one of these. Scans all that is held."""
+        """(parent, index of its message) for every message here whose parent is one of these. Scans all held."""
         for chunk in self._pending:
             if chunk.parent in parents:
                 yield from ((chunk.parent, i) for i in chunk.indexes)

@@ -1,9 +1,9 @@
 """One running copy of a node: from the first peers to the last goodbye, one step at a time.
 
 A step serves the wire, lets the node's work handle one frame or produce one batch, sends what may be sent, and says
-how long to wait. Nothing else drives the data path, and nothing in a step blocks, so the same class runs on sockets with
-the machine's clock and, many at once, on a simulated network in virtual time. The end goes: input ended, the work's
-goodbye, everything settled, END known to all consumers.
+how long to wait. Nothing else drives the data path, and nothing in a step blocks, so the same class runs on sockets
+with the machine's clock and, many at once, on a simulated network in virtual time. The end goes: input ended, the
+work's goodbye, everything settled, END known to all consumers.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class Instance:
             self.outbox.meet(peers.children)
 
     def _advance_end(self, now: float) -> None:
-        """From stage to stage. All parents have said that what they sent is settled, so what comes later is a repeat."""
+        """From stage to stage. All parents have said that all they sent is settled: what comes later is a repeat."""
         if self.stage is Stage.RUNNING and self._input_ended():
             self.stage = Stage.STOPPING
         if self.stage is Stage.STOPPING and self.work.finish(now):

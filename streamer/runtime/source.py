@@ -14,10 +14,11 @@ from typing import Any
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
 from streamer.errors import MessageError
-from streamer.limits import FRAME_MESSAGES_MAX, MESSAGE_BYTES_MAX, READ_AHEAD_BYTES, ROOT_SPAN_MAX, SETTLED_RANGES_MAX
+from streamer.limits import FRAME_MESSAGES_MAX, MESSAGE_BYTES_MAX, READ_AHEAD_BYTES, ROOT_SPAN_MAX
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import PACK_ERRORS, pack_message, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
+from streamer.protocol.intake import Intake
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.protocol.settlement import RangeSet
@@ -37,8 +38,10 @@ class SourceWork:
         account: InstanceAccount,
         letters: Letters,
         epoch: int,
+        clock: Clock,
         wall: Clock,
     ) -> None:
+        self._intake = Intake(clock())
         self._source = source
         self._outbox = outbox
         self._account = account
@@ -46,6 +49,7 @@ class SourceWork:
         self._wall = wall
         self._pack = packer()
         self._edges = [account.edge(edge.target) for edge in outbox.edges]
+        self._done_before = min((e.settled + e.dead_lettered + sum(e.drops) for e in self._edges), default=0)
         self._route = exits.of_source() if self._edges else None
         self._draining = False
         if source.replayable:
@@ -76,25 +80,33 @@ class SourceWork:
 
     def produce(self, now: float) -> bool:
         """Read one batch and send it; True if the source had a whole one."""
-        if self.exhausted or not self._may_read():
+        if self.exhausted:
             return False
-        records = self._source.read(FRAME_MESSAGES_MAX, now)
+        self._measure(now)
+        limit = self._may_read()
+        records = self._source.read(limit, now) if limit > 0 else None
         if records is None:
             return False
         if self._source.replayable and records.mark != self._marks[-1]:
             self._marks.append(records.mark)
         self._take(records)
+        self._intake.sent(self._next, now)
         return not self._source.ended and self._source.wait_s(now) == 0.0
 
-    def _may_read(self) -> bool:
+    def _measure(self, now: float) -> None:
+        if self._edges and self._source.replayable:
+            done = min(e.settled + e.dead_lettered + sum(e.drops) for e in self._edges)
+            self._intake.measure(min(e.roots.floor for e in self._edges), done - self._done_before, now)
+
+    def _may_read(self) -> int:
+        """How many records may be read now."""
         if not self._outbox.room(READ_AHEAD_BYTES):
-            return False
-        if not self._source.replayable:
-            return True
-        return all(
-            self._next - edge.roots.floor < ROOT_SPAN_MAX and len(edge.roots.ranges) < SETTLED_RANGES_MAX
-            for edge in self._edges
-        )
+            return 0
+        if not self._source.replayable or not self._edges:
+            return FRAME_MESSAGES_MAX
+        if any(self._next - edge.roots.floor >= ROOT_SPAN_MAX for edge in self._edges):
+            return 0
+        return min(FRAME_MESSAGES_MAX, self._intake.limit - max(edge.in_flight for edge in self._edges))
 
     def _take(self, records: Records) -> None:
         time_us = int(self._wall() * 1e6)
@@ -178,10 +190,13 @@ class SourceWork:
         raise AssertionError(f"a source has no input, but got a frame of {frame.count} messages")
 
     def wait_s(self, now: float) -> float | None:
-        return None if self.exhausted else self._source.wait_s(now)
+        if self.exhausted:
+            return None
+        wait = self._source.wait_s(now)
+        return None if wait == 0.0 and self._may_read() <= 0 else wait
 
     def descriptors(self) -> tuple[int, ...]:
-        descriptor = None if self.exhausted or not self._may_read() else self._source.fileno()
+        descriptor = None if self.exhausted or self._may_read() <= 0 else self._source.fileno()
         return () if descriptor is None else (descriptor,)
 
     def drain(self) -> None:
