@@ -86,6 +86,12 @@ class OptionError(StreamerError):
     remedy = "`streamer COMMAND --help` shows the options and their forms."
 
 
+class OutputError(StreamerError):
+    """What a command has to say cannot be written."""
+
+    remedy = "Make room where the output goes, or send it elsewhere; the job has ended, and its folder is kept."
+
+
 class StateError(StreamerError):
     """A file in which the engine keeps its state is damaged, foreign, or of another version."""
 

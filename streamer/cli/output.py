@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import TextIOWrapper
 from typing import Any, TextIO
 
-from streamer.errors import StreamerError
+from streamer.errors import OutputError, StreamerError
 
 _EDGE_KEYS = (
     "source", "target", "sent", "settled", "dead_lettered", "dropped", "abandoned", "in_flight", "redelivered",
 )  # fmt: skip
 _NODE_KEYS = ("node", "instances", "restarts", "received", "failed")
 _JOB_KEYS = ("job", "pipeline", "status", "duration_s")
+_NAME_KEYS = frozenset({"job", "pipeline", "status", "source", "target", "node"})
 
 
 def allow_any_text() -> None:
@@ -41,8 +42,13 @@ def tell(text: str) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    stream.write(text + "\n")
-    stream.flush()
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        raise  # the reader has gone, and wants to hear nothing more
+    except OSError as error:
+        raise OutputError(f"{stream.name} cannot be written: {error.strerror}") from error
 
 
 def tell_error(error: StreamerError) -> None:
@@ -67,27 +73,26 @@ def account_table(account: Mapping[str, Any], width: int | None = None) -> str:
 
 
 def _columns(keys: Sequence[str], rows: Iterable[Mapping[str, Any]], width: int | None) -> str:
+    """Numbers to the right, names to the left."""
     cells = [[_cell(row[key]) for key in keys] for row in rows]
-    headings = [[key] for key in keys]
-    text = _aligned(headings, cells, "  ")
+    right = [key not in _NAME_KEYS for key in keys]
+    text = _aligned([[key] for key in keys], cells, right, "  ")
     if width is None or _widest(text) <= width:
         return text
     folded = [key.replace("_", "_\n").split("\n") for key in keys]
-    text = _aligned(folded, cells, "  ")
-    return text if _widest(text) <= width else _aligned(folded, cells, " ")
+    text = _aligned(folded, cells, right, "  ")
+    return text if _widest(text) <= width else _aligned(folded, cells, right, " ")
 
 
-def _aligned(headings: Sequence[Sequence[str]], cells: Sequence[Sequence[str]], gap: str) -> str:
-    """Numbers to the right, names to the left."""
+def _aligned(headings: Sequence[Sequence[str]], cells: Sequence[Sequence[str]], right: Sequence[bool], gap: str) -> str:
     height = max(len(heading) for heading in headings)
     lines = [[(heading[i] if i < len(heading) else "") for heading in headings] for i in range(height)]
     lines += [list(row) for row in cells]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    numeric = [all(row[column][:1].isdigit() for row in cells) for column in range(len(headings))]
     return "\n".join(
         gap.join(
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numeric, strict=True)
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(line, widths, right, strict=True)
         ).rstrip()
         for line in lines
     )

@@ -172,8 +172,8 @@ def _watch(
 
 
 def _drain_notice(interrupts: int) -> str:
-    again = "Ctrl-C again ends" if interrupts else "Ctrl-C twice ends"
-    return f"draining: sources stop, what is in flight is finished (at most {DRAIN_S:.0f} s; {again} at once)"
+    again = "again" if interrupts else "twice"
+    return f"draining: what is in flight is finished (at most {DRAIN_S:.0f} s; Ctrl-C {again} ends at once)"
 
 
 def _news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
@@ -181,7 +181,7 @@ def _news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
     if before is None:
         return ()
     return [
-        f"node {node}: an instance died and is started again ({count} restarts so far); see its log"
+        f"node {node}: an instance died and is started again, see its log (restarts: {count})"
         for node, count in snapshot.restarts.items()
         if count > before.restarts.get(node, 0)
     ]

@@ -185,6 +185,21 @@ def test_an_error_is_its_message_and_its_remedy_without_a_traceback(pipeline: Pa
     ]
 
 
+def test_a_full_disk_behind_stdout_is_told_and_no_defect(pipeline: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "streamer", "validate", str(pipeline)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("<stdout> cannot be written: No space left on device\n")
+
+
 def test_a_defect_of_ours_shows_its_traceback_and_exits_with_70() -> None:
     broken = "import sys; sys.modules['streamer.cli.validate'] = None; from streamer.cli.main import main; main()"
 

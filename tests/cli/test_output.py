@@ -39,6 +39,12 @@ def test_the_account_is_headed_by_the_keys_of_its_json_form() -> None:
     assert words[7] == ["node", "instances", "restarts", "received", "failed"]
 
 
+def test_a_name_that_begins_with_a_digit_is_still_a_name() -> None:
+    lines = account_table({**ACCOUNT, "job": "6lr28yctdwxb"}).splitlines()
+
+    assert lines[0].startswith("job           pipeline")
+
+
 def test_numbers_stand_below_each_other() -> None:
     lines = account_table(ACCOUNT).splitlines()
 
