@@ -89,5 +89,9 @@ def _is_quiet(state: JobState, component: frozenset[str]) -> bool:
     at_work = (InstancePhase.RUNNING, InstancePhase.DRAINING)
     if any(record.phase not in at_work for record in members):
         return False
+    nodes = [state.plan.nodes[name] for name in component]
+    fed = any(not edge.inside for node in nodes for edge in node.inputs)
+    if not fed and not all(record.sample is not None and record.sample.exhausted for record in members):
+        return False  # nothing comes from outside to this cycle, so its own senders keep it going
     since = [record.quiet_since for record in members if record.quiet_since is not None]
     return len(since) == len(members) > 0 and all(record.quiet_before > max(since) for record in members)

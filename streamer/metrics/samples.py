@@ -73,6 +73,7 @@ class InstanceSample:
     failed: int = 0
     completed: int = 0
     quiet: bool = False
+    exhausted: bool = False
     busy_s: float = 0.0
     oldest_unsettled_s: float = 0.0
     last_error: str = ""

@@ -107,7 +107,9 @@ class Assignment:
                 **raw,
                 "role": Role(raw["role"]),
                 "routes": RouteTable(
-                    routes=tuple(Route(r["flow"], r["node"], r["occurrence"], tuple(r["next"])) for r in table["routes"]),
+                    routes=tuple(
+                        Route(r["flow"], r["node"], r["occurrence"], tuple(r["next"])) for r in table["routes"]
+                    ),
                     default_flow=table["default_flow"],
                 ),
                 "inputs": tuple(Input(**i) for i in raw["inputs"]),

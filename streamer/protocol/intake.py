@@ -2,9 +2,9 @@
 
 What is under way is done again when the source dies, and waits in memory meanwhile; more of it than keeps every
 instance busy gains nothing. So a source keeps about as much unsettled as is settled in a fixed time, or in twice the
-shortest time that a record ever took, whichever is longer: the same reasoning as a congestion window of bandwidth times
-delay (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016). While the window is too small
-to fill the pipeline, records settle faster than that time, so it grows; when queues build up, it stays.
+shortest time that a record ever took, whichever is longer: the same reasoning as a congestion window of bandwidth
+times delay (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016). While the window is
+too small to fill the pipeline, records settle faster than that time, so it grows; when queues build up, it stays.
 """
 
 from __future__ import annotations

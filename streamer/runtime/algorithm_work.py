@@ -68,7 +68,9 @@ class AlgorithmWork:
 
     @property
     def exhausted(self) -> bool:
-        return self._draining or (self._calls is not None and (self.start_returned.is_set() or self._stopped_by_user))
+        if self._draining or (self._calls is None and self._has_inputs):
+            return True
+        return self._calls is not None and (self.start_returned.is_set() or self._stopped_by_user)
 
     def handle(self, frame: InputFrame) -> list[Failure]:
         if not self.listening:

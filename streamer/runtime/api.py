@@ -6,7 +6,7 @@ other place makes a root. Everything else is handed on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import get_ident
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ class Host(Protocol):
     @property
     def listening(self) -> bool: ...
 
-    def statistics(self) -> list[dict[str, Any]]: ...
+    def statistics(self) -> Sequence[dict[str, Any]]: ...
 
     def reset(self, messages: int | None) -> int: ...
 
@@ -75,7 +75,7 @@ class Api:
 
     def get_streaming_statistics(self) -> list[dict[str, Any]]:
         """Per next node: nodeName, sent, queueSize, netDurations, durations, queueDurations, responses, dropped."""
-        return self._host.statistics()
+        return list(self._host.statistics())
 
     def resetQueue(self) -> None:
         """Drop what was sent here and not yet handed to a next node; it is counted as dropped."""

@@ -338,6 +338,7 @@ class Instance:
             failed=self.account.failed,
             completed=self._completed if self.assignment.inputs else self._settled_roots(),
             quiet=self._quiet(),
+            exhausted=self.work.exhausted,
             busy_s=self.busy_s,
             oldest_unsettled_s=0.0 if oldest is None else max(0.0, self._clock() - oldest),
             last_error=self.last_error,

@@ -21,15 +21,12 @@ from streamer.mapped import MappedWords
 from streamer.plan.assignment import Assignment, Role
 from streamer.runtime.algorithm import load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
-from streamer.runtime.api import Api
-from streamer.runtime.calls import Calls, Handler, StatefulCalls, StatelessCalls
 from streamer.runtime.control_link import ControlLink
 from streamer.runtime.dead_letters import DeadLetters
 from streamer.runtime.instance import Instance, Stage
 from streamer.runtime.letters import user_traceback
-from streamer.runtime.sink import SinkWork
-from streamer.runtime.source import SourceWork
-from streamer.runtime.turn import HAND_WORDS, IN_FRAME, IN_HAND, IN_SESSION, NOTHING, Hand, Turn
+from streamer.runtime.roles import crashed_in, give_algorithm, give_sink, give_source
+from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
 from streamer.transport.zeromq import ZmqTransport
 
@@ -39,88 +36,31 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 """Messages are short-lived and rarely cyclic: collecting after every 700 allocations only costs throughput."""
 
 
-class _ApiHost:
-    """Hands the api's calls to the instance and its work."""
-
-    def __init__(self, instance: Instance) -> None:
-        self._instance = instance
-        self.work: AlgorithmWork | None = None
-
-    def send_root(self, message: object, flow: str | None) -> None:
-        self._instance.send_root(message, flow)
-
-    def set_listening(self, listening: bool, *, force: bool) -> None:
-        assert self.work is not None
-        self.work.listen(listening, 0 if force else self._instance.inbox.waiting)
-        self._instance.wake()
-
-    @property
-    def listening(self) -> bool:
-        return self.work is not None and self.work.listening
-
-    def statistics(self) -> list[dict[str, object]]:
-        return self._instance.statistics()
-
-    def reset(self, messages: int | None) -> int:
-        return self._instance.reset(messages)
-
-
-def _algorithm_work(instance: Instance, hand: Hand) -> AlgorithmWork:
-    a = instance.assignment
-    assert a.code is not None
-    algorithm = load_algorithm(a.code)
-    args = dict(a.args)
-    turn = Turn(instance.exits, instance.emit, hand, instance.pump)
-    host = _ApiHost(instance)
-    api = Api(host, turn)
-    stateful = StatefulCalls(hand) if a.role is Role.STATEFUL else None
-    calls: Calls = stateful or StatelessCalls(algorithm.start, args, api, turn, hand)
-    handler = Handler(calls, turn, hand, clock.now, instance.handler_seconds.observe)
-    work = AlgorithmWork(algorithm, args, api, handler, stateful, has_inputs=bool(a.inputs))
-    host.work = work
-    if algorithm.init is not None:
-        algorithm.init(args)
-    return work
-
-
 def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, AlgorithmWork | None]:
     """Make the instance and its work. Raises AlgorithmError or ConnectorError, or what the user's init raises."""
     folder = Path(assignment.folder)
     source = open_source(assignment.connector) if assignment.role is Role.SOURCE and assignment.connector else None
-    replayable = source is not None and source.replayable
-    page = AccountPage(folder, tuple(o.target for o in assignment.outputs), replayable=replayable)
-    words = MappedWords(folder / "hand", HAND_WORDS).words
-    session, sequence, index = words[IN_SESSION], words[IN_FRAME], words[IN_HAND]
-    crashed = (session, sequence, index) if session and index != NOTHING else None
-    words[IN_HAND] = NOTHING
+    again = source is not None and source.replayable
+    hand = MappedWords(folder / "hand", HAND_WORDS).words
     instance = Instance(
         assignment,
         transport,
-        page,
+        AccountPage(folder, tuple(o.target for o in assignment.outputs), replayable=again),
         DeadLetters(Path(assignment.dead_letters)),
         clock=clock.now,
         wall=clock.wall,
         number=lambda: int.from_bytes(os.urandom(7), "little") + 1,
-        crashed=crashed,
-        roots_again=replayable,
+        crashed=crashed_in(hand),
+        roots_again=again,
     )
-    algorithm: AlgorithmWork | None = None
     if source is not None:
-        instance.work = SourceWork(
-            source,
-            instance.exits,
-            instance.outbox,
-            page.account,
-            instance.letters,
-            assignment.epoch,
-            clock.now,
-            clock.wall,
-        )
-    elif assignment.role is Role.SINK and assignment.connector:
-        instance.work = SinkWork(open_sink(assignment.connector, state=folder), restarted=assignment.epoch > 1)
-    else:
-        instance.work = algorithm = _algorithm_work(instance, words)
-    return instance, algorithm
+        give_source(instance, source, clock.now, clock.wall)
+        return instance, None
+    if assignment.role is Role.SINK and assignment.connector:
+        give_sink(instance, open_sink(assignment.connector, state=folder))
+        return instance, None
+    assert assignment.code is not None
+    return instance, give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now)
 
 
 def _loop(instance: Instance, link: ControlLink) -> None:
@@ -178,6 +118,8 @@ def _leave(code: int) -> None:
 
 def main(path: str) -> int:
     """Run the instance whose assignment is in this file; gives its exit code."""
+    for stream in (sys.stdout, sys.stderr):  # what algorithms print must be seen when it is printed, and before a kill
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # both are text files of the interpreter
     assignment = Assignment.from_json(Path(path).read_text())
     transport = ZmqTransport()
     try:

@@ -38,6 +38,7 @@ class SourceWork:
         account: InstanceAccount,
         letters: Letters,
         epoch: int,
+        *,
         clock: Clock,
         wall: Clock,
     ) -> None:
