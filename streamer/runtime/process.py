@@ -63,28 +63,29 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     return instance, give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now)
 
 
-def _loop(instance: Instance, link: ControlLink) -> None:
-    """Step until the end; then say so, let the work close, and leave."""
+def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:
+    """Step until the end; then let the work close, say so, and see that the last words have left."""
     while instance.stage is not Stage.ENDED:
         instance.wait(instance.step())
     instance.work.close()
     link.close()
+    transport.close()
 
 
-def _loop_or_die(instance: Instance, link: ControlLink) -> None:
+def _loop_or_die(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:
     """The loop in a thread beside the user's `start`: whatever ends it ends the process."""
     code = 0
     try:
-        _loop(instance, link)
+        _loop(instance, link, transport)
     except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
         _tell(error)
         code = DIED
     _leave(code)
 
 
-def _stateful(instance: Instance, link: ControlLink, work: AlgorithmWork) -> None:
+def _stateful(instance: Instance, link: ControlLink, transport: ZmqTransport, work: AlgorithmWork) -> None:
     """Run the user's `start` in this thread; the loop goes on when it returns, and ends the process."""
-    thread = Thread(target=_loop_or_die, args=(instance, link), name="messages")
+    thread = Thread(target=_loop_or_die, args=(instance, link, transport), name="messages")
     thread.start()
     try:
         work.start()
@@ -145,10 +146,9 @@ def main(path: str) -> int:
     gc.set_threshold(*_GC_THRESHOLDS)
     try:
         if algorithm is not None and assignment.role is Role.STATEFUL:
-            _stateful(instance, link, algorithm)
+            _stateful(instance, link, transport, algorithm)
         else:
-            _loop(instance, link)
-            transport.close()
+            _loop(instance, link, transport)
     except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
         _tell(error)
         _leave(DIED)
