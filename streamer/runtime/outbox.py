@@ -301,11 +301,15 @@ class Outbox:
                 self._close(session)
 
     def meet(self, children: Sequence[Peer]) -> None:
-        """The instances of the child nodes are these now: sessions of gone ones and of former lives end at once."""
+        """The instances of the child nodes are these now: sessions of gone ones end at once.
+
+        A session of a former life ends when the new one opens, and not here: the opening says what was in hand at the
+        death, which must be known before the rest is sent to others.
+        """
         self._children = {peer.instance: peer for peer in children}
         for session in list(self._sessions.values()):
             peer = self._children.get(session.instance)
-            if peer is not None and (peer.state is PeerState.GONE or peer.epoch > session.epoch):
+            if peer is not None and peer.state is PeerState.GONE:
                 self._close(session)
         for outlet in self._outlets.values():
             targets = [peer for peer in children if peer.node == outlet.edge.target]
