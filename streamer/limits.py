@@ -68,7 +68,7 @@ INTAKE_FLOOR = 128
 ROOT_SPAN_MAX = 1_000_000
 """Distance between the newest root and the oldest unsettled one of a source."""
 SETTLED_RANGES_MAX = 4_096
-"""Settled ranges above the floor that a source's page keeps per edge; what is settled beyond them counts as in flight."""
+"""Settled ranges above the floor that a source's page keeps per edge; settled ones beyond count as in flight."""
 
 # -- time -------------------------------------------------------------------------------------------------------------
 HEARTBEAT_S = 0.5

@@ -2,8 +2,9 @@
 
 A kill -9 can come between any two instructions, so a record that is overwritten in place can be left half new. Here a
 record is written to the slot that is not in force, and one store of the version (whose lowest bit names the slot) puts
-it in force: whoever opens the file afterwards reads the old record or the new one. No fsync is made: the page cache survives the process, and losing
-the machine is another guarantee (`durability: log`). The cost is one copy of the record and 8 bytes.
+it in force: whoever opens the file afterwards reads the old record or the new one. No fsync is made: the page cache
+survives the process, and losing the machine is another guarantee (`durability: log`). The cost is one copy of the
+record and 8 bytes.
 """
 
 from __future__ import annotations

@@ -40,16 +40,16 @@ def load_algorithm(code: Code) -> Algorithm:
     """Execute the file. Raises AlgorithmError; an error of the user's own code is its cause."""
     path = Path(code.path)
     if not path.is_file():
-        raise AlgorithmError(f"algorithm {code.name!r}: there is no file {code.path}")
+        raise AlgorithmError(f"there is no file {code.path}")
     sys.path.insert(0, str(path.parent))
     try:
         handed = _execute(path)
     except (Exception, SystemExit) as error:  # whatever user code raises at import is reported as its error
-        raise AlgorithmError(f"algorithm {code.name!r}: {code.path} does not import") from error
+        raise AlgorithmError(f"{code.path} does not import") from error
     start = handed.get("start")
     if not callable(start):
         raise AlgorithmError(
-            f"algorithm {code.name!r}: {code.path} defines no function start(args, api)",
+            f"{code.path} defines no function start(args, api)",
             remedy="Define start(args, api) in the file, or call Algorunner.Run(start=start).",
         )
     if not _takes(start, 2):
@@ -69,8 +69,10 @@ def _execute(path: Path) -> dict[str, Any]:
         sys.modules[_MODULE] = module
         spec.loader.exec_module(module)
         return vars(module)
-    from streamer_algorithm import host
-
+    try:
+        from streamer_algorithm import host
+    except ImportError:  # the file cannot have called Algorunner.Run then, so it can only define functions
+        return runpy.run_path(str(path), run_name="__main__")
     with host(lambda a: handed.update(start=a.start, init=a.init, stop=a.stop, exit=a.exit)):
         rest = runpy.run_path(str(path), run_name="__main__")
     return handed or rest
@@ -96,7 +98,7 @@ def _optional(code: Code, handed: dict[str, Any], name: str) -> Function | None:
     if function is None:
         return None
     if not callable(function):
-        raise AlgorithmError(f"algorithm {code.name!r}: {name} in {code.path} is not a function")
+        raise AlgorithmError(f"{name} in {code.path} is not a function")
     return function if _takes(function, 1) else lambda _args: function()
 
 

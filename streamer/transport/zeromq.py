@@ -1,10 +1,10 @@
 """ZeroMQ: a ROUTER with mandatory routing at the producing end, a DEALER per connection at the consuming end.
 
 Sockets have no high-water marks (credit limits what is under way, so a socket never drops or blocks), no LINGER but at
-an orderly end, and libzmq's heartbeats, which find a cut or stopped peer. A DEALER queues only to a completed connection,
-and takes a fresh routing id with each. Waiting is done on the sockets' descriptors and not on the sockets, because
-other threads of a user may send through the ROUTER meanwhile; descriptors are edge-triggered, so `wait` first asks
-each socket, and whoever sends from another thread must call `wake` afterwards.
+an orderly end, and libzmq's heartbeats, which find a cut or stopped peer. A DEALER queues only to a completed
+connection, and takes a fresh routing id with each. Waiting is done on the sockets' descriptors and not on the sockets,
+because other threads of a user may send through the ROUTER meanwhile; descriptors are edge-triggered, so `wait` first
+asks each socket, and whoever sends from another thread must call `wake` afterwards.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import select
 from collections.abc import Callable, Sequence
 from random import Random
+from threading import Lock
 
 import zmq
 
@@ -115,6 +116,8 @@ class ZmqTransport:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, select.POLLIN)
         self._extra: set[int] = set()
+        self._waking = Lock()
+        self._closed = False
 
     @property
     def context(self) -> zmq.Context[zmq.Socket[bytes]]:
@@ -170,10 +173,14 @@ class ZmqTransport:
             os.eventfd_read(self._wake)
 
     def wake(self) -> None:
-        os.eventfd_write(self._wake, 1)
+        with self._waking:  # a thread of the user may be late, and the descriptor soon somebody else's
+            if not self._closed:
+                os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
         for socket in self._sockets:
             socket.close(_LINGER_MS)
         self._context.term()
-        os.close(self._wake)
+        with self._waking:
+            self._closed = True
+            os.close(self._wake)
