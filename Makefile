@@ -24,7 +24,7 @@ lint: $(SETUP)
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports --no-timing
+	@$(VENV)/bin/lint-imports
 
 bench: $(SETUP)
 	@$(VENV)/bin/python -m benchmarks
