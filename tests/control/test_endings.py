@@ -18,11 +18,11 @@ def running(stage: Stage) -> Stage:
     return stage
 
 
-def report_quiet(stage: Stage, *instances: str, received: int = 0) -> None:
-    """Each says once that it is quiet, a moment after the one before."""
+def report_quiet(stage: Stage, *instances: str, received: int = 0, exhausted: bool = True) -> None:
+    """Each says once that it is quiet, a moment after the one before; `exhausted`: it sends nothing of its own."""
     for instance in instances:
         stage.now += 0.01
-        stage.says(instance, InstanceState.DRAINING, quiet=True, received=received)
+        stage.says(instance, InstanceState.DRAINING, quiet=True, received=received, exhausted=exhausted)
     stage.tick()
 
 
@@ -112,6 +112,17 @@ def test_the_end_is_told_to_one_cycle_and_not_to_another() -> None:
         cycles=(frozenset({"a", "b"}), frozenset({"c", "d"})),
     )  # fmt: skip
     stage = running(Stage(chart))
+    for _ in range(3):
+        report_quiet(stage, "a-0", "b-0")
+    assert stage.told(Verb.END) == {"a-0", "b-0"}
+
+
+def test_a_cycle_that_feeds_itself_is_not_ended_while_one_of_its_nodes_may_still_send() -> None:
+    chart = plan(("a", "b"), ("b", "a"), roles={"a": Role.STATEFUL}, cycles=(frozenset({"a", "b"}),))
+    stage = running(Stage(chart))
+    for _ in range(3):
+        report_quiet(stage, "a-0", "b-0", exhausted=False)
+    assert stage.told(Verb.END) == set()
     for _ in range(3):
         report_quiet(stage, "a-0", "b-0")
     assert stage.told(Verb.END) == {"a-0", "b-0"}
