@@ -66,6 +66,7 @@ class Stage:
         completed: int = 0,
         received: int = 0,
         quiet: bool = False,
+        exhausted: bool = False,
         endpoint: str | None = None,
         last_error: str = "",
         edges: tuple[EdgeSample, ...] = (),
@@ -82,6 +83,7 @@ class Stage:
                     received=received,
                     completed=completed,
                     quiet=quiet,
+                    exhausted=exhausted,
                     last_error=last_error,
                     edges=edges,
                 )
