@@ -74,6 +74,12 @@ class PlatformError(StreamerError):
     remedy = "Check free ports, memory and permissions of $STREAMER_HOME (default ~/.streamer)."
 
 
+class HomeError(StreamerError):
+    """The folder in which jobs keep their state cannot be used."""
+
+    remedy = "Set STREAMER_HOME to a folder that you may write to, with room on its disk."
+
+
 class PortError(StreamerError):
     """An address that a command was told to serve at cannot be taken."""
 

@@ -6,14 +6,22 @@ internal error, so that a script can tell a defect of ours from a job that faile
 
 from __future__ import annotations
 
-from streamer.errors import AlgorithmError, ConnectorError, DescriptorError, OptionError, PortError, StreamerError
+from streamer.errors import (
+    AlgorithmError,
+    ConnectorError,
+    DescriptorError,
+    HomeError,
+    OptionError,
+    PortError,
+    StreamerError,
+)
 
 OK = 0
 FAILED = 1
 BAD_INPUT = 2
 BUG = 70
 
-_INPUT_ERRORS = (DescriptorError, AlgorithmError, ConnectorError, PortError, OptionError)
+_INPUT_ERRORS = (DescriptorError, AlgorithmError, ConnectorError, HomeError, PortError, OptionError)
 
 
 def exit_code(error: StreamerError) -> int:

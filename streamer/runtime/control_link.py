@@ -8,6 +8,7 @@ it, one slow handler call would look like a death, and its messages would be sen
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
 
@@ -22,6 +23,8 @@ from streamer.protocol.frames import Kind, encode_short
 
 _ORPHANED = 4
 """Exit code of an instance whose supervising process has gone."""
+_UNREACHABLE = 1
+"""Exit code of an instance whose control thread has failed."""
 
 
 class ControlLink:
@@ -47,7 +50,7 @@ class ControlLink:
         self._pulses: dict[str, zmq.Socket[bytes]] = {}
         self._parent = os.getppid()
         self._over = Event()
-        self._thread = Thread(target=self._serve, name="control", daemon=True)
+        self._thread = Thread(target=self._serve_or_die, name="control", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -56,6 +59,17 @@ class ControlLink:
         """Send a last report and end."""
         self._over.set()
         self._thread.join()
+
+    def _serve_or_die(self) -> None:
+        """An instance that nobody can reach any more must not go on: a new life follows."""
+        in_order = False
+        try:
+            self._serve()
+            in_order = True
+        finally:
+            if not in_order:
+                traceback.print_exc()
+                os._exit(_UNREACHABLE)
 
     def _serve(self) -> None:
         socket = self._context.socket(zmq.DEALER)

@@ -15,6 +15,7 @@ from threading import Condition, get_ident
 from typing import Any, Protocol
 
 from streamer.clock import Clock
+from streamer.errors import PlatformError
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import (
@@ -34,7 +35,7 @@ from streamer.runtime.outbox import Outbox
 from streamer.runtime.roots import Roots
 from streamer.runtime.turn import Exits
 from streamer.runtime.work import Work
-from streamer.transport.base import Transport
+from streamer.transport.base import Binding, Transport
 
 _OPEN_RETRY_S = 0.005
 
@@ -81,7 +82,7 @@ class Instance:
         self._transport = transport
         self._clock = clock
         self._wall = wall
-        binding = transport.bind(assignment.endpoint) if assignment.outputs else None
+        binding = _bound(transport, assignment.endpoint) if assignment.outputs else None
         self.endpoint = binding.endpoint if binding else ""
         self.outbox = Outbox(assignment, binding, self.account, self.letters, roots=roots_again)
         self.inbox = Inbox(assignment, transport, number, self._on_settled, crashed)
@@ -327,6 +328,10 @@ class Instance:
 
     def sample(self) -> InstanceSample:
         """This instance now; any thread may ask."""
+        with self.lock:
+            return self._sample()
+
+    def _sample(self) -> InstanceSample:
         oldest = self.inbox.oldest()
         return InstanceSample(
             instance=self.assignment.instance,
@@ -382,3 +387,14 @@ class Instance:
             and self.outbox.idle
             and self.roots.empty
         )
+
+
+def _bound(transport: Transport, endpoint: str) -> Binding:
+    """Bind where the former life was bound; if another program has taken that port meanwhile, at any other."""
+    try:
+        return transport.bind(endpoint)
+    except PlatformError:
+        host, _, port = endpoint.rpartition(":")
+        if port == "0":
+            raise
+        return transport.bind(f"{host}:0")

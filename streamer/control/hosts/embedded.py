@@ -33,7 +33,7 @@ from streamer.control.hosts.link import ControlLink
 from streamer.control.jobs import JobAccount, JobSnapshot, account, snapshot
 from streamer.control.state import JobState
 from streamer.control.step import step
-from streamer.errors import PlatformError, StateError
+from streamer.errors import HomeError, PlatformError, StateError
 from streamer.plan.compile import Plan
 from streamer.platform.base import OnOutput
 from streamer.platform.local import LocalPlatform
@@ -82,7 +82,7 @@ class EmbeddedHost:
             for part in ("instances", "logs"):
                 (self.folder / part).mkdir(mode=0o700)
         except OSError as error:
-            raise PlatformError(f"the job's folder {self.folder} cannot be made: {error}") from error
+            raise HomeError(f"the job's folder {self.folder} cannot be made: {error}") from error
         self._link = ControlLink(self._token)
         self._started_at = clock.wall()
         self._take(JobSubmitted(self.job, self._plan))
