@@ -44,6 +44,12 @@ class MessageError(StreamerError):
     remedy = "Send msgpack values (None, bool, int, float, str, bytes, list, dict) below the size limit."
 
 
+class OverloadError(StreamerError):
+    """A message was sent into an edge that is full, and whose node declares `overload: error`."""
+
+    remedy = "Send slower, give the node more replicas or a larger queueBytes, or declare another overload policy."
+
+
 class StreamEndedError(StreamerError):
     """A message was sent after the stream of this node had ended."""
 

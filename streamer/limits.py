@@ -114,6 +114,7 @@ LOG_BYTES_MAX = 64 * MIB
 # -- connectors -------------------------------------------------------------------------------------------------------
 READ_BYTES = 256 * KIB
 """A source reads at most this much at once."""
+RATE_STEPS_MAX = 1_000
 BAD_RECORD_BYTES_MAX = 64 * KIB
 """So much of a record that cannot be read is kept to show."""
 CATCH_UP_S = 1.0

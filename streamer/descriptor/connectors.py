@@ -1,20 +1,24 @@
 """What each connector's `spec` may hold: the one table that validation, the plan and the documents go by.
 
 The connectors themselves live in `streamer.connectors`, above this package; they get a spec that has been read by this
-table, with its defaults filled in, and judge only what a descriptor cannot show (does the file exist?). `accepts` says
-at which end of a pipeline a connector may stand.
+table, with its defaults filled in, and judge only what a descriptor cannot show (does the file exist?). Connectors of
+other packages declare their fields in the same form, and whoever reads a descriptor brings them along in the table: to
+look for them is I/O, and no matter of this package. A table may find a shape when it is asked for it, and then raises
+ConnectorError where the package is broken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from streamer import limits
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields
 from streamer.descriptor.finding import quote, suggestion
 from streamer.descriptor.rules import MismatchError, Rule, anything, choice, flag, number, quantity, text, whole
+from streamer.errors import ConnectorError
 
 FORMATS = ("text", "jsonl", "msgpack")
 
@@ -30,25 +34,109 @@ class SpecField:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectorShape:
-    """Fields of a connector at one end of a pipeline; `paths` are those that name files."""
+class SpecRows:
+    """A field that is a list of mappings, each with the fields of `table`; it is required, with one row at least."""
 
-    fields: Mapping[str, SpecField]
+    table: Mapping[str, SpecField]
+    example: str
+    count_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpecVariants:
+    """A field with fields of its own, which its field `key` chooses; what is no mapping is read by `plain`."""
+
+    key: str
+    plain: Rule[Value]
+    tables: Mapping[str, Mapping[str, SpecField | SpecRows]]
+
+
+SpecTable: TypeAlias = Mapping[str, SpecField | SpecRows | SpecVariants]
+
+
+def _nothing_more(_fields: Fields, _spec: Mapping[str, Value]) -> None:
+    """The fields one by one say it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorShape:
+    """Fields of a connector at one end of a pipeline.
+
+    `paths` are those that name files; `check` adds findings about fields that do not go together.
+    """
+
+    fields: SpecTable
     paths: tuple[str, ...] = ()
+    check: Callable[[Fields, Mapping[str, Value]], None] = _nothing_more
+
+
+ConnectorTables: TypeAlias = Mapping[str, Mapping[str, ConnectorShape]]
+"""By end of the pipeline (source, sink), then by name."""
+
+_RATE = number(0, above=True)
+_RATE_OR_NONE = number(0)
+_SECONDS = number(0, above=True)
+_SHAPES: Mapping[str, Mapping[str, SpecField | SpecRows]] = {
+    "steps": {
+        "steps": SpecRows(
+            {
+                "rate": SpecField(_RATE_OR_NONE, required=True, example="rate: 100"),
+                "seconds": SpecField(_SECONDS, required=True, example="seconds: 60"),
+            },
+            example="steps: [{rate: 100, seconds: 60}, {rate: 500, seconds: 10}]",
+            count_max=limits.RATE_STEPS_MAX,
+        ),
+        "repeat": SpecField(flag, False),
+    },
+    "ramp": {
+        "from": SpecField(_RATE_OR_NONE, 0),
+        "to": SpecField(_RATE_OR_NONE, required=True, example="to: 1000"),
+        "seconds": SpecField(_SECONDS, required=True, example="seconds: 60"),
+    },
+    "sine": {
+        "low": SpecField(_RATE_OR_NONE, 0),
+        "high": SpecField(_RATE_OR_NONE, required=True, example="high: 1000"),
+        "seconds": SpecField(_SECONDS, required=True, example="seconds: 60"),
+    },
+    "spikes": {
+        "base": SpecField(_RATE_OR_NONE, 0),
+        "peak": SpecField(_RATE_OR_NONE, required=True, example="peak: 1000"),
+        "every": SpecField(_SECONDS, required=True, example="every: 60"),
+        "seconds": SpecField(_SECONDS, required=True, example="seconds: 5"),
+    },
+}
+
+
+def _check_generator(fields: Fields, spec: Mapping[str, Value]) -> None:
+    if "size" in spec and "value" in spec:
+        fields.finding("value", "size and value exclude each other", "Keep the one that describes the messages.")
+    rate = spec.get("rate")
+    nested = fields.child("rate") if isinstance(rate, dict) and rate["shape"] == "spikes" else None
+    if nested is None or not isinstance(rate, dict):
+        return
+    length, every = rate.get("seconds"), rate.get("every")
+    if isinstance(length, int | float) and isinstance(every, int | float) and length >= every:
+        nested.finding(
+            "seconds", f"a spike of {length:g} seconds every {every:g} seconds has no end", "Make every the longer one."
+        )
 
 
 _FILE = SpecField(text(what="a path"), required=True, example="path: access.log")
 
 SOURCES: Mapping[str, ConnectorShape] = {
-    "file": ConnectorShape({"path": _FILE, "format": SpecField(choice(*FORMATS), "text")}, paths=("path",)),
+    "file": ConnectorShape(
+        {"path": _FILE, "format": SpecField(choice(*FORMATS), "text"), "follow": SpecField(flag, False)},
+        paths=("path",),
+    ),
     "stdin": ConnectorShape({"format": SpecField(choice(*FORMATS), "text")}),
     "generator": ConnectorShape(
         {
             "count": SpecField(whole(0)),
-            "rate": SpecField(number(0, above=True)),
+            "rate": SpecVariants("shape", _RATE, _SHAPES),
             "size": SpecField(quantity(0, limits.MESSAGE_BYTES_MAX // 2)),
             "value": SpecField(anything),
-        }
+        },
+        check=_check_generator,
     ),
 }
 SINKS: Mapping[str, ConnectorShape] = {
@@ -59,47 +147,88 @@ SINKS: Mapping[str, ConnectorShape] = {
     "stdout": ConnectorShape({"format": SpecField(choice(*FORMATS), "jsonl")}),
     "blackhole": ConnectorShape({}),
 }
-TABLES: Mapping[str, Mapping[str, ConnectorShape]] = {"source": SOURCES, "sink": SINKS}
+BUILT_IN: ConnectorTables = {"source": SOURCES, "sink": SINKS}
 
 
-def read_connector(fields: Fields, end: str) -> Mapping[str, Value]:
-    """The spec of a node of kind `end` (source or sink), `connector` included, defaults filled in."""
-    table = TABLES[end]
-    name = fields.required("connector", _connector(end), None, example=f"connector: {next(iter(table))}")
+def read_connector(
+    fields: Fields, end: str, connectors: ConnectorTables
+) -> tuple[Mapping[str, Value], tuple[str, ...]]:
+    """The spec of a node of kind `end` (source or sink), `connector` included, defaults filled in; and its paths."""
+    table = connectors[end]
+    name = fields.required("connector", _connector(end, connectors), None, example=f"connector: {next(iter(table))}")
     if name is None:
-        return {}
-    spec: dict[str, Value] = {"connector": name, **read_spec(fields, table[name].fields)}
-    if "size" in spec and "value" in spec:
-        fields.finding("value", "size and value exclude each other", "Keep the one that describes the messages.")
+        return {}, ()
+    shape = table[name]
+    spec: dict[str, Value] = {"connector": name, **read_spec(fields, shape.fields)}
+    shape.check(fields, spec)
     fields.close(where=f"a {name} {end}")
-    return spec
+    return spec, shape.paths
 
 
-def read_spec(fields: Fields, table: Mapping[str, SpecField]) -> dict[str, Value]:
+def read_spec(fields: Fields, table: SpecTable) -> dict[str, Value]:
     """The fields of a table; those that are absent and have no default are left out."""
-    spec: dict[str, Value] = {}
-    for key, field in table.items():
-        if field.required:
-            value = fields.required(key, field.rule, None, example=field.example)
-        else:
-            value = fields.optional(key, field.rule, field.default)
-        if value is not None:
-            spec[key] = value
-    return spec
+    read = {key: _read_field(fields, key, field) for key, field in table.items()}
+    return {key: value for key, value in read.items() if value is not None}
 
 
-def _connector(end: str) -> Callable[[Value], str]:
-    table = TABLES[end]
+def _read_field(fields: Fields, key: str, field: SpecField | SpecRows | SpecVariants) -> Value:
+    match field:
+        case SpecRows():
+            return _read_rows(fields, key, field)
+        case SpecVariants():
+            return _read_variant(fields, key, field)
+        case SpecField(required=True):
+            return fields.required(key, field.rule, None, example=field.example)
+        case _:
+            return fields.optional(key, field.rule, field.default)
+
+
+def _read_rows(fields: Fields, key: str, field: SpecRows) -> Value:
+    if not fields.has(key):
+        fields.finding(key, "is missing", f"Add it, for example {field.example}")
+        return None
+    rows: list[Value] = []
+    for row in fields.children(key, field.count_max):
+        rows.append(read_spec(row, field.table))
+        row.close(where=f"one of the {key}")
+    if not rows and fields.optional(key, anything, None) == []:
+        fields.finding(key, "is empty", f"Write one at least, for example {field.example}")
+    return rows
+
+
+def _read_variant(fields: Fields, key: str, field: SpecVariants) -> Value:
+    given = fields.optional(key, lambda value: value if isinstance(value, dict) else field.plain(value), None)
+    nested = fields.child(key) if isinstance(given, dict) else None
+    if nested is None:
+        return given
+    name = nested.required(field.key, choice(*field.tables), None, example=f"{field.key}: {next(iter(field.tables))}")
+    if name is None:
+        return None
+    read: dict[str, Value] = {field.key: name, **read_spec(nested, field.tables[name])}
+    nested.close(where=f"a {key} of {field.key} {name}")
+    return read
+
+
+def _connector(end: str, connectors: ConnectorTables) -> Callable[[Value], str]:
+    table = connectors[end]
     other = "sink" if end == "source" else "source"
 
     def rule(value: Value) -> str:
         name = text(what="the name of a connector")(value)
         if name in table:
+            _found(table, name)
             return name
-        if name in TABLES[other]:
+        if name in connectors[other]:
             raise MismatchError(
                 f"the connector {quote(name)} cannot be a {end}", f"Connectors of a {end}: {', '.join(table)}."
             )
         raise MismatchError(f"{quote(name)} is not a connector", suggestion(name, table, what=f"connectors of a {end}"))
 
     return rule
+
+
+def _found(table: Mapping[str, ConnectorShape], name: str) -> None:
+    try:
+        table[name]
+    except ConnectorError as error:
+        raise MismatchError(str(error), error.advice) from error

@@ -16,6 +16,7 @@ from typing import Final
 
 from streamer import limits
 from streamer.descriptor.algorithm import Algorithm, code_file, read_algorithm
+from streamer.descriptor.connectors import BUILT_IN, ConnectorTables
 from streamer.descriptor.document import Document, Text, UnreadableError, Value
 from streamer.descriptor.fields import Report
 from streamer.descriptor.finding import Finding, Place, quote
@@ -57,6 +58,7 @@ def load(
     settings: Sequence[str] = (),
     inputs: Sequence[str] = (),
     flow_input: object = UNSET,
+    connectors: ConnectorTables = BUILT_IN,
 ) -> Loaded:
     """Read, parse and validate. `settings` and `inputs` are the texts of --set and --input; `flow_input` is a value."""
     findings: list[Finding] = []
@@ -82,7 +84,7 @@ def load(
     changed, wrong = apply_inputs(changed, inputs, _read_value)
     findings.extend(wrong)
     report = Report(changed)
-    pipeline = validate(read_pipeline(report), algorithms, report, all_algorithms=all_algorithms)
+    pipeline = validate(read_pipeline(report, connectors), algorithms, report, all_algorithms=all_algorithms)
     findings.extend(report.findings)
     return Loaded(None if findings else pipeline, algorithms, _ordered(findings))
 

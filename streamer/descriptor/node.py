@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamer import limits
-from streamer.descriptor.connectors import SpecField, read_connector, read_spec
+from streamer.descriptor.connectors import ConnectorTables, SpecField, read_connector, read_spec
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields
 from streamer.descriptor.rules import (
@@ -85,6 +85,8 @@ class Node:
     include_in_results: bool = False
     metrics: Mapping[str, Value] = field(default_factory=dict)
     spec: Mapping[str, Value] = field(default_factory=dict)
+    spec_paths: tuple[str, ...] = ()
+    """Fields of the spec that name files."""
     extra_data: Mapping[str, Value] = field(default_factory=dict)
     cache_job_id: str | None = None
     orig_name: str | None = None
@@ -110,10 +112,11 @@ _SPECS: Mapping[NodeKind, Mapping[str, SpecField]] = {
 }
 
 
-def read_node(fields: Fields) -> Node:
+def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
     """One element of `nodes`."""
     kind = fields.optional("kind", member(NodeKind), NodeKind.ALGORITHM)
     has_algorithm = kind in (NodeKind.ALGORITHM, NodeKind.DEBUG)
+    spec, paths = _spec(fields, kind, connectors)
     node = Node(
         name=fields.named("nodeName", _node_name, example="nodeName: parse"),
         kind=kind,
@@ -132,7 +135,8 @@ def read_node(fields: Fields) -> Node:
         include_in_results=fields.optional("includeInResults", flag, False)
         | fields.optional("includeInResult", flag, False),
         metrics=_metrics(fields.child("metrics")),
-        spec=_spec(fields, kind),
+        spec=spec,
+        spec_paths=paths,
         extra_data=fields.optional("extraData", free_mapping, {}),
         cache_job_id=fields.optional("cacheJobId", free_text, None),
         orig_name=fields.optional("origName", free_text, None),
@@ -151,7 +155,7 @@ def _node_name(value: Value) -> str:
 def _edge_policy(fields: Fields) -> EdgePolicy:
     return EdgePolicy(
         delivery=fields.optional("delivery", choice("at-least-once", "at-most-once"), "at-least-once"),
-        overload=fields.optional("overload", choice("block"), "block"),
+        overload=fields.optional("overload", choice("block", "drop-oldest", "drop-newest", "error"), "block"),
         queue_bytes=fields.optional("queueBytes", quantity(1, limits.RETAINED_BYTES_MAX), limits.QUEUE_BYTES_DEFAULT),
         hop_limit=fields.optional("hopLimit", whole(1, limits.HOPS_MAX), limits.HOP_LIMIT_DEFAULT),
     )
@@ -176,13 +180,21 @@ def _metrics(fields: Fields | None) -> Mapping[str, Value]:
     return {} if tensorboard is None else {"tensorboard": tensorboard}
 
 
-def _spec(fields: Fields, kind: NodeKind) -> Mapping[str, Value]:
+def _spec(
+    fields: Fields, kind: NodeKind, connectors: ConnectorTables
+) -> tuple[Mapping[str, Value], tuple[str, ...]]:
+    """The spec, and which of its fields name files."""
+    if kind not in (NodeKind.SOURCE, NodeKind.SINK):
+        return _spec_of_kind(fields, kind), ()
     spec = fields.child("spec")
-    if kind in (NodeKind.SOURCE, NodeKind.SINK):
-        if spec is None:
-            fields.required("spec", anything, None, example="spec: {connector: file, path: access.log}")
-            return {}
-        return read_connector(spec, str(kind))
+    if spec is None:
+        fields.required("spec", anything, None, example="spec: {connector: file, path: access.log}")
+        return {}, ()
+    return read_connector(spec, str(kind), connectors)
+
+
+def _spec_of_kind(fields: Fields, kind: NodeKind) -> Mapping[str, Value]:
+    spec = fields.child("spec")
     if kind not in _SPECS:
         return fields.optional("spec", free_mapping, {})
     if spec is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamer import limits
+from streamer.descriptor.connectors import ConnectorTables
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields, Report
 from streamer.descriptor.flow import Flow
@@ -161,7 +162,7 @@ class Draft:
     has_streaming: bool
 
 
-def read_pipeline(report: Report) -> Draft:
+def read_pipeline(report: Report, connectors: ConnectorTables) -> Draft:
     """What is wrong with single fields goes into the report; the rest is for `validate`."""
     fields = report.top()
     streaming = fields.child("streaming")
@@ -171,7 +172,7 @@ def read_pipeline(report: Report) -> Draft:
     pipeline = Pipeline(
         name=fields.named("name", name, example="name: words"),
         kind=fields.optional("kind", member(PipelineKind), PipelineKind.BATCH),
-        nodes=tuple(read_node(node) for node in fields.children("nodes", limits.NODES_MAX)),
+        nodes=tuple(read_node(node, connectors) for node in fields.children("nodes", limits.NODES_MAX)),
         streaming=Streaming(default_flow=default_flow),
         flow_input=fields.optional("flowInput", free_mapping, None),
         description=fields.optional("description", free_text, ""),

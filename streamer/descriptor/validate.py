@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from streamer import limits
 from streamer.descriptor.algorithm import Algorithm
-from streamer.descriptor.connectors import TABLES
 from streamer.descriptor.fields import Report
 from streamer.descriptor.finding import Path, quote, suggestion
 from streamer.descriptor.flow import Flow, read_flow
@@ -170,8 +169,7 @@ class _Rules:
         """A file has one writer, and who writes it does not read it."""
         users: dict[str, tuple[int, Node]] = {}
         for index, node in enumerate(self.pipeline.nodes):
-            shape = TABLES.get(str(node.kind), {}).get(str(node.spec.get("connector")))
-            for field in shape.paths if shape is not None else ():
+            for field in node.spec_paths:
                 path = posixpath.normpath(str(node.spec.get(field, "")))
                 other = users.setdefault(path, (index, node))[1]
                 if other is not node and NodeKind.SINK in (node.kind, other.kind):

@@ -31,6 +31,15 @@ class Delivery(StrEnum):
     AT_MOST_ONCE = "at-most-once"
 
 
+class Overload(StrEnum):
+    """What happens to a message for an edge whose queue is full."""
+
+    BLOCK = "block"
+    DROP_OLDEST = "drop-oldest"
+    DROP_NEWEST = "drop-newest"
+    ERROR = "error"
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """An edge into this node. `inside`: both ends are in one strongly connected component."""
@@ -48,6 +57,7 @@ class Output:
     delivery: Delivery
     queue_bytes: int
     hop_limit: int
+    overload: Overload = Overload.BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,10 @@ class Assignment:
                     default_flow=table["default_flow"],
                 ),
                 "inputs": tuple(Input(**i) for i in raw["inputs"]),
-                "outputs": tuple(Output(**{**o, "delivery": Delivery(o["delivery"])}) for o in raw["outputs"]),
+                "outputs": tuple(
+                    Output(**{**o, "delivery": Delivery(o["delivery"]), "overload": Overload(o["overload"])})
+                    for o in raw["outputs"]
+                ),
                 "code": Code(**raw["code"]) if raw["code"] else None,
                 "connector": Connector(**raw["connector"]) if raw["connector"] else None,
             }

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from streamer.descriptor.algorithm import Algorithm, code_file
-from streamer.descriptor.connectors import TABLES
 from streamer.descriptor.flow import Flow
 from streamer.descriptor.inputs import InputError, flatten, resolve
 from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Pipeline, PipelineKind
 from streamer.descriptor.validate import state_type
 from streamer.errors import DescriptorError
-from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Input, Output, Role
+from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Input, Output, Overload, Role
 from streamer.plan.graph import Graph, graph_of
 from streamer.plan.routing import RouteTable, compile_routes
 
@@ -175,6 +174,7 @@ class _Compiler:
             delivery=Delivery(policy.delivery),
             queue_bytes=policy.queue_bytes,
             hop_limit=policy.hop_limit,
+            overload=Overload(policy.overload),
         )
 
     def _code(self, node: Node) -> Code | None:
@@ -205,8 +205,9 @@ class _Compiler:
         """Its spec without the connector's name."""
         name = str(node.spec["connector"])
         spec = {key: value for key, value in node.spec.items() if key != "connector"}
-        for key in TABLES[str(node.kind)][name].paths:
-            spec[key] = str(self._folder / str(spec[key]))
+        for key in node.spec_paths:
+            if key in spec:
+                spec[key] = str(self._folder / str(spec[key]))
         return Connector(name, spec)
 
     def _args(self, node: Node, role: Role) -> Mapping[str, Any]:

@@ -81,30 +81,33 @@ UNPACK_ERRORS = (ValueError, TypeError, RecursionError, OverflowError, msgpack.U
 
 
 def unpack_each(body: bytes, count: int) -> list[Any | BadBody]:
-    """Messages of a body one by one, a `BadBody` in the place of each that does not unpack."""
+    """Messages of a body one by one, a `BadBody` in the place of each that does not unpack.
+
+    Behind one whose end cannot be found (too deep, or cut off) no other can be found either.
+    """
+    scanner = msgpack.Unpacker(None, max_buffer_size=len(body), strict_map_key=False)
+    scanner.feed(body)
     messages: list[Any | BadBody] = []
-    for blob in split(body, count):
-        try:
-            messages.append(unpack_one(blob))
-        except UNPACK_ERRORS as error:
-            messages.append(BadBody(blob, f"{type(error).__name__}: {error}"))
+    start = 0
+    try:
+        scanner.read_array_header()
+        start = scanner.tell()
+        for _ in range(count):
+            scanner.skip()
+            end = scanner.tell()
+            messages.append(_unpacked(body[start:end]))
+            start = end
+    except UNPACK_ERRORS as error:
+        lost = f"the frame cannot be read from here on: {type(error).__name__}: {error}"
+        messages += [BadBody(body[start:] if at == len(messages) else b"", lost) for at in range(len(messages), count)]
     return messages
 
 
-def split(body: bytes, count: int) -> list[bytes]:
-    """The packed messages of a body. Raises ValueError if it holds fewer than `count`."""
-    scanner = msgpack.Unpacker(None, max_buffer_size=len(body), strict_map_key=False)
-    scanner.feed(body)
-    if scanner.read_array_header() != count:
-        raise ValueError(f"a frame of {count} messages has a body of another count")
-    blobs: list[bytes] = []
-    start = scanner.tell()
-    for _ in range(count):
-        scanner.skip()
-        end = scanner.tell()
-        blobs.append(body[start:end])
-        start = end
-    return blobs
+def _unpacked(blob: bytes) -> Any | BadBody:
+    try:
+        return unpack_one(blob)
+    except UNPACK_ERRORS as error:
+        return BadBody(blob, f"{type(error).__name__}: {error}")
 
 
 class BadBody:

@@ -356,6 +356,19 @@ class Edge:
         self.counts.drops[DROP_REASONS.index(reason)] += dropped
         return dropped
 
+    def drop_to(self, bytes_max: int, reason: str) -> None:
+        """Drop the oldest chunks that wait for credit until the rest fits into so much memory; the newest one stays."""
+        while self.queued_bytes > bytes_max and len(self._pending) > 1:
+            self.drop_oldest(len(self._pending[0].blobs), reason)
+
+    def drop_newest(self, chunk: Chunk, reason: str) -> None:
+        """Drop the chunk that was appended last."""
+        self.withdraw(chunk)
+        n = len(chunk.blobs)
+        self.counts.in_flight -= n
+        self.counts.drops[DROP_REASONS.index(reason)] += n
+        self._release(chunk, 0, n)
+
     def unsettled_of(self, parents: set[Parent]) -> Iterator[tuple[Parent, int]]:
         """(parent, index of its message) for every message here whose parent is one of these. Scans all held."""
         for chunk in self._pending:

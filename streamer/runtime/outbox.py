@@ -20,7 +20,7 @@ from streamer.limits import (
     RETAINED_BYTES_MAX,
     SESSION_TIMEOUT_S,
 )
-from streamer.plan.assignment import Assignment, Delivery, Output, Peer, PeerState
+from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.edge import Chunk, Edge
 from streamer.protocol.frames import Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
@@ -40,6 +40,17 @@ class Outlet:
     waiting_since: float = 0.0
     over: bool = False
     """All instances of the target have completed: they were told that all is settled, so what comes now is a repeat."""
+
+    @property
+    def full(self) -> bool:
+        return self.edge.queued_bytes >= self.policy.queue_bytes
+
+    def overflow(self, chunk: Chunk) -> None:
+        """The queue was full when `chunk` was appended: drop by the policy of the edge."""
+        if self.policy.overload is Overload.DROP_OLDEST:
+            self.edge.drop_to(self.policy.queue_bytes, self.policy.overload)
+        else:
+            self.edge.drop_newest(chunk, self.policy.overload)
 
 
 class Outbox:
@@ -87,15 +98,32 @@ class Outbox:
         return sum(outlet.edge.pending_messages for outlet in self._outlets.values())
 
     def room(self, ahead_bytes: int | None = None) -> bool:
-        """Whether more may be sent: no edge outside a cycle is full. `ahead_bytes` is a stricter limit of one queue."""
+        """Whether more may be sent: no edge that makes its producer wait is full, and not too much is unsettled.
+
+        Edges inside a cycle never make anybody wait. `ahead_bytes` is a stricter limit of one queue.
+        """
         held = 0
         for outlet in self._outlets.values():
             if not outlet.policy.inside:
-                limit = outlet.policy.queue_bytes
-                if outlet.edge.queued_bytes >= (limit if ahead_bytes is None else min(limit, ahead_bytes)):
+                limit = (
+                    outlet.policy.queue_bytes if ahead_bytes is None else min(outlet.policy.queue_bytes, ahead_bytes)
+                )
+                if outlet.policy.overload is Overload.BLOCK and outlet.edge.queued_bytes >= limit:
                     return False
                 held += outlet.edge.held_bytes
         return held < RETAINED_BYTES_MAX
+
+    def refusing(self, route: int) -> str | None:
+        """The full edge, if a message sent from the position `route` is to be refused by `overload: error`."""
+        for outlet, _ in self._hops[route]:
+            if outlet.policy.overload is Overload.ERROR and outlet.full:
+                return f"{self._a.node} >> {outlet.edge.target}"
+        return None
+
+    @property
+    def waits(self) -> list[Edge]:
+        """The edges that make their producer wait when they are full."""
+        return [o.edge for o in self._outlets.values() if o.policy.overload is Overload.BLOCK]
 
     def credit(self, edge: Edge) -> int:
         """Messages that all sessions of an edge would take now."""
@@ -112,7 +140,10 @@ class Outbox:
             chunk = Chunk(blobs, segment.towards(route, segment.hops + inside), parent, indexes, size)
             if parent is not None:
                 parent.open += len(blobs)
+            full = outlet.policy.overload is not Overload.BLOCK and outlet.full
             outlet.edge.append(chunk)
+            if full:
+                outlet.overflow(chunk)
             if inside and not self._may_loop(outlet, chunk):
                 outlet.edge.withdraw(chunk)
                 self._letters.undelivered(outlet.edge, chunk, *self._loop_reason(outlet, chunk))
@@ -124,7 +155,11 @@ class Outbox:
         size = sum(map(len, blobs))
         for outlet, route in self._hops[segment.route]:
             if outlet.edge.target == target:
-                outlet.edge.append(Chunk(blobs, segment.towards(route, 0), None, (), size))
+                full = outlet.policy.overload is not Overload.BLOCK and outlet.full
+                chunk = Chunk(blobs, segment.towards(route, 0), None, (), size)
+                outlet.edge.append(chunk)
+                if full:
+                    outlet.overflow(chunk)
 
     def _may_loop(self, outlet: Outlet, chunk: Chunk) -> bool:
         return chunk.segment.hops <= outlet.policy.hop_limit and outlet.edge.held_bytes <= CYCLE_RETAINED_BYTES_MAX

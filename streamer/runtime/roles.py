@@ -38,7 +38,7 @@ def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: 
     """Let the instance run the user's functions. Raises what the user's `init` raises."""
     a = instance.assignment
     args = dict(a.args)
-    turn = Turn(instance.exits, instance.emit, hand, instance.pump)
+    turn = Turn(instance.exits, instance.emit, hand, instance.pump, instance.outbox.refusing)
     host = _ApiHost(instance)
     api = Api(host, turn)
     stateful = StatefulCalls(hand) if a.role is Role.STATEFUL else None

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from threading import Condition
 
 from streamer.clock import Clock
-from streamer.errors import StreamEndedError
+from streamer.errors import OverloadError, StreamEndedError
 from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
 from streamer.protocol.codec import pack_message, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
@@ -67,6 +67,8 @@ class Roots:
             if self.ended:
                 raise StreamEndedError(f"the stream of node {self._exits.node!r} has ended")
             route = self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
+            if (edge := self._outbox.refusing(route)) is not None:
+                raise OverloadError(f"edge {edge} is full")
             blob = pack_message(self._pack, message)
             held = self._open.get(route)
             if held is None:

@@ -107,7 +107,8 @@ class SourceWork:
             return FRAME_MESSAGES_MAX
         if any(self._next - edge.roots.floor >= ROOT_SPAN_MAX for edge in self._edges):
             return 0
-        return min(FRAME_MESSAGES_MAX, self._intake.limit - max(edge.in_flight for edge in self._edges))
+        unsettled = max((edge.counts.in_flight for edge in self._outbox.waits), default=0)
+        return min(FRAME_MESSAGES_MAX, self._intake.limit - unsettled)
 
     def _take(self, records: Records) -> None:
         time_us = int(self._wall() * 1e6)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence, Sequence
 
-from streamer.errors import FlowError
+from streamer.errors import FlowError, OverloadError
 from streamer.limits import SPILL_BYTES
 from streamer.plan.routing import RouteTable
 from streamer.protocol.codec import pack_message, packer
@@ -35,6 +35,17 @@ class Sends:
         self.route = route
         self.blobs: list[bytes] = []
         self.indexes: list[int] = []
+
+
+class _Refusing(list[bytes]):
+    """In the place of the messages of a route whose edge is full: whoever adds one is told."""
+
+    def __init__(self, edge: str) -> None:
+        super().__init__()
+        self._edge = edge
+
+    def append(self, blob: bytes) -> None:  # noqa: ARG002  # it goes nowhere
+        raise OverloadError(f"edge {self._edge} is full")
 
 
 class Exits:
@@ -93,11 +104,14 @@ class Turn:
     page behind it must survive a kill, and two stores per message would cost twice.
     """
 
-    def __init__(self, exits: Exits, emit: Emit, hand: Hand, spill: Callable[[], None]) -> None:
+    def __init__(
+        self, exits: Exits, emit: Emit, hand: Hand, spill: Callable[[], None], refusing: Callable[[int], str | None]
+    ) -> None:
         self._exits = exits
         self._emit = emit
         self._spill = spill
         self._hand = hand
+        self._refusing = refusing
         self.pack = packer()
         self._base = 0
         self._frame: InputFrame | None = None
@@ -125,6 +139,8 @@ class Turn:
         sends = self._sends.get(route)
         if sends is None:
             sends = self._sends[route] = Sends(route)
+            if (edge := self._refusing(route)) is not None:
+                sends.blobs = _Refusing(edge)
         return sends
 
     def send(self, message: object, flow: str | None) -> None:

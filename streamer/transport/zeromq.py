@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 from threading import Lock
 
@@ -29,6 +30,7 @@ _HEARTBEAT_TIMEOUT_MS = 4_000
 _RECONNECT_MS = 20
 _RECONNECT_MAX_MS = 500
 _LINGER_MS = 1_000
+_WAKES = 4_096
 
 Forget = Callable[["zmq.Socket[bytes]"], None]
 
@@ -113,8 +115,10 @@ class ZmqTransport:
         self._context = zmq.Context(io_threads=1)
         self._sockets: dict[zmq.Socket[bytes], int] = {}
         self._poll = select.poll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poll.register(self._wake, select.POLLIN)
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._wake, False)
+        self._poll.register(self._woken, select.POLLIN)
         self._extra: set[int] = set()
         self._waking = Lock()
         self._closed = False
@@ -169,13 +173,14 @@ class ZmqTransport:
                 self._poll.register(new, select.POLLIN)
             self._extra = set(descriptors)
         ready = self._poll.poll(max(0.0, timeout_s) * 1000)
-        if ready and any(fd == self._wake for fd, _ in ready):
-            os.eventfd_read(self._wake)
+        if any(descriptor == self._woken for descriptor, _ in ready):
+            os.read(self._woken, _WAKES)
 
     def wake(self) -> None:
         with self._waking:  # a thread of the user may be late, and the descriptor soon somebody else's
             if not self._closed:
-                os.eventfd_write(self._wake, 1)
+                with suppress(BlockingIOError):  # so many wakes wait already that one more says nothing
+                    os.write(self._wake, b"\0")
 
     def close(self) -> None:
         for socket in self._sockets:
@@ -184,3 +189,4 @@ class ZmqTransport:
         with self._waking:
             self._closed = True
             os.close(self._wake)
+            os.close(self._woken)

@@ -147,7 +147,7 @@ def test_a_descriptor_that_is_right_has_no_findings(base: dict[str, Any]) -> Non
         ("nodes.1.input", ["@in"], 'the "@" sign is not allowed in "stream" pipeline, use streaming.flows: "@in"'),
         ("nodes.1.input", [{"a": "@"}], '"@" is not a reference'),
         ("nodes.1.delivery", "exactly-once", '"exactly-once" is none of at-least-once, at-most-once'),
-        ("nodes.1.overload", "drop-oldest", '"drop-oldest" is none of block'),
+        ("nodes.1.overload", "drop-all", '"drop-all" is none of block, drop-oldest, drop-newest, error'),
         ("nodes.1.queueBytes", "64 MB", '"64 MB" is not an amount of bytes'),
         ("nodes.1.queueBytes", "1Gi", '"1Gi" is out of bounds'),
         ("nodes.1.concurrency", 0, "0 is not a whole number from 1 to 1024"),
