@@ -131,6 +131,7 @@ assert FRAME_MESSAGES_MAX < 65_536, "a frame's count travels as an unsigned 16-b
 assert 4 * MIB <= CREDIT_BYTES <= 16 * MIB, "smaller starves fast nodes, larger falls out of the cache"
 assert CREDIT_MESSAGES_MAX >= 4 * FRAME_MESSAGES_MAX, "a quarter window must hold a full frame"
 assert FRAME_BYTES_MAX <= CREDIT_BYTES // 4, "a quarter window must hold a full frame"
+assert SPILL_BYTES < MESSAGE_BYTES_MAX, "the size of one returned message is only looked at beyond this"
 assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX

@@ -68,11 +68,13 @@ class Segment:
         return f"Segment({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
 
 
-def children(parent: Segment, indexes: Sequence[int], node: str, flow: str, occurrence: int) -> Segment:
+def children(
+    parent: Segment, indexes: Sequence[int], node: str, flow: str, occurrence: int, before: int = 0
+) -> Segment:
     """Ids of the messages that handlers at this place sent: `indexes[i]` is the parent of the i-th (ascending).
 
     The route is the sender's; `Segment.towards` sets the receiver's. Messages of one parent are told apart by their
-    number among its children at this place.
+    number among its children at this place; so many children of the first parent have left `before`.
     """
     whole = len(indexes) == len(parent) and (not indexes or (indexes[0] == 0 and indexes[-1] == len(parent) - 1))
     single = _ascending(indexes)
@@ -80,19 +82,20 @@ def children(parent: Segment, indexes: Sequence[int], node: str, flow: str, occu
     if not (whole and single):
         positions = _compact([positions[i] for i in indexes])
     first = step_of(node, flow, occurrence, 0)
-    if single and parent.hashes is None:
+    if single and not before and parent.hashes is None:
         hash_, hashes = chained(parent.hash, first), None
     else:
-        hash_, hashes = 0, _hashes(parent, indexes, node, flow, occurrence)
+        hash_, hashes = 0, _hashes(parent, indexes, node, flow, occurrence, before)
     return Segment(parent.origin, positions, hash_, hashes, parent.route, parent.hops, parent.time_us)
 
 
-def _hashes(parent: Segment, indexes: Sequence[int], node: str, flow: str, occurrence: int) -> list[int]:
+def _hashes(parent: Segment, indexes: Sequence[int], node: str, flow: str, occurrence: int, before: int) -> list[int]:
     hashes: list[int] = []
-    before, child = -1, 0
+    last, child = -1, before
     for i in indexes:
-        child = child + 1 if i == before else 0
-        before = i
+        if last >= 0:
+            child = child + 1 if i == last else 0
+        last = i
         above = parent.hashes[i] if parent.hashes else parent.hash
         hashes.append(chained(above, step_of(node, flow, occurrence, child)))
     return hashes

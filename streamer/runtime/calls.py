@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from streamer.clock import Clock
-from streamer.limits import MESSAGE_BYTES_MAX
+from streamer.limits import MESSAGE_BYTES_MAX, SPILL_BYTES
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, size_error, unpack, unpack_each
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
@@ -38,7 +38,7 @@ class StatelessCalls:
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:
         start, args, api, hand, pack = self._start, self._args, self._api, self._hand, self._turn.pack
-        index = first - 1
+        index, size = first - 1, 0
         for body in bodies:
             index += 1
             hand[IN_HAND] = index
@@ -46,8 +46,12 @@ class StatelessCalls:
             result = start(args, api)
             if result is not None and own is not None:
                 blob = pack(result)
-                if len(blob) > MESSAGE_BYTES_MAX:
-                    raise size_error(len(blob))
+                size += len(blob)
+                if size > SPILL_BYTES:
+                    if len(blob) > MESSAGE_BYTES_MAX:
+                        raise size_error(len(blob))
+                    self._turn.make_room()
+                    size = len(blob)
                 own.blobs.append(blob)
                 own.indexes.append(index)
 

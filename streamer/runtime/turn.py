@@ -2,11 +2,12 @@
 
 A handler call takes effect when it succeeds. So what it sends is packed at once (the caller may go on using the object,
 and an error is the caller's) but only collected here, and handed to the outbox when the turn is over; what a call
-that raises had sent is taken back. Only a call that sends more than fits in memory is let out before its end.
+that raises had sent is taken back. Only a call that by itself sends more than fits in memory is let out before its end.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, MutableSequence, Sequence
 
 from streamer.errors import FlowError, OverloadError
@@ -27,14 +28,19 @@ Emit = Callable[[Segment, list[bytes], InputFrame | None, Sequence[int]], None]
 
 
 class Sends:
-    """Packed messages of a turn into one route, and the index of the message that each was sent for."""
+    """Packed messages of a turn into one route, and the index of the message that each was sent for.
 
-    __slots__ = ("blobs", "indexes", "route")
+    `left` children of the message `left_of` were let out before its handler was done.
+    """
+
+    __slots__ = ("blobs", "indexes", "left", "left_of", "route")
 
     def __init__(self, route: int) -> None:
         self.route = route
         self.blobs: list[bytes] = []
         self.indexes: list[int] = []
+        self.left = 0
+        self.left_of = -1
 
 
 class _Refusing(list[bytes]):
@@ -119,7 +125,6 @@ class Turn:
         self._sends: dict[int, Sends] = {}
         self._own: Sends | None = None
         self._bytes = 0
-        self.spills = 0
 
     def begin(self, frame: InputFrame, segment: Segment, base: int) -> Sends | None:
         """Start with the segment whose first message has index `base`; gives where return values go.
@@ -156,9 +161,22 @@ class Turn:
         sends.indexes.append(self._hand[IN_HAND])
         self._bytes += len(blob)
         if self._bytes > SPILL_BYTES:
-            self.spills += 1
-            self.commit()
-            self._spill()
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Hand on what earlier calls have sent; and what this call has sent so far, if that alone is too much."""
+        index = self._hand[IN_HAND]
+        for sends in self._sends.values():
+            self._hand_on(sends, bisect_left(sends.indexes, index))
+        self._bytes = sum(len(blob) for sends in self._sends.values() for blob in sends.blobs)
+        if self._bytes > SPILL_BYTES:
+            for sends in self._sends.values():
+                count = len(sends.blobs)
+                self._hand_on(sends, count)
+                sends.left = count + (sends.left if sends.left_of == index else 0)
+                sends.left_of = index
+            self._bytes = 0
+        self._spill()
 
     def roll_back(self) -> None:
         """Take back what the message in hand has sent."""
@@ -170,15 +188,22 @@ class Turn:
 
     def commit(self) -> None:
         """Hand what was collected to the outbox."""
+        for sends in self._sends.values():
+            self._hand_on(sends, len(sends.blobs))
+        self._bytes = 0
+
+    def _hand_on(self, sends: Sends, count: int) -> None:
+        """Hand on the first `count` messages of one route."""
+        if not count:
+            return
         segment = self._segment
         assert segment is not None
-        for sends in self._sends.values():
-            if sends.blobs:
-                place = self._exits.table.routes[sends.route]
-                own = [i - self._base for i in sends.indexes] if self._base else sends.indexes
-                ids = children(segment, own, place.node, place.flow, place.occurrence)
-                ids.route = sends.route
-                self._emit(ids, sends.blobs[:], self._frame, sends.indexes[:])
-                sends.blobs.clear()
-                sends.indexes.clear()
-        self._bytes = 0
+        place = self._exits.table.routes[sends.route]
+        indexes = sends.indexes[:count]
+        own = [i - self._base for i in indexes] if self._base else indexes
+        before = sends.left if sends.left_of == indexes[0] else 0
+        ids = children(segment, own, place.node, place.flow, place.occurrence, before)
+        ids.route = sends.route
+        self._emit(ids, sends.blobs[:count], self._frame, indexes)
+        del sends.blobs[:count]
+        del sends.indexes[:count]
