@@ -1,4 +1,4 @@
-"""Settings of the whole suite: properties have no deadline, since a machine that is busy elsewhere is no counterexample."""
+"""Settings of the whole suite: no property has a deadline, since a machine that is busy is no counterexample."""
 
 from __future__ import annotations
 

@@ -66,6 +66,11 @@ def payload_bytes(body: bytes, count: int) -> int:
     return len(body) - len(_ARRAY_HEADERS[count])
 
 
+def announces(body: bytes, count: int) -> bool:
+    """Whether a body says that it is a frame of so many messages."""
+    return body.startswith(_ARRAY_HEADERS[count])
+
+
 def unpack(body: bytes) -> list[Any]:
     """All messages of a body. Raises what msgpack raises if one of them is bad: then `unpack_each` tells which."""
     messages: list[Any] = msgpack.unpackb(body, strict_map_key=False, raw=False)

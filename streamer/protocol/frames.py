@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,6 +21,7 @@ import msgpack
 
 from streamer.errors import PeerError
 from streamer.limits import CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
+from streamer.protocol.codec import announces
 from streamer.protocol.segment import Segment
 
 WIRE_VERSION = 1
@@ -49,6 +50,7 @@ _TABLE = 2
 _POSITIONS = 4
 _HASHES = 8
 _END_SEEN = 1
+_POSITIONS_END = 1 << 64
 
 Parts = list[bytes]
 
@@ -151,7 +153,9 @@ def decode_data(parts: Sequence[bytes]) -> Data:
         else:
             if len(parts) != 2:
                 raise PeerError(f"a plain data frame of {len(parts)} parts")
-            segments = [Segment(origin, range(position, position + count), hash_, None, route, hops, time_us)]
+            segments = [Segment(origin, _run(position, count), hash_, None, route, hops, time_us)]
+        if not announces(parts[1], count):
+            raise PeerError(f"a data frame of {count} messages with a body of another count")
         return Data(sequence, segments, count, parts[1], bool(flags & _REDELIVERED))
     except (struct.error, IndexError, ValueError) as error:
         raise PeerError(f"a data frame cannot be read: {error}") from error
@@ -169,7 +173,7 @@ def _decode_columns(flags: int, count: int, parts: Sequence[bytes]) -> list[Segm
     segments: list[Segment] = []
     p = h = 0
     for n, own, hops, route, _, origin, position, hash_, time_us in _SEGMENT.iter_unpack(parts[2]):
-        where: Sequence[int] = range(position, position + n)
+        where: Sequence[int] = _run(position, n)
         chain: Sequence[int] | None = None
         if own & _POSITIONS:
             where, p = positions[p : p + n].tolist(), p + n
@@ -181,6 +185,12 @@ def _decode_columns(flags: int, count: int, parts: Sequence[bytes]) -> list[Segm
     if sum(map(len, segments)) != count or p != len(positions) or h != len(hashes):
         raise PeerError("a data frame whose columns do not add up to its count")
     return segments
+
+
+def _run(position: int, count: int) -> range:
+    if position + count > _POSITIONS_END:
+        raise PeerError("a data frame with positions that no frame can carry on")
+    return range(position, position + count)
 
 
 def kind_of(parts: Sequence[bytes]) -> Kind:
@@ -205,10 +215,10 @@ def decode_open(parts: Sequence[bytes]) -> Open:
     try:
         token, node, instance, epoch, session, crashed = msgpack.unpackb(_bounded(parts[1]))
         texts = all(isinstance(t, str) for t in (token, node, instance))
-        numbers = all(isinstance(n, int) for n in (epoch, session, *(crashed or ())))
-        if not texts or not numbers or (crashed is not None and len(crashed) != 3):
+        epoch, session, *in_hand = _unsigned((epoch, session, *(crashed or ())))
+        if not texts or (crashed is not None and len(crashed) != 3):
             raise PeerError("an opening with fields of other types")
-        return Open(token, node, instance, epoch, session, tuple(crashed) if crashed else None)
+        return Open(token, node, instance, epoch, session, (in_hand[0], in_hand[1], in_hand[2]) if crashed else None)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise PeerError(f"an opening cannot be read: {error}") from error
 
@@ -233,7 +243,7 @@ def decode_status(parts: Sequence[bytes]) -> Status:
         if len(ranges) != count or count % 2:
             raise PeerError(f"a status of {len(ranges)} range bounds that announces {count}")
         partials = (
-            tuple((int(seq), tuple(int(i) for i in flat)) for seq, flat in msgpack.unpackb(_bounded(parts[1])))
+            tuple((_unsigned((seq,))[0], _unsigned(flat)) for seq, flat in msgpack.unpackb(_bounded(parts[1])))
             if len(parts) > 1
             else ()
         )
@@ -255,6 +265,14 @@ def decode_short(parts: Sequence[bytes]) -> int:
         return int(_SHORT.unpack(parts[0])[4])
     except struct.error as error:
         raise PeerError(f"a short frame cannot be read: {error}") from error
+
+
+def _unsigned(values: Collection[object]) -> tuple[int, ...]:
+    """Numbers of a peer, of which none may be negative: they could neither be sent on nor counted with."""
+    numbers = tuple(n for n in values if isinstance(n, int) and n >= 0)
+    if len(numbers) != len(values):
+        raise PeerError("a frame with values in the place of numbers")
+    return numbers
 
 
 def _bounded(part: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,7 +95,7 @@ def test_the_first_grant_is_one_message_and_grows_step_by_step() -> None:
         grants.append(window.granted_messages - window.handled_messages)
         window.handled(grants[-1], 100)
     assert grants[0] <= 4
-    assert all(later <= 4 * earlier for earlier, later in zip(grants, grants[1:], strict=False))
+    assert all(later <= 4 * earlier for earlier, later in itertools.pairwise(grants))
     assert grants[-1] == 1000
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +33,7 @@ def test_it_holds_what_was_added_and_nothing_else(added: list[tuple[int, int]], 
 def test_it_is_kept_as_short_as_it_can_be(added: list[tuple[int, int]]) -> None:
     ours, _ = filled(added)
     bounds = [ours.floor, *ours.ranges]
-    assert all(low < high for low, high in zip(bounds, bounds[1:], strict=False))
+    assert all(low < high for low, high in itertools.pairwise(bounds))
     assert len(ours.ranges) % 2 == 0
 
 
@@ -68,7 +70,7 @@ def test_a_copy_goes_its_own_way(added: list[tuple[int, int]], more: tuple[int, 
 def test_intervals_are_the_runs_of_ascending_numbers(numbers: set[int]) -> None:
     runs = list(intervals(sorted(numbers)))
     assert {n for low, high in runs for n in range(low, high)} == numbers
-    assert all(high < low for (_, high), (low, _) in zip(runs, runs[1:], strict=False))
+    assert all(high < low for (_, high), (low, _) in itertools.pairwise(runs))
 
 
 @given(pairs)
