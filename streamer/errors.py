@@ -110,6 +110,18 @@ class StateError(StreamerError):
     remedy = "Move the folder named aside, or run the version of streamer that wrote it."
 
 
+class LogError(StreamerError):
+    """The control log cannot take or give records now."""
+
+    remedy = "Make room where $STREAMER_HOME (default ~/.streamer) lies and try again: what was appended is kept."
+
+
+class ClaimError(StreamerError):
+    """A controller wrote for a job that another controller has claimed since."""
+
+    remedy = "Let this controller go: the one that claimed the job carries on, and nothing of the job is lost."
+
+
 class LifecycleError(StreamerError):
     """A job or an instance met an event that its phase does not know: a defect of streamer."""
 

@@ -114,6 +114,12 @@ LOG_BYTES_MAX = 64 * MIB
 # -- connectors -------------------------------------------------------------------------------------------------------
 READ_BYTES = 256 * KIB
 """A source reads at most this much at once."""
+FOLLOW_POLL_S = 0.1
+"""A file that is followed is looked at this often while nothing is left to read."""
+ROTATION_GRACE_S = 0.5
+"""A file that was rotated away is left when nothing was written to it for this long."""
+FOLLOWED_HEAD_BYTES = 1_024
+"""So much of the beginning of a file tells it from another one."""
 RATE_STEPS_MAX = 1_000
 BAD_RECORD_BYTES_MAX = 64 * KIB
 """So much of a record that cannot be read is kept to show."""
@@ -121,6 +127,30 @@ CATCH_UP_S = 1.0
 """A source with a rate makes up for at most this long a stall."""
 PACE_S = 0.001
 """A source with a rate gives what is due at most this often: shorter waits cost more than they give."""
+
+# -- the control log --------------------------------------------------------------------------------------------------
+CONTROL_LOG_VALUE_BYTES_MAX = 8 * MIB
+CONTROL_LOG_KEY_CHARS_MAX = 512
+CONTROL_LOG_APPEND_RECORDS_MAX = 10_000
+"""Records of one append: what a controller answers to one event."""
+CONTROL_LOG_READ_RECORDS_MAX = 1_000
+CONTROL_LOG_READ_BYTES = 16 * MIB
+"""A batch that is read closes at this size; one larger record still comes, alone."""
+CONTROL_LOG_BUSY_S = 10.0
+"""An append waits at most this long for those of other processes."""
+CONTROL_LOG_POLL_S = 0.01
+"""A follower on one machine looks this often whether there is more (2 us each, measured)."""
+CONTROL_LOG_CHECK_BYTES_MAX = 64 * MIB
+"""A file of at most this size is checked whole whenever it is opened (about 0.1 s at this size)."""
+CONTROL_LOG_KEPT_S = 7 * 86_400.0
+"""How long commands and decisions are kept; the state that came of them is kept with the job."""
+CONTROL_LOG_REPORTS_KEPT_S = 3_600.0
+CONTROL_LOG_KEPT_RECORDS_MAX = 200_000
+"""... and at most so many of each topic."""
+CONTROL_LOG_TOMBSTONE_S = 86_400.0
+"""A deletion stays readable for this long, so that followers that were away learn of it."""
+CONTROL_LOG_COMPACT_RECORDS = 1_000
+"""Records removed at once: writers wait no longer than this takes."""
 
 # -- redelivery -------------------------------------------------------------------------------------------------------
 ENDED_SESSIONS_KEPT = 16
@@ -138,3 +168,6 @@ assert HOP_LIMIT_DEFAULT <= HOPS_MAX
 assert DRAIN_S < DRAIN_KILL_S, "an instance hands back what is left at the drain's end; the kill must come after that"
 assert REPORT_S * 4 <= LAST_WORD_S, "a sample that is on its way must be in before its absence counts as a death"
 assert SETTLED_RANGES_MAX * FRAME_MESSAGES_MAX >= ROOT_SPAN_MAX, "whole frames settled out of order fit the span"
+assert CONTROL_LOG_VALUE_BYTES_MAX >= 2 * DESCRIPTOR_BYTES_MAX, "a descriptor travels in one record, also when escaped"
+assert CONTROL_LOG_KEY_CHARS_MAX > 2 * NAME_CHARS_MAX, "a key holds a job or a name, and an instance"
+assert CONTROL_LOG_READ_BYTES >= CONTROL_LOG_VALUE_BYTES_MAX
