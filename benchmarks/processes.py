@@ -1,0 +1,70 @@
+"""What processes cost: their CPU time and memory, and what the rest of the machine did meanwhile.
+
+On a shared machine a neighbour halves a rate without leaving a trace in it. So the load from elsewhere is taken with
+each measurement, and one that was taken in bad company is taken again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """CPU time of all threads of a process so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def rss_bytes(process: psutil.Process) -> int:
+    """Resident memory now; 0 of a process that has ended."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def machine_busy_s() -> float:
+    """CPU time that anybody used on this machine so far, what its host took away included."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
+def own_children() -> dict[str, psutil.Process]:
+    """Children of this process by the last argument that they were started with."""
+    found: dict[str, psutil.Process] = {}
+    for child in psutil.Process().children():
+        try:
+            last = child.cmdline()[-1]
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, IndexError):
+            continue  # it has ended between the listing and the question
+        found[last] = child
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU time in a span: by process, and on average by everybody else, in cores."""
+
+    cpu_s: Mapping[str, float]
+    elsewhere_cores: float
+
+
+class CpuMeter:
+    """Begins with its making; the driver's own time belongs to the engine's side and not to the others."""
+
+    def __init__(self, processes: Mapping[str, psutil.Process]) -> None:
+        self._processes = dict(processes)
+        self._began_s = time.monotonic()
+        self._busy_s = machine_busy_s()
+        self._driver_s = cpu_s(psutil.Process())
+        self._cpu_s = {name: cpu_s(process) for name, process in processes.items()}
+
+    def read(self) -> Spent:
+        spent = {name: cpu_s(process) - self._cpu_s[name] for name, process in self._processes.items()}
+        driver_s = cpu_s(psutil.Process()) - self._driver_s
+        others_s = machine_busy_s() - self._busy_s - sum(spent.values()) - driver_s
+        return Spent(spent, max(0.0, others_s / (time.monotonic() - self._began_s)))

@@ -1,0 +1,86 @@
+"""One side of a comparison, and how a side is measured: from outside, in the middle of its flow.
+
+The driver waits until messages arrive, lets it warm up, and reads the count of the last process at two moments. Start
+and end are left out; what was lost or made twice shows when the side is stopped, and is an error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import psutil
+
+from benchmarks.processes import CpuMeter
+from streamer.errors import StreamerError
+
+_BEGIN_S = 30.0
+_POLL_S = 0.02
+
+
+class BenchmarkError(StreamerError):
+    """What is measured does not do what it should: its figures would be worth nothing."""
+
+    remedy = "Run the benchmark again on a quiet machine; if it stays so, the engine has a defect."
+
+
+class Side(AbstractContextManager["Side"], Protocol):
+    """Entering starts its processes, leaving ends them whatever state they are in."""
+
+    @property
+    def shown(self) -> int:
+        """How many messages have arrived."""
+
+    def go_on(self, duration_s: float) -> None:
+        """Let it do its work for so long."""
+
+    def processes(self) -> Mapping[str, psutil.Process]: ...
+
+    def stop(self) -> None:
+        """End the flow in order. Raises BenchmarkError unless all that was sent has arrived, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One measurement. `cpu_us` is CPU time per message by process, `elsewhere_cores` what others used meanwhile."""
+
+    rate: float
+    cpu_us: Mapping[str, float]
+    elsewhere_cores: float
+
+
+def measure(make: Callable[[], Side], warm_up_s: float, window_s: float) -> Figures:
+    """Start a side, measure it in the middle, stop it."""
+    with make() as side:
+        deadline = time.monotonic() + _BEGIN_S
+        while not side.shown:
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"nothing has arrived after {_BEGIN_S:.0f} s")
+            side.go_on(_POLL_S)
+        side.go_on(warm_up_s)
+        meter = CpuMeter(side.processes())
+        began_s, before = time.monotonic(), side.shown
+        side.go_on(window_s)
+        ended_s, after = time.monotonic(), side.shown
+        spent = meter.read()
+        side.stop()
+    count = after - before
+    if count <= 0:
+        raise BenchmarkError(f"nothing has arrived in {window_s} s")
+    cpu_us = {name: round(1e6 * s / count, 3) for name, s in spent.cpu_s.items()}
+    return Figures(count / (ended_s - began_s), cpu_us, round(spent.elsewhere_cores, 2))
+
+
+def measure_in_quiet(
+    make: Callable[[], Side], warm_up_s: float, window_s: float, *, elsewhere_cores_max: float, tries: int
+) -> Figures:
+    """The first measurement in which others used little, or the one of `tries` in which they used least."""
+    taken: list[Figures] = []
+    for _ in range(tries):
+        taken.append(measure(make, warm_up_s, window_s))
+        if taken[-1].elsewhere_cores <= elsewhere_cores_max:
+            return taken[-1]
+    return min(taken, key=lambda figures: figures.elsewhere_cores)

@@ -1,0 +1,145 @@
+"""The scenarios work, for a moment each: both sides of a comparison carry messages and lose none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+import pytest
+
+from benchmarks.scenario import memory, throughput
+from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
+from benchmarks.scenario.side import BenchmarkError, measure, measure_in_quiet
+from benchmarks.scenario.straight import StraightSide
+from benchmarks.scenario.tally import Tally
+from benchmarks.scenario.throughput import Case
+from tests.house.source import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of the benchmarks find their modules in the folder in which they are started."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Case("connector", True, "stateless", 100), id="connector, stateless relay"),
+        pytest.param(Case("connector", True, "stateful", 1000), id="connector, stateful relay"),
+        pytest.param(Case("algorithm", False, "stateful", 100), id="algorithm"),
+    ],
+)
+def test_the_engine_carries_messages_and_settles_them_all(case: Case, tmp_path: Path) -> None:
+    figures = measure(lambda: throughput.engine(case, tmp_path), warm_up_s=0.1, window_s=0.3)
+
+    assert figures.rate > 0
+    assert set(figures.cpu_us) == ({"source", "relay", "sink"} if case.relay else {"source", "sink"})
+
+
+@pytest.mark.parametrize("relay", [pytest.param(False, id="two processes"), pytest.param(True, id="three processes")])
+def test_the_reference_carries_messages_and_loses_none(relay: bool, tmp_path: Path) -> None:
+    figures = measure(lambda: StraightSide(tmp_path / "tally", 100, relay=relay), warm_up_s=0.1, window_s=0.2)
+
+    assert figures.rate > 0
+    assert set(figures.cpu_us) == ({"source", "relay", "sink"} if relay else {"source", "sink"})
+
+
+def test_a_sink_that_counts_wrongly_spoils_the_measurement(tmp_path: Path) -> None:
+    nodes = [source(100, rate=1000), algorithm("sink", "stateless", "count", str(tmp_path / "tally"))]
+    elsewhere = Tally(tmp_path / "other")
+
+    with EngineSide(plan_of(nodes, tmp_path), tmp_path, elsewhere) as side:
+        side.go_on(0.1)
+        with pytest.raises(BenchmarkError, match="were settled, 0 counted"):
+            side.stop()
+
+
+def test_the_cases_are_told_apart_by_their_names() -> None:
+    assert len({case.name for case in throughput.CASES}) == len(throughput.CASES)
+    assert len({case.name for case in memory.CASES}) == len(memory.CASES)
+
+
+def test_a_comparison_writes_the_ratio_of_its_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    only = "connector -> sink, stateless, 100 B"
+    out = tmp_path / "out.json"
+
+    assert throughput.main(["--pairs", "1", "--window", "0.2", "--only", only, "--json", str(out)]) == 0
+
+    (figure,) = json.loads(out.read_text())["figures"]
+    assert figure["case"] == only
+    assert figure["ratio"] == pytest.approx(figure["engine_per_s"] / figure["straight_per_s"], abs=0.01)
+    assert f"| {only} | **{figure['ratio']:.2f}** |" in capsys.readouterr().out
+
+
+def test_instances_stay_within_their_limits_under_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+
+    assert (
+        memory.main(["--window", "2", "--only", "algorithm -> relay -> slow node, 10,000 B", "--json", str(out)]) == 0
+    )
+
+    figures = json.loads(out.read_text())["figures"]
+    assert [figure["node"] for figure in figures] == ["source", "relay", "sink"]
+    assert all(0 < figure["rss_bytes_max"] <= figure["limit_bytes"] for figure in figures)
+    assert "RSS at most" in capsys.readouterr().out
+
+
+def test_memory_over_the_limit_is_told() -> None:
+    figure = {"case": "a", "node": "sink", "rss_bytes_max": 120_000_000, "limit_bytes": 108_388_608}
+
+    assert memory.over_limit([figure]) == ["a: sink took 120,000,000 bytes, over its limit of 108,388,608"]
+    assert memory.over_limit([{**figure, "rss_bytes_max": 100}]) == []
+
+
+def test_a_case_that_does_not_exist_is_refused_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        throughput.main(["--only", "no such case"])
+
+    assert ended.value.code == 2
+    assert "connector -> sink, stateless, 100 B" in capsys.readouterr().err
+
+
+class Counting:
+    """A side without processes; `made` counts how many there were."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        type(self).made += 1
+        self.shown = 1
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """It holds nothing."""
+
+    def go_on(self, duration_s: float) -> None:
+        self.shown += int(1000 * duration_s)
+
+    def processes(self) -> dict[str, psutil.Process]:
+        return {}
+
+    def stop(self) -> None:
+        """It has nothing under way."""
+
+
+@pytest.mark.parametrize(
+    ("elsewhere_cores_max", "made"),
+    [pytest.param(1000.0, 1, id="quiet at once"), pytest.param(-1.0, 3, id="never quiet")],
+)
+def test_a_measurement_in_bad_company_is_taken_again(
+    elsewhere_cores_max: float, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Counting, "made", 0)
+
+    figures = measure_in_quiet(Counting, 0.0, 1.0, elsewhere_cores_max=elsewhere_cores_max, tries=3)
+
+    assert Counting.made == made
+    assert figures.rate > 0
+    assert figures.elsewhere_cores >= 0
