@@ -21,7 +21,8 @@ from streamer.protocol.identity import MessageId
 from streamer.protocol.segment import Segment
 from streamer.runtime.dead_letters import DeadLetter
 
-_OWN_PACKAGE = __name__.partition(".")[0]
+_NOT_USERS = {__name__.partition(".")[0], "importlib", "runpy"}
+"""Packages whose frames stand above user code."""
 
 
 class LetterStore(Protocol):
@@ -50,7 +51,7 @@ def user_traceback(error: BaseException) -> str:
     """The traceback of an error in user code, without the engine's own frames above it."""
     frames = traceback.extract_tb(error.__traceback__)
     modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
-    first = next((i for i, name in enumerate(modules) if name.partition(".")[0] != _OWN_PACKAGE), 0)
+    first = next((i for i, name in enumerate(modules) if name.partition(".")[0] not in _NOT_USERS), 0)
     lines = traceback.format_list(frames[first:]) + traceback.format_exception_only(error)
     return "Traceback (most recent call last):\n" + "".join(lines)
 
