@@ -3,9 +3,10 @@
 Message n depends on n alone, so the position is the mark, and a restart gives the same messages again. A rate is kept
 against the clock of the caller: the count due grows from the first read on, so that many short delays do not slow it
 down, and a stall is made up for by one second's worth at most: a pipeline that stood for a minute does not get a
-minute's messages at once.
+minute's messages at once. A rate that changes with time (`rates`) goes on after a restart where it had come to.
 
-Fields: `count` (without it, it never ends), `rate` (messages a second; without it, as fast as it goes), and one of
+Fields: `count` (without it, it never ends), `rate` (messages a second, or a mapping with `shape`; without it, as fast
+as it goes), and one of
 `size: N` for `{"id": n, "data": <N bytes>}` or `value`, a template; with neither it is `{"id": n}`. In the strings of a
 template, at any depth, `{n}` stands for the number of the message, from 0; a string that is just `{n}` becomes the
 integer itself: `{"id": "{n}", "name": "host-{n}"}` gives `{"id": 7, "name": "host-7"}`. Keys are not replaced.
@@ -13,11 +14,13 @@ integer itself: `{"id": "{n}", "name": "host-{n}"}` gives `{"id": 7, "name": "ho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from streamer import limits
 from streamer.connectors.base import Mark, Records
+from streamer.connectors.rates import Program, program_of
 
 _PLACEHOLDER = "{n}"
 _ROUNDING_S = 1e-6
@@ -36,7 +39,7 @@ class GeneratorSource:
     def __init__(self, spec: Mapping[str, Any]) -> None:
         count, rate = spec.get("count"), spec.get("rate")
         self._count: int | None = None if count is None else int(count)
-        self._pace = None if rate is None else _Pace(float(rate))
+        self._pace = None if rate is None else _Pace(program_of(rate))
         size = int(spec.get("size") or 0)
         self._batch_max = max(1, limits.FRAME_BYTES_MAX // size) if size else limits.FRAME_MESSAGES_MAX
         self._make = _maker(spec)
@@ -75,31 +78,42 @@ class GeneratorSource:
 
 
 class _Pace:
-    """When each message is due: message n at `start + (n - base) / rate`."""
+    """When each message is due, by the program of its rate.
 
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._base = 0
-        self._start_s: float | None = None
+    Message n is due when more than n messages are, counted from `_base` at `_place` in the program. What a long stall
+    has missed is left out: the program goes by time, and does not wait for a pipeline that cannot follow.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.begin(0)
 
     def begin(self, position: int) -> None:
-        """Time starts at the next `due`."""
+        """Time starts at the next `due`, where the program has come to with this message."""
         self._base = position
-        self._start_s = None
+        self._place_s = self._program.place(position) if position else 0.0
+        self._counted = self._program.count(self._place_s)
+        self._start_s: float | None = None
 
     def due(self, position: int, now: float) -> int:
         """The first number that is not due yet, `position` being the first that was not given yet."""
         if self._start_s is None:
-            self._start_s = now
-        late_s = now - self._start_s - (position - self._base) / self._rate
-        if late_s > limits.CATCH_UP_S:
-            self._start_s += late_s - limits.CATCH_UP_S
-        return self._base + int((now - self._start_s + _ROUNDING_S) * self._rate) + 1
+            self._start_s = now - self._place_s
+        caught_up_s = now - self._start_s - limits.CATCH_UP_S
+        if caught_up_s > self._place_s:
+            # A count that is larger by what was left out: as if fewer had been due.
+            self._counted = max(self._counted, self._program.count(caught_up_s) - (position - self._base))
+        due = self._program.count(now - self._start_s + _ROUNDING_S) - self._counted
+        return self._base + max(0, math.ceil(due))
 
-    def wait_s(self, position: int, now: float) -> float:
+    def wait_s(self, position: int, now: float) -> float | None:
+        """None: no further message is ever due."""
         if self._start_s is None:
             return 0.0
-        due_s = self._start_s + (position - self._base) / self._rate - now
+        moment_s = self._program.when(self._counted + position - self._base)
+        if moment_s == math.inf:
+            return None
+        due_s = self._start_s + moment_s - now
         return max(limits.PACE_S, due_s) if due_s > 0 else 0.0
 
 

@@ -161,3 +161,46 @@ def test_a_restart_does_not_make_up_for_the_time_in_which_it_was_dead() -> None:
     source = opened(Mark(100, 100), rate=1000)
 
     assert values(source, now=500.0) == [{"id": 100}]
+
+
+SPIKES = {"shape": "spikes", "base": 10, "peak": 1000, "every": 10, "seconds": 1}
+QUIET = {"shape": "steps", "steps": [{"rate": 0, "seconds": 5}, {"rate": 10, "seconds": 5}, {"rate": 0, "seconds": 1}]}
+
+
+def test_a_rate_may_change_with_time() -> None:
+    source = opened(rate=SPIKES)
+
+    by_second = [drained(source, 100.0 + second) for second in range(21)]
+
+    assert by_second[:11] == [1, *[10] * 9, 1000]
+    assert by_second[11:] == [*[10] * 9, 1000]
+
+
+def test_a_quiet_time_is_waited_for_at_once() -> None:
+    source = opened(rate=QUIET)
+
+    assert drained(source, 0.0) == 0
+    assert wait_s(source, 1.0) == pytest.approx(4.0)
+    assert drained(source, 5.0) == 1
+
+
+def test_a_rate_that_has_ended_for_ever_waits_for_nothing() -> None:
+    source = opened(rate=QUIET)
+    assert sum(drained(source, second) for second in range(11)) == 50
+
+    assert source.wait_s(11.0) is None
+    assert not source.ended
+
+
+def test_a_restart_goes_on_in_the_program_where_it_had_come_to() -> None:
+    source = opened(Mark(90, 90), rate=SPIKES)
+
+    assert [drained(source, 500.0 + second) for second in range(3)] == [1, 1000, 10]
+
+
+def test_what_a_stall_missed_is_left_out_and_the_program_goes_by_time() -> None:
+    source = opened(rate=SPIKES)
+    assert drained(source, 0.0) == 1
+
+    assert drained(source, 15.0) == pytest.approx(10, abs=1)
+    assert [drained(source, float(second)) for second in range(16, 21)] == [10, 10, 10, 10, 1000]
