@@ -16,6 +16,7 @@ from streamer.cli.diagram import Arrow, Box, Diagram, mermaid
 from streamer.cli.exits import BAD_INPUT, OK
 from streamer.cli.output import say, tell
 from streamer.cli.picture import picture
+from streamer.connectors.installed import connector_tables
 from streamer.descriptor.algorithm import Algorithm
 from streamer.descriptor.inputs import Reference, find_references
 from streamer.descriptor.load import load
@@ -30,7 +31,7 @@ _PAGE_COLUMNS = 120
 
 def graph(files: tuple[Path, ...], *, with_picture: bool, with_mermaid: bool) -> int:
     """The exit code."""
-    loaded = load(files)
+    loaded = load(files, connectors=connector_tables())
     if loaded.pipeline is None:
         for finding in loaded.findings:
             tell(str(finding))

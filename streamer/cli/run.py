@@ -24,6 +24,7 @@ from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.figures import figures, node_of
 from streamer.cli.output import account_table, say, tell, terminal_width
 from streamer.cli.progress import ProgressLog, progress_line
+from streamer.connectors.installed import connector_tables
 from streamer.control.hosts.embedded import DEAD_LETTERS_FILE, EmbeddedHost
 from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
@@ -90,7 +91,7 @@ def run(options: RunOptions) -> int:
 
 def _prepare(options: RunOptions) -> Plan | None:
     """The plan; None if there were findings, which are told."""
-    loaded = load(options.files, settings=options.settings, inputs=options.inputs)
+    loaded = load(options.files, settings=options.settings, inputs=options.inputs, connectors=connector_tables())
     if loaded.findings or loaded.pipeline is None:
         for finding in loaded.findings:
             tell(str(finding))

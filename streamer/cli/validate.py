@@ -11,12 +11,13 @@ from pathlib import Path
 
 from streamer.cli.exits import BAD_INPUT, OK
 from streamer.cli.output import json_line, say
+from streamer.connectors.installed import connector_tables
 from streamer.descriptor.load import load
 
 
 def validate(files: tuple[Path, ...], *, as_json: bool) -> int:
     """The exit code."""
-    loaded = load(files)
+    loaded = load(files, connectors=connector_tables())
     if as_json:
         say(json_line({"findings": [dataclasses.asdict(finding) for finding in loaded.findings]}))
     else:

@@ -1,14 +1,15 @@
 """The connectors by name: how each is opened, and what can be known to be wrong before a job starts.
 
 Control asks for problems before it makes a job, so that a missing file costs a message and not a job that fails; an
-instance opens its own connector. Both look into the same two tables, so that a connector cannot be known to one and
-not to the other. What a spec may hold was judged with the descriptor; here the question is what the machine says to it
-(is the file there?). The tables are plain: a name in a descriptor never makes the engine import a module of that name.
+instance opens its own connector. Both look into the same two tables and then at what is installed, so that a connector
+cannot be known to one and not to the other. What a spec may hold was judged with the descriptor; here the question is
+what the machine says to it (is the file there?). A name in a descriptor never makes the engine import a module of that
+name: only what an installed package has declared as a connector is imported (`installed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,7 +28,7 @@ Spec = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _SourceKind:
-    make: Callable[[Spec], Source]
+    make: Callable[[Spec, Path], Source]
     problems: Callable[[Spec], list[str]]
 
 
@@ -37,10 +38,18 @@ class _SinkKind:
     problems: Callable[[Spec], list[str]]
 
 
+def _file_source(spec: Spec, state: Path) -> Source:
+    if not spec.get("follow"):
+        return FileSource(spec)
+    from streamer.connectors.follow import FollowedSource
+
+    return FollowedSource(spec, state)
+
+
 _SOURCES: Mapping[str, _SourceKind] = {
-    "file": _SourceKind(FileSource, source_problems),
-    "stdin": _SourceKind(StdinSource, stdin_problems),
-    "generator": _SourceKind(GeneratorSource, lambda _spec: []),
+    "file": _SourceKind(_file_source, source_problems),
+    "stdin": _SourceKind(lambda spec, _state: StdinSource(spec), stdin_problems),
+    "generator": _SourceKind(lambda spec, _state: GeneratorSource(spec), lambda _spec: []),
 }
 
 _SINKS: Mapping[str, _SinkKind] = {
@@ -50,26 +59,26 @@ _SINKS: Mapping[str, _SinkKind] = {
 }
 
 
-def open_source(connector: Connector) -> Source:
-    """The source of a node, to be told by `open` where to begin. Raises ConnectorError."""
-    if connector.name not in _SOURCES:
-        raise ConnectorError(_unknown("source", connector.name, _SOURCES))
-    return _SOURCES[connector.name].make(connector.spec)
+def open_source(connector: Connector, *, state: Path) -> Source:
+    """The source of a node, to be told by `open` where to begin; `state` is the instance's own folder.
+
+    Raises ConnectorError.
+    """
+    return _source(connector.name).make(connector.spec, state)
 
 
 def open_sink(connector: Connector, *, state: Path) -> Sink:
     """The sink of a node, to be begun by `open`; `state` is the instance's own folder. Raises ConnectorError."""
-    if connector.name not in _SINKS:
-        raise ConnectorError(_unknown("sink", connector.name, _SINKS))
-    return _SINKS[connector.name].make(connector.spec, state)
+    return _sink(connector.name).make(connector.spec, state)
 
 
 def problems(connector: Connector, role: Role) -> list[str]:
     """What would keep this connector from working here and now, each with its remedy; changes nothing."""
-    kinds: Mapping[str, _SourceKind] | Mapping[str, _SinkKind] = _SOURCES if role is Role.SOURCE else _SINKS
-    if connector.name not in kinds:
-        return [_unknown(role.value, connector.name, kinds)]
-    return kinds[connector.name].problems(connector.spec)
+    try:
+        kind = _source(connector.name) if role is Role.SOURCE else _sink(connector.name)
+    except ConnectorError as error:
+        return [f"{error}. {error.advice}"]
+    return kind.problems(connector.spec)
 
 
 def clashes(nodes: Mapping[str, tuple[Role, Connector]]) -> list[str]:
@@ -92,7 +101,33 @@ def clashes(nodes: Mapping[str, tuple[Role, Connector]]) -> list[str]:
     return found
 
 
-def _unknown(use: str, name: str, known: Mapping[str, object]) -> str:
+def _source(name: str) -> _SourceKind:
+    if name in _SOURCES:
+        return _SOURCES[name]
+    # Here and below: looking through what is installed costs an instance time that only some need.
+    from streamer.connectors.installed import installed_source, source_names
+
+    if name not in source_names():
+        raise _unknown("source", name, (*_SOURCES, *source_names()))
+    found = installed_source(name)
+    return _SourceKind(found.make, found.problems)
+
+
+def _sink(name: str) -> _SinkKind:
+    if name in _SINKS:
+        return _SINKS[name]
+    from streamer.connectors.installed import installed_sink, sink_names
+
+    if name not in sink_names():
+        raise _unknown("sink", name, (*_SINKS, *sink_names()))
+    found = installed_sink(name)
+    return _SinkKind(found.make, found.problems)
+
+
+def _unknown(use: str, name: str, known: Sequence[str]) -> ConnectorError:
     near = get_close_matches(name, known, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    return f"there is no {use} connector {name!r}.{meant} Known are: {', '.join(known)}."
+    meant = f"Did you mean {near[0]}? " if near else ""
+    return ConnectorError(
+        f"there is no {use} connector {name!r}",
+        remedy=f"{meant}Known are: {', '.join(known)}. One of another package must be installed beside streamer.",
+    )

@@ -180,9 +180,7 @@ def _metrics(fields: Fields | None) -> Mapping[str, Value]:
     return {} if tensorboard is None else {"tensorboard": tensorboard}
 
 
-def _spec(
-    fields: Fields, kind: NodeKind, connectors: ConnectorTables
-) -> tuple[Mapping[str, Value], tuple[str, ...]]:
+def _spec(fields: Fields, kind: NodeKind, connectors: ConnectorTables) -> tuple[Mapping[str, Value], tuple[str, ...]]:
     """The spec, and which of its fields name files."""
     if kind not in (NodeKind.SOURCE, NodeKind.SINK):
         return _spec_of_kind(fields, kind), ()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamer import limits
-from streamer.descriptor.connectors import ConnectorTables
+from streamer.descriptor.connectors import BUILT_IN, ConnectorTables
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields, Report
 from streamer.descriptor.flow import Flow
@@ -162,7 +162,7 @@ class Draft:
     has_streaming: bool
 
 
-def read_pipeline(report: Report, connectors: ConnectorTables) -> Draft:
+def read_pipeline(report: Report, connectors: ConnectorTables = BUILT_IN) -> Draft:
     """What is wrong with single fields goes into the report; the rest is for `validate`."""
     fields = report.top()
     streaming = fields.child("streaming")

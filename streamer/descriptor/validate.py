@@ -169,8 +169,8 @@ class _Rules:
         """A file has one writer, and who writes it does not read it."""
         users: dict[str, tuple[int, Node]] = {}
         for index, node in enumerate(self.pipeline.nodes):
-            for field in node.spec_paths:
-                path = posixpath.normpath(str(node.spec.get(field, "")))
+            for field in (path for path in node.spec_paths if path in node.spec):
+                path = posixpath.normpath(str(node.spec[field]))
                 other = users.setdefault(path, (index, node))[1]
                 if other is not node and NodeKind.SINK in (node.kind, other.kind):
                     self.report.add(

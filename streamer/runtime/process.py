@@ -39,7 +39,9 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, AlgorithmWork | None]:
     """Make the instance and its work. Raises AlgorithmError or ConnectorError, or what the user's init raises."""
     folder = Path(assignment.folder)
-    source = open_source(assignment.connector) if assignment.role is Role.SOURCE and assignment.connector else None
+    source = None
+    if assignment.role is Role.SOURCE and assignment.connector:
+        source = open_source(assignment.connector, state=folder)
     again = source is not None and source.replayable
     hand = MappedWords(folder / "hand", HAND_WORDS).words
     instance = Instance(

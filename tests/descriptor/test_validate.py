@@ -426,7 +426,11 @@ def test_the_policies_of_edges_have_defaults() -> None:
 @pytest.mark.parametrize(
     ("index", "spec", "complete"),
     [
-        (0, {"connector": "file", "path": "a"}, {"connector": "file", "path": "a", "format": "text"}),
+        (
+            0,
+            {"connector": "file", "path": "a"},
+            {"connector": "file", "path": "a", "format": "text", "follow": False},
+        ),
         (0, {"connector": "stdin", "format": "jsonl"}, {"connector": "stdin", "format": "jsonl"}),
         (0, {"connector": "generator"}, {"connector": "generator"}),
         (

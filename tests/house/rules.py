@@ -23,6 +23,7 @@ VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "misc",
 MAY_PRINT = frozenset({PurePosixPath("streamer/cli/output.py")})
 MAY_CATCH_ALL: Mapping[PurePosixPath, str] = {
     PurePosixPath("streamer/cli/main.py"): "the outermost frame: a defect of ours gets its traceback and exit code 70",
+    PurePosixPath("streamer/connectors/installed.py"): "whatever a package raises at import is that package's error",
     PurePosixPath("streamer/runtime/algorithm.py"): "whatever a user's file raises at import is that file's error",
     PurePosixPath("streamer/runtime/calls.py"): "whatever a handler raises is the fate of its message",
     PurePosixPath(

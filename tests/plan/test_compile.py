@@ -96,7 +96,7 @@ def test_a_stateless_node_starts_with_its_minimum_and_at_least_one(
 def test_a_source_and_a_sink_have_one_instance_and_their_connector(algorithms: dict[str, Algorithm]) -> None:
     plan = compiled(algorithms, "in >> out")
 
-    assert plan.nodes["in"].connector == Connector("file", {"path": str(HERE / "a.log"), "format": "text"})
+    assert plan.nodes["in"].connector == Connector("file", {"path": str(HERE / "a.log"), "format": "text", "follow": False})
     assert plan.nodes["out"].connector == Connector(
         "file", {"path": str(HERE / "o.jsonl"), "format": "jsonl", "append": True}
     )
@@ -110,7 +110,7 @@ def test_a_path_that_is_absolute_stays_as_it_is(algorithms: dict[str, Algorithm]
 
     plan = compiled(algorithms, "again >> out", source)
 
-    assert plan.nodes["again"].connector == Connector("file", {"path": path, "format": "text"})
+    assert plan.nodes["again"].connector == Connector("file", {"path": path, "format": "text", "follow": False})
 
 
 def test_code_is_an_absolute_file(algorithms: dict[str, Algorithm], tmp_path: Path) -> None:
