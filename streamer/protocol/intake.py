@@ -5,6 +5,10 @@ instance busy gains nothing. So a source keeps about as much unsettled as is set
 shortest time that a record ever took, whichever is longer: the same reasoning as a congestion window of bandwidth
 times delay (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016). While the window is
 too small to fill the pipeline, records settle faster than that time, so it grows; when queues build up, it stays.
+
+A full window delays its own records, so how long one takes by itself can only be seen with fewer before it: every few
+seconds the window is a quarter until a record has come through. Without that, each estimate would contain the queue
+that the last one made, and the window would double every few seconds for as long as the stream goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +18,10 @@ from collections import deque
 from streamer.limits import INTAKE_FLOOR, INTAKE_TIME_S
 
 _MEMORY_S = 5.0
-"""The best rate and the shortest delay of this span count, so that a pause does not make the source forget."""
+"""The best rate of this span counts, so that a pause does not make the source forget."""
+_PROBE_S = 5.0
+"""The time between two looks at the delay of an emptier pipeline; at least ten such delays, since a look costs one."""
+_PROBE_PART = 4
 _SPAN_S = 1.0
 """A rate is an average over this span: old frames are acknowledged message by message in bursts, twice a second."""
 _INTERVAL_S = 0.1
@@ -24,11 +31,17 @@ class Intake:
     """Fed with what is settled; `limit` is the number of records that may be unsettled."""
 
     def __init__(self, now: float) -> None:
-        self.limit = INTAKE_FLOOR
+        self._window = INTAKE_FLOOR
+        self._shortest = 0.0
         self._history: deque[tuple[float, int]] = deque([(now, 0)])
         self._rates: deque[tuple[float, float]] = deque()
-        self._delays: deque[tuple[float, float]] = deque()
         self._sent: deque[tuple[int, float]] = deque()
+        self._probe_at = now + _PROBE_S
+        self._probing = False
+
+    @property
+    def limit(self) -> int:
+        return max(INTAKE_FLOOR, self._window // _PROBE_PART if self._probing else self._window)
 
     def sent(self, position: int, now: float) -> None:
         """Records up to before `position` have been let in."""
@@ -36,27 +49,34 @@ class Intake:
 
     def measure(self, floor: int, settled: int, now: float) -> None:
         """All below `floor` are settled; `settled` counts records settled since the start."""
-        delay: float | None = None
         while self._sent and self._sent[0][0] <= floor:
-            delay = now - self._sent.popleft()[1]
-        if delay is not None:
-            _keep(self._delays, now, delay, lowest=True)
+            self._came_through(self._sent.popleft()[1], now)
+        if not self._probing and now >= self._probe_at:
+            self._probing, self._probe_at = True, now
         history = self._history
         if now - history[-1][0] < _INTERVAL_S:
             return
         history.append((now, settled))
-        shortest = self._delays[0][1] if self._delays else 0.0
-        while history[1][0] <= now - max(_SPAN_S, shortest):
+        while history[1][0] <= now - max(_SPAN_S, self._shortest):
             history.popleft()
         began, before = history[0]
-        _keep(self._rates, now, (settled - before) / (now - began), lowest=False)
-        self.limit = max(INTAKE_FLOOR, int(self._rates[0][1] * max(INTAKE_TIME_S, 2 * shortest)))
+        self._rate(now, (settled - before) / (now - began))
+        self._window = int(self._rates[0][1] * max(INTAKE_TIME_S, 2 * self._shortest))
 
+    def _came_through(self, sent_at: float, now: float) -> None:
+        """A record let in at `sent_at` is settled: it tells the delay if few were before it, or if it took less."""
+        delay = now - sent_at
+        probed = self._probing and sent_at >= self._probe_at
+        if probed:
+            self._probing, self._probe_at = False, now + max(_PROBE_S, 10 * delay)
+        if probed or not self._shortest or delay < self._shortest:
+            self._shortest = delay
 
-def _keep(best: deque[tuple[float, float]], now: float, value: float, *, lowest: bool) -> None:
-    """Keep the best value of the last span at the front: those behind it are younger and worse."""
-    while best and best[0][0] < now - _MEMORY_S:
-        best.popleft()
-    while best and (best[-1][1] >= value if lowest else best[-1][1] <= value):
-        best.pop()
-    best.append((now, value))
+    def _rate(self, now: float, rate: float) -> None:
+        """Keep the best rate of the last span at the front: those behind it are younger and worse."""
+        rates = self._rates
+        while rates and rates[0][0] < now - _MEMORY_S:
+            rates.popleft()
+        while rates and rates[-1][1] <= rate:
+            rates.pop()
+        rates.append((now, rate))
