@@ -111,15 +111,19 @@ def encode_account(account: InstanceAccount) -> bytes:
 
 
 def _shortened(edge: EdgeCounts) -> tuple[list[int], EdgeCounts]:
-    """The lowest ranges, and counts that agree with them: what is settled beyond them is told as still in flight."""
+    """The lowest ranges, and counts that agree with them: what is settled beyond them is told as still in flight.
+
+    Records that could not be read are settled places of messages that were never sent: counts end at zero for them.
+    """
     kept, beyond = edge.roots.ranges[: 2 * SETTLED_RANGES_MAX], edge.roots.ranges[2 * SETTLED_RANGES_MAX :]
     untold = sum(beyond[1::2]) - sum(beyond[::2])
     settled = min(untold, edge.settled)
+    dead = min(untold - settled, edge.dead_lettered)
     return kept, replace(
         edge,
         settled=edge.settled - settled,
-        dead_lettered=edge.dead_lettered - (untold - settled),
-        in_flight=edge.in_flight + untold,
+        dead_lettered=edge.dead_lettered - dead,
+        in_flight=edge.in_flight + settled + dead,
     )
 
 

@@ -107,7 +107,7 @@ def test_a_short_frame_carries_one_number(kind: Kind) -> None:
     assert decode_short(parts) == U64_MAX
 
 
-# -- bytes that no instance of ours has sent ------------------------------------------------------------------------------------
+# -- bytes that no instance of ours has sent --------------------------------------------------------------------------
 
 DECODERS: dict[Kind, Callable[[Parts], Any]] = {
     Kind.OPEN: decode_open,
