@@ -189,7 +189,7 @@ class Edge:
             chunks.append(chunk)
             count += fit
             size += chunk.size
-            if not whole:
+            if not whole or (self._suspects and chunk.segment.id(0) in self._suspects):
                 break
         if not chunks:
             return None
@@ -234,35 +234,38 @@ class Edge:
 
     def settle(self, frame: OutFrame) -> int:
         """All of a flying frame is settled; gives the number of messages that were not before."""
-        n = self._settle_part(frame, 0, frame.count)
+        n = frame.open
+        if frame.done is None:
+            for chunk in frame.chunks:
+                self._release(chunk, 0, len(chunk.blobs))
+            self._settled(n)
+        else:
+            self._settle_part(frame, frame.done, 0, frame.count)
         self._frames.discard(frame)
         self.flying_bytes -= frame.size
         return n
 
     def settle_partly(self, frame: OutFrame, flat: Sequence[int]) -> int:
         """Messages of a flying frame in these flat index ranges are settled; gives how many were not before."""
+        done = frame.done = frame.done or RangeSet()
         return sum(
-            self._settle_part(frame, start, min(end, frame.count))
+            self._settle_part(frame, done, start, min(end, frame.count))
             for start, end in zip(flat[::2], flat[1::2], strict=False)
         )
 
-    def _settle_part(self, frame: OutFrame, start: int, end: int) -> int:
-        done = frame.done
-        if done is None and start == 0 and end == frame.count:
-            for chunk in frame.chunks:
-                self._release(chunk, 0, len(chunk.blobs))
-            n = frame.count
-        else:
-            done = frame.done = done or RangeSet()
-            n = 0
-            for low, high in list(done.missing(start, end)):
-                for chunk, first, last in _pieces(frame, low, high):
-                    self._release(chunk, first, last)
-                n += high - low
-                done.add(low, high)
-        self.flying_messages -= n
-        self.counts.in_flight -= n
+    def _settle_part(self, frame: OutFrame, done: RangeSet, start: int, end: int) -> int:
+        n = 0
+        for low, high in list(done.missing(start, end)):
+            for chunk, first, last in _pieces(frame, low, high):
+                self._release(chunk, first, last)
+            n += high - low
+            done.add(low, high)
+        self._settled(n)
         return n
+
+    def _settled(self, messages: int) -> None:
+        self.flying_messages -= messages
+        self.counts.in_flight -= messages
 
     def _release(self, chunk: Chunk, start: int, end: int) -> None:
         if chunk.parent is not None:
