@@ -77,6 +77,9 @@ SESSION_TIMEOUT_S = 5.0
 """A session of which nothing was heard for this long ends, and what it held is sent to others."""
 PARTIAL_ACK_AGE_S = 1.0
 """Frames older than this are acknowledged message by message."""
+STATUS_RANGES_MAX = 8_192
+STATUS_PARTIALS_MAX = 512
+"""Ranges, and frames message by message, that one acknowledgement tells: the lowest ones, the rest when these are done."""
 REPORT_S = 0.25
 """How often an instance reports its counters to the controller."""
 DRAIN_S = 30.0
@@ -152,6 +155,20 @@ CONTROL_LOG_TOMBSTONE_S = 86_400.0
 CONTROL_LOG_COMPACT_RECORDS = 1_000
 """Records removed at once: writers wait no longer than this takes."""
 
+# -- the gateway ------------------------------------------------------------------------------------------------------
+GATEWAY_CONNECTIONS_MAX = 512
+"""Each is a thread and a descriptor, of which a process often has 1,024; further ones wait to be accepted."""
+GATEWAY_READING_BYTES_MAX = 256 * MIB
+"""Bodies on their way in at the same time; one of legal size is admitted when no other is read."""
+GATEWAY_SETTLE_S = 60.0
+"""A request hears within this time whether its message is settled; what is not goes on without it."""
+GATEWAY_IDLE_S = 60.0
+"""A connection that stays silent for this long, between requests or inside one, is closed."""
+GATEWAY_RETRY_S = 1
+"""What `Retry-After` says: a full queue is worked off in far less, and whole seconds are all that it can say."""
+GATEWAY_FAREWELL_S = 2.0
+"""At the end of a job everything is settled; its last answers have this long to leave."""
+
 # -- redelivery -------------------------------------------------------------------------------------------------------
 ENDED_SESSIONS_KEPT = 16
 """Ended sessions whose frames a producer still knows, to find the message that was in hand at a death."""
@@ -166,6 +183,9 @@ assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of wh
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
 assert DRAIN_S < DRAIN_KILL_S, "an instance hands back what is left at the drain's end; the kill must come after that"
+assert GATEWAY_SETTLE_S > DRAIN_KILL_S, "what was accepted before a drain hears of its end"
+assert 16 * STATUS_RANGES_MAX + KIB <= CONTROL_FRAME_BYTES_MAX, "a status that is refused ends its session"
+assert STATUS_PARTIALS_MAX * (3 * FRAME_MESSAGES_MAX + 16) <= CONTROL_FRAME_BYTES_MAX, "as above, each index being told"
 assert REPORT_S * 4 <= LAST_WORD_S, "a sample that is on its way must be in before its absence counts as a death"
 assert SETTLED_RANGES_MAX * FRAME_MESSAGES_MAX >= ROOT_SPAN_MAX, "whole frames settled out of order fit the span"
 assert CONTROL_LOG_VALUE_BYTES_MAX >= 2 * DESCRIPTOR_BYTES_MAX, "a descriptor travels in one record, also when escaped"

@@ -1,9 +1,10 @@
 """How a stream ends: who must be told, because the end does not reach it by itself.
 
 An end travels the flows from the sources, so most instances need no word from here. Three kinds do. *Intakes* (sources,
-and stateful nodes into which nothing flows from outside their cycle) are told to drain when a person wants the job to
-end. *Idle* nodes stand outside every flow: nothing ever reaches them, so they are told to drain with the intakes, or
-when everything else has completed. The instances of a *cycle* wait for each other's end, which none can give first.
+gateways, and stateful nodes into which nothing flows from outside their cycle) are told to drain when a person wants
+the job to end. *Idle* nodes stand outside every flow: nothing ever reaches them, so they are told to drain with the
+intakes, or when everything else has completed. The instances of a *cycle* wait for each other's end, which none can
+give first.
 
 A cycle is ended when nothing is left in it. One report of each does not show that: a message may pass from an instance
 that has yet to report to one that already has. So there must be a moment after which every instance has said twice
@@ -24,7 +25,7 @@ from streamer.plan.compile import Plan, PlannedNode
 
 def is_intake(node: PlannedNode) -> bool:
     """Messages begin here, so the end must begin here too."""
-    if node.role is Role.SOURCE:
+    if node.role in (Role.SOURCE, Role.GATEWAY):
         return True
     return node.role is Role.STATEFUL and all(edge.inside for edge in node.inputs)
 

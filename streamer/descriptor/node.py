@@ -100,6 +100,7 @@ _SPECS: Mapping[NodeKind, Mapping[str, SpecField]] = {
         "description": SpecField(free_text),
         "mem": SpecField(anything, "512Mi"),
         "cpu": SpecField(number(0), 0.5),
+        "port": SpecField(whole(1, 65_535)),
     },
     NodeKind.DATA_SOURCE: {"id": _NAMED, "name": _NAMED, "snapshot": SpecField(free_mapping)},
     NodeKind.OUTPUT: {"description": SpecField(free_text), "mem": SpecField(anything)},

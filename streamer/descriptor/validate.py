@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from streamer import limits
 from streamer.descriptor.algorithm import Algorithm
+from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Report
 from streamer.descriptor.finding import Path, quote, suggestion
 from streamer.descriptor.flow import Flow, read_flow
@@ -21,6 +22,7 @@ from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Draft, Pipeline, PipelineKind, Streaming
 
 _RUNS_ALGORITHM = (NodeKind.ALGORITHM, NodeKind.DEBUG)
+_NEVER_RECEIVES = (NodeKind.SOURCE, NodeKind.GATEWAY)
 _ALWAYS_STATEFUL = (NodeKind.SOURCE, NodeKind.SINK, NodeKind.GATEWAY)
 
 
@@ -53,6 +55,7 @@ def validate(
             )
         return pipeline
     rules.stream_kinds()
+    rules.gateways()
     streaming = rules.streaming(draft.flows)
     rules.graph(streaming.flows)
     return replace(pipeline, streaming=streaming)
@@ -194,6 +197,24 @@ class _Rules:
                     "Remove stateType.",
                 )
 
+    def gateways(self) -> None:
+        """Each has a name and a port that no other has."""
+        users: dict[tuple[str, Value], Node] = {}
+        for index, node in enumerate(self.pipeline.nodes):
+            if node.kind is not NodeKind.GATEWAY or self.indices.get(node.name) != index:
+                continue
+            named = "name" in node.spec
+            taken = {"name": node.spec.get("name", node.name)}
+            taken |= {"port": node.spec["port"]} if "port" in node.spec else {}
+            for field, value in taken.items():
+                other = users.setdefault((field, value), node)
+                if other is not node:
+                    self.report.add(
+                        self._at(index, *(("spec", field) if named or field == "port" else ("nodeName",))),
+                        f"the {field} {quote(value)} is that of gateway node {quote(other.name)} too",
+                        f"Give each gateway a spec.{field} of its own.",
+                    )
+
     def streaming(self, texts: Mapping[str, str]) -> Streaming:
         default = self.pipeline.streaming.default_flow
         if not texts and self.report.refused(("streaming",)):
@@ -242,11 +263,11 @@ class _Rules:
         complete = not self.report.refused(("streaming", "flows"))
         for name, index in self.indices.items():
             node = self.pipeline.nodes[index]
-            if node.kind is NodeKind.SOURCE and name in targets:
+            if node.kind in _NEVER_RECEIVES and name in targets:
                 feeder = next(source for source, target in edges if target == name)
                 self.report.add(
                     self._at(index, "kind"),
-                    f"source node {quote(name)} cannot receive messages, but {quote(feeder)} sends to it",
+                    f"{node.kind} node {quote(name)} cannot receive messages, but {quote(feeder)} sends to it",
                     f"Take {feeder} >> {name} out of the flows.",
                 )
             if node.kind is NodeKind.SINK and name in sources:

@@ -61,7 +61,8 @@ class InstanceSample:
 
     `completed` counts inputs settled or dead-lettered in this life (for a source: records settled): the progress that
     resets a crash loop. `quiet`: every input from outside this instance's cycle has ended, and nothing that it holds
-    or has sent is unsettled. `endpoint` is where its outgoing edges are bound, '' if it has none.
+    or has sent is unsettled. `endpoint` is where its outgoing edges are bound, '' if it has none; `address` is the URL
+    at which a gateway takes messages.
     """
 
     instance: str
@@ -69,6 +70,7 @@ class InstanceSample:
     epoch: int
     state: InstanceState
     endpoint: str = ""
+    address: str = ""
     received: int = 0
     failed: int = 0
     completed: int = 0

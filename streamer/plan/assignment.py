@@ -24,6 +24,7 @@ class Role(StrEnum):
     STATELESS = "stateless"
     STATEFUL = "stateful"
     SINK = "sink"
+    GATEWAY = "gateway"
 
 
 class Delivery(StrEnum):
@@ -77,6 +78,14 @@ class Connector:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """Where messages come in by HTTP: the name in its path, and its port (0 chooses one)."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What one instance runs.
 
@@ -102,6 +111,7 @@ class Assignment:
     endpoint: str = "tcp://127.0.0.1:0"
     code: Code | None = None
     connector: Connector | None = None
+    gateway: Gateway | None = None
     concurrency: int = 1
     args: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,6 +139,7 @@ class Assignment:
                 ),
                 "code": Code(**raw["code"]) if raw["code"] else None,
                 "connector": Connector(**raw["connector"]) if raw["connector"] else None,
+                "gateway": Gateway(**raw["gateway"]) if raw["gateway"] else None,
             }
         )
 

@@ -21,7 +21,7 @@ from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Pipeline, PipelineKind
 from streamer.descriptor.validate import state_type
 from streamer.errors import DescriptorError
-from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Input, Output, Overload, Role
+from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Gateway, Input, Output, Overload, Role
 from streamer.plan.graph import Graph, graph_of
 from streamer.plan.routing import RouteTable, compile_routes
 
@@ -43,6 +43,7 @@ class PlannedNode:
     connector: Connector | None
     concurrency: int
     args: Mapping[str, Any]
+    gateway: Gateway | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Plan:
             endpoint=endpoint,
             code=planned.code,
             connector=planned.connector,
+            gateway=planned.gateway,
             concurrency=planned.concurrency,
             args={**planned.args, "jobId": job, "taskId": _task_id(job, instance)},
         )
@@ -145,9 +147,10 @@ class _Compiler:
             inputs=tuple(Input(source, self._inside(source, node.name)) for source in self._sources[node.name]),
             outputs=tuple(self._output(node.name, target) for target in self._targets[node.name]),
             code=self._code(node) if algorithm else None,
-            connector=None if algorithm else self._connector(node),
+            connector=self._connector(node) if role in (Role.SOURCE, Role.SINK) else None,
             concurrency=node.concurrency,
             args=self._args(node, role) if algorithm else {},
+            gateway=_gateway(node) if role is Role.GATEWAY else None,
         )
 
     def _role(self, node: Node) -> Role:
@@ -155,10 +158,12 @@ class _Compiler:
             return Role.SOURCE
         if node.kind is NodeKind.SINK:
             return Role.SINK
+        if node.kind is NodeKind.GATEWAY:
+            return Role.GATEWAY
         if node.kind is not NodeKind.ALGORITHM:
             self._refuse(
                 f"node {node.name}: nodes of kind {node.kind} do not run yet in this version",
-                "Use nodes of kind algorithm, source and sink.",
+                "Use nodes of kind algorithm, source, sink and gateway.",
             )
         stateless = state_type(node, self._algorithms) is StateType.STATELESS
         return Role.STATELESS if stateless else Role.STATEFUL
@@ -247,6 +252,11 @@ class _Compiler:
 
     def _refuse(self, message: str, remedy: str) -> None:
         self.problems.append((message, remedy))
+
+
+def _gateway(node: Node) -> Gateway:
+    """A gateway without a name of its own has its node's."""
+    return Gateway(str(node.spec.get("name", node.name)), int(str(node.spec.get("port", 0))))
 
 
 def _task_id(job: str, instance: str) -> str:

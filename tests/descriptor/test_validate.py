@@ -170,6 +170,16 @@ def test_a_descriptor_that_is_right_has_no_findings(base: dict[str, Any]) -> Non
         ("nodes.4", {"nodeName": "d", "kind": "dataSource", "spec": {}}, "is missing"),
         ("streaming.flows.main", "work >> out", 'entry node "work" cannot be stateless on stream pipeline'),
         ("streaming.flows.main", "keep >> in >> out", 'source node "in" cannot receive messages, but "keep" sends'),
+        (
+            "nodes.4",
+            {"nodeName": "g", "kind": "gateway", "spec": {"port": 70000}},
+            "70000 is not a whole number from 1 to",
+        ),
+        (
+            "nodes.4",
+            {"nodeName": "g", "kind": "gateway", "spec": {"prot": 80}},
+            '"prot" is not a field of the spec of a',
+        ),
         ("streaming.flows.main", "in >> out >> work", 'sink node "out" cannot send messages, but sends to "work"'),
     ],
 )
@@ -289,6 +299,32 @@ def test_a_gateway_or_a_stateful_node_may_be_an_entry(entry: dict[str, Any]) -> 
     value = changed(STREAM, "nodes.4", {"nodeName": "entry", **entry})
 
     assert judge(changed(value, "streaming.flows.main", "entry >> work"))[1] == []
+
+
+def test_a_gateway_receives_nothing_from_a_flow() -> None:
+    value = changed(STREAM, "nodes.4", {"nodeName": "door", "kind": "gateway"})
+
+    [finding] = judge(changed(value, "streaming.flows.main", "in >> work >> door"))[1]
+
+    assert finding.message == 'gateway node "door" cannot receive messages, but "work" sends to it'
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "place", "message"),
+    [
+        pytest.param({"port": 80}, {"port": 80}, "nodes[5].spec.port", "the port 80 is that of", id="port"),
+        pytest.param({"name": "b"}, {}, "nodes[5].nodeName", 'the name "b" is that of', id="name of a node"),
+        pytest.param({"name": "c"}, {"name": "c"}, "nodes[5].spec.name", 'the name "c" is that of', id="name"),
+    ],
+)
+def test_two_gateways_share_neither_name_nor_port(
+    first: dict[str, Any], second: dict[str, Any], place: str, message: str
+) -> None:
+    value = changed(STREAM, "nodes.4", {"nodeName": "a", "kind": "gateway", "spec": first})
+
+    [finding] = judge(changed(value, "nodes.5", {"nodeName": "b", "kind": "gateway", "spec": second}))[1]
+
+    assert (finding.path, finding.message) == (place, f'{message} gateway node "a" too')
 
 
 @pytest.mark.parametrize(

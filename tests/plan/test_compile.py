@@ -15,7 +15,7 @@ from streamer.descriptor.node import StateType
 from streamer.descriptor.pipeline import Pipeline, read_pipeline
 from streamer.descriptor.validate import validate
 from streamer.errors import DescriptorError
-from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Input, Output, Role
+from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Gateway, Input, Output, Role
 from streamer.plan.compile import Plan, compile_plan
 
 HERE = Path("here").absolute()
@@ -227,7 +227,7 @@ def test_a_batch_pipeline_is_refused_with_a_reason(algorithms: dict[str, Algorit
         ({"algorithmName": "unknown"}, "node x: algorithm unknown needs code.path to run on this machine"),
         ({"algorithmName": "script"}, "env nodejs, and only python runs in this version"),
         ({"algorithmName": "archive"}, "of algorithm archive is not a Python file"),
-        ({"kind": "gateway"}, "node x: nodes of kind gateway do not run yet in this version"),
+        ({"kind": "debug", "algorithmName": "work"}, "node x: nodes of kind debug do not run yet in this version"),
         ({"algorithmName": "work", "input": ["@flowInput.a"]}, "node x: unable to find flowInput.a"),
         ({"algorithmName": "work", "input": ["#@flowInput"]}, "makes one task for each element"),
     ],
@@ -240,13 +240,35 @@ def test_what_cannot_run_yet_is_refused(algorithms: dict[str, Algorithm], node: 
     assert refused.value.advice != DescriptorError.remedy
 
 
+@pytest.mark.parametrize(
+    ("spec", "gateway"),
+    [
+        pytest.param({}, Gateway("door", 0), id="named after its node, at a port that is free"),
+        pytest.param({"name": "tweets", "port": 8080}, Gateway("tweets", 8080), id="as its spec says"),
+    ],
+)
+def test_a_gateway_is_one_instance_with_a_name_and_a_port(
+    algorithms: dict[str, Algorithm], spec: dict[str, Any], gateway: Gateway
+) -> None:
+    plan = compiled(algorithms, "door >> out", {"nodeName": "door", "kind": "gateway", "spec": spec})
+
+    planned = plan.nodes["door"]
+    assert (planned.role, planned.replicas, planned.max_replicas) == (Role.GATEWAY, 1, 1)
+    assert planned.gateway == gateway
+    assignment = plan.assignment(
+        "door", 0, job="j", token="t", epoch=1, folder="f", dead_letters="d", control="tcp://127.0.0.1:1"
+    )
+    assert Assignment.from_json(assignment.to_json()) == assignment
+    assert assignment.gateway == gateway
+
+
 def test_everything_refused_is_named_at_once(algorithms: dict[str, Algorithm]) -> None:
     with pytest.raises(DescriptorError) as refused:
         compiled(
             algorithms,
             "in >> out",
             {"nodeName": "x", "algorithmName": "image"},
-            {"nodeName": "y", "kind": "gateway"},
+            {"nodeName": "y", "kind": "dataSource", "spec": {"name": "images"}},
             work("z", input=["@flowInput.a", "@flowInput.b"]),
         )
 
