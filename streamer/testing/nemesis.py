@@ -1,0 +1,213 @@
+"""Who does the harm: a schedule of faults from a seed.
+
+Faults are values with a moment, so that a schedule can be printed, shortened by hand, and played again. They are laid
+over the few seconds in which a small job lives, and most of them are small; what a fault may do at most (how often one
+instance is killed, how long a pause lasts) is bounded so that a job which keeps its promises must end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from streamer.limits import HEARTBEAT_S, SESSION_TIMEOUT_S
+from streamer.testing.network import Link, Way
+from streamer.testing.world import World
+
+_KILLS_PER_INSTANCE_MAX = 3
+"""Five deaths in a row with nothing done are a crash loop, and fail the job by right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """The instance dies at this effect after `at_s` (0: at once)."""
+
+    at_s: float
+    instance: str
+    operations: int
+
+    def strike(self, world: World) -> None:
+        life = world.lives.get(self.instance)
+        if life is not None and life.alive:
+            life.kill_after(self.operations)
+
+
+@dataclass(frozen=True, slots=True)
+class KillNewborn:
+    """The life that is started next dies at this effect."""
+
+    at_s: float
+    instance: str
+    operations: int
+
+    def strike(self, world: World) -> None:
+        world.doomed[self.instance] = self.operations
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The whole process stands still; its peers give up its links if that takes long."""
+
+    at_s: float
+    instance: str
+    for_s: float
+
+    def strike(self, world: World) -> None:
+        life = world.lives.get(self.instance)
+        if life is not None and life.alive:
+            life.pause(self.for_s, whole=True)
+            if self.for_s > 4.0:
+                world.clock.after(4.0, lambda: world.network.isolate(self.instance))
+
+
+@dataclass(frozen=True, slots=True)
+class Wedge:
+    """A handler takes long; the process lives, and says so."""
+
+    at_s: float
+    instance: str
+    for_s: float
+
+    def strike(self, world: World) -> None:
+        life = world.lives.get(self.instance)
+        if life is not None and life.alive and life.begun:
+            life.pause(self.for_s, whole=False)
+            if self.for_s > 2 * HEARTBEAT_S:
+                life.pulse_for(self.for_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Its handlers take so many times as long."""
+
+    at_s: float
+    instance: str
+    factor: float
+
+    def strike(self, world: World) -> None:
+        if (life := world.lives.get(self.instance)) is not None:
+            life.slowness = self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """`choice` (0 to 1) says which of the links of that moment."""
+
+    at_s: float
+    choice: float
+
+    def strike(self, world: World) -> None:
+        if (link := _chosen(world, self.choice)) is not None:
+            world.network.cut(link)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The next frames of a link are lost, and it goes on."""
+
+    at_s: float
+    choice: float
+    way: Way
+    frames: int
+
+    def strike(self, world: World) -> None:
+        if (link := _chosen(world, self.choice)) is not None:
+            link.skip[self.way] = self.frames
+
+
+@dataclass(frozen=True, slots=True)
+class SlowLink:
+    at_s: float
+    choice: float
+    delay_s: float
+
+    def strike(self, world: World) -> None:
+        if (link := _chosen(world, self.choice)) is not None:
+            link.delay_s = self.delay_s
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    at_s: float
+    one: str
+    other: str
+    for_s: float
+
+    def strike(self, world: World) -> None:
+        world.network.partition(self.one, self.other, self.for_s)
+
+
+Fault = Kill | KillNewborn | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
+
+
+def _chosen(world: World, choice: float) -> Link | None:
+    links = list(world.network.links())
+    return links[int(choice * len(links))] if links else None
+
+
+def unleash(world: World, faults: Sequence[Fault]) -> None:
+    """Have these faults strike in a world that is about to begin."""
+    for fault in faults:
+        world.clock.after(fault.at_s, lambda fault=fault: fault.strike(world))  # type: ignore[misc]  # binds this round's fault
+
+
+@dataclass(frozen=True, slots=True)
+class Malice:
+    """How many faults of each kind there are at most."""
+
+    deaths: int = 0
+    pauses: int = 0
+    wire: int = 0
+
+
+CALM = Malice()
+KILLS = Malice(deaths=6)
+WIRE = Malice(wire=8, pauses=1)
+PAUSES = Malice(pauses=3)
+ALL = Malice(deaths=5, pauses=2, wire=6)
+
+
+def schedule(random: Random, instances: Sequence[str], malice: Malice, span_s: float) -> tuple[Fault, ...]:
+    """Faults from this source of chance within `span_s`, the earliest first."""
+    faults: list[Fault] = []
+    killed: Counter[str] = Counter()
+    for _ in range(random.randint(0, malice.deaths)):
+        kill = _death(random, instances, span_s)
+        killed[kill.instance] += 1
+        if killed[kill.instance] <= _KILLS_PER_INSTANCE_MAX:
+            faults.append(kill)
+    faults += [_pause(random, instances, span_s) for _ in range(random.randint(0, malice.pauses))]
+    faults += [_on_the_wire(random, instances, span_s) for _ in range(random.randint(0, malice.wire))]
+    return tuple(sorted(faults, key=lambda fault: fault.at_s))
+
+
+def _death(random: Random, instances: Sequence[str], span_s: float) -> Kill | KillNewborn:
+    instance, at_s = random.choice(instances), span_s * random.random()
+    if random.random() < 0.15:
+        return KillNewborn(at_s, instance, random.randint(1, 30))
+    return Kill(at_s, instance, random.choice((0, random.randint(1, 40))))
+
+
+def _pause(random: Random, instances: Sequence[str], span_s: float) -> Fault:
+    instance, at_s = random.choice(instances), span_s * random.random()
+    for_s = random.choice((0.3, 1.5, SESSION_TIMEOUT_S - 0.5, SESSION_TIMEOUT_S + 2.0)) * random.uniform(0.8, 1.2)
+    kind = random.random()
+    if kind < 0.4:
+        return Stop(at_s, instance, for_s)
+    if kind < 0.8:
+        return Wedge(at_s, instance, for_s)
+    return Slow(at_s, instance, random.choice((10.0, 100.0)))
+
+
+def _on_the_wire(random: Random, instances: Sequence[str], span_s: float) -> Fault:
+    at_s, choice, kind = span_s * random.random(), random.random(), random.random()
+    if kind < 0.35:
+        return Cut(at_s, choice)
+    if kind < 0.7:
+        return Gap(at_s, choice, random.choice((Way.UP, Way.DOWN, Way.DOWN)), random.randint(1, 4))
+    if kind < 0.85:
+        return SlowLink(at_s, choice, random.choice((0.02, 0.2)))
+    one, other = random.sample(list(instances), 2)
+    return Partition(at_s, one, other, random.choice((0.2, 2.0, 5.0)))

@@ -1,0 +1,196 @@
+"""What a job must have done, worked out by walking the flows by hand, and compared with what it did.
+
+The walk knows nothing of frames, sessions or time: it takes each record from node to node by the table of routes and
+what each handler says about it. So it is right for every schedule and every fault, and a job that did anything else,
+be it one message more or less, has broken a promise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from streamer.limits import CRASH_ATTEMPTS_MAX
+from streamer.plan.assignment import Delivery, Role
+from streamer.plan.compile import Plan
+from streamer.runtime.turn import Exits
+from streamer.testing.disk import Unreadable
+from streamer.testing.verify import PromiseError
+from streamer.testing.world import World
+
+Sends = Sequence[tuple[str | None, str]]
+"""What a handler sends for one message: flow name or None, and the message."""
+Behave = Callable[[str], Sends]
+"""What an algorithm does with a message. Raises RefusalError."""
+
+
+class RefusalError(ValueError):
+    """A handler gives up a message, after it has sent these."""
+
+    def __init__(self, sends: Sends = ()) -> None:
+        super().__init__("refused")
+        self.sends = sends
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays what: `starts` are the messages that a stateful node sends from `start`, `farewells` from `stop`.
+
+    `poison`: messages (node, message) that take their instance with them.
+    """
+
+    records: Mapping[str, Sequence[object]]
+    starts: Mapping[str, Sequence[str]]
+    farewells: Mapping[str, str]
+    behaviours: Mapping[str, Behave]
+    poison: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """`leaves` by (sink, message), `letters` by (reason, node, message), `sent` by (source node, target node).
+
+    `handled` are the messages that algorithms get, as (node, message).
+    """
+
+    leaves: Counter[tuple[str, str]] = field(default_factory=Counter)
+    letters: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    sent: Counter[tuple[str, str]] = field(default_factory=Counter)
+    handled: list[tuple[str, str]] = field(default_factory=list)
+
+
+def expected(plan: Plan, cast: Cast) -> Outcome:
+    """What must come of this cast, whatever happens on the way."""
+    walk = _Walk(plan, cast)
+    for node, records in cast.records.items():
+        route = walk.exits[node].of_source()
+        for record in records:
+            if isinstance(record, Unreadable):
+                walk.outcome.letters["unreadable record", node, record.text] += 1
+            elif route is not None:
+                walk.onwards(node, route, str(record), 0)
+    for node, messages in cast.starts.items():
+        for message in messages:
+            walk.onwards(node, walk.exits[node].unnamed(None), message, 0)
+    for node, message in cast.farewells.items():
+        walk.onwards(node, walk.exits[node].unnamed(None), message, 0)
+    walk.finish()
+    return walk.outcome
+
+
+class _Walk:
+    def __init__(self, plan: Plan, cast: Cast) -> None:
+        self.exits = {name: Exits(name, plan.routes) for name in plan.nodes}
+        self.outcome = Outcome()
+        self._plan = plan
+        self._cast = cast
+        self._outputs = {(n.name, o.target): o for n in plan.nodes.values() for o in n.outputs}
+        self._open: list[tuple[int, str, int]] = []
+
+    def onwards(self, node: str, route: int, message: str, hops: int) -> None:
+        """The message leaves `node` at this position."""
+        for following in self._plan.routes.routes[route].next:
+            target = self._plan.routes.routes[following].node
+            output = self._outputs[node, target]
+            self.outcome.sent[node, target] += 1
+            if output.inside and hops + 1 > output.hop_limit:
+                self.outcome.letters["hop limit", target, message] += 1
+            else:
+                self._open.append((following, message, hops + output.inside))
+
+    def finish(self) -> None:
+        while self._open:
+            self._arrive(*self._open.pop())
+
+    def _arrive(self, route: int, message: str, hops: int) -> None:
+        node = self._plan.routes.routes[route].node
+        if self._plan.nodes[node].role is Role.SINK:
+            self.outcome.leaves[node, message] += 1
+            return
+        self.outcome.handled.append((node, message))
+        if (node, message) in self._cast.poison:
+            self.outcome.letters["crash", node, message] += 1
+            return
+        try:
+            sends = self._cast.behaviours[node](message)
+        except RefusalError:
+            self.outcome.letters["handler", node, message] += 1
+            return
+        for flow, sent in sends:
+            if flow is not None:
+                self.onwards(node, self.exits[node].named(flow, route), sent, hops)
+            elif self.exits[node].continues(route):
+                self.onwards(node, route, sent, hops)
+
+
+def judge(world: World, cast: Cast, *, calm: bool) -> None:
+    """Compare a job that has ended with what it had to do. Raises PromiseError. `calm`: nothing was done to it."""
+    wanted = expected(world.scene.plan, cast)
+    _account_is_closed(world, wanted, calm=calm)
+    _sources_are_counted(world, cast)
+    innocents = _letters_are_right(world, wanted)
+    _leaves_are_right(world, wanted, innocents, calm=calm)
+
+
+def _account_is_closed(world: World, wanted: Outcome, *, calm: bool) -> None:
+    for edge in world.account().edges:
+        if not edge.balanced or edge.in_flight:
+            raise PromiseError(f"the account is not closed: {edge}")
+        untouched = (edge.sent, edge.redelivered, edge.abandoned) == (wanted.sent[edge.source, edge.target], 0, 0)
+        if calm and not untouched:
+            raise PromiseError(f"nothing had happened, but the account says {edge}, wanted {wanted.sent}")
+
+
+def _sources_are_counted(world: World, cast: Cast) -> None:
+    """Out of a source, sent - abandoned = records that could be read."""
+    for edge in world.account().edges:
+        if edge.source in cast.records:
+            records = sum(not isinstance(record, Unreadable) for record in cast.records[edge.source])
+            if edge.sent - edge.abandoned != records:
+                raise PromiseError(f"{records} records were read, but the account says {edge}")
+    for node in world.account().nodes:
+        if node.node in cast.records and node.received != len(cast.records[node.node]):
+            raise PromiseError(f"{len(cast.records[node.node])} records were read, but {node} says otherwise")
+
+
+def _letters_are_right(world: World, wanted: Outcome) -> list[str]:
+    """Nothing is dead-lettered without cause; gives messages that were in hand at too many deaths by bad luck."""
+    got = {(letter.reason, letter.target, str(letter.message)) for letter in world.letters.letters}
+    losses = _may_lose(world.scene.plan)
+    if not losses and (missing := wanted.letters.keys() - got):
+        missed = [key for key in missing if not _under(key[2], _unlucky(got, wanted))]
+        if missed:
+            raise PromiseError(f"no dead letter for {sorted(missed)}")
+    for key in got - wanted.letters.keys():
+        reason, _, message = key
+        if reason != "crash" or world.deaths_in_hand[message] < CRASH_ATTEMPTS_MAX:
+            raise PromiseError(f"dead-lettered without cause: {key}, in hand at {world.deaths_in_hand[message]} deaths")
+    return _unlucky(got, wanted)
+
+
+def _unlucky(got: set[tuple[str, str, str]], wanted: Outcome) -> list[str]:
+    return [key[2] for key in got - wanted.letters.keys() if key[0] == "crash"]
+
+
+def _leaves_are_right(world: World, wanted: Outcome, unlucky: list[str], *, calm: bool) -> None:
+    got: Counter[tuple[str, str]] = Counter()
+    for name, disk in world.disks.items():
+        node = world.state.instances[name].node
+        got.update((node, str(message)) for message in disk.written)
+    if extra := got.keys() - wanted.leaves.keys():
+        raise PromiseError(f"sinks got what nobody sent: {sorted(extra)}")
+    missing = [key for key in wanted.leaves.keys() - got.keys() if not _under(key[1], unlucky)]
+    if missing and not (_may_lose(world.scene.plan) and not calm):
+        raise PromiseError(f"lost: {sorted(missing)}")
+    if calm and got != wanted.leaves:
+        raise PromiseError(f"nothing had happened, but sinks got {got - wanted.leaves} twice")
+
+
+def _under(message: str, above: Sequence[str]) -> bool:
+    """Whether the message was made of one of these."""
+    return any(message == one or message.startswith(f"{one}/") for one in above)
+
+
+def _may_lose(plan: Plan) -> bool:
+    return any(o.delivery is Delivery.AT_MOST_ONCE for node in plan.nodes.values() for o in node.outputs)

@@ -1,0 +1,185 @@
+"""One shape and one seed: the plan, the cast, the faults, and the verdict.
+
+The seed decides what the shape leaves open: replicas, numbers of records, how long handlers take, how small queues are,
+which messages are bad, and how much harm is done. A seed without any harm is judged to the message, so that a mechanism
+which only survives by sending everything twice is found too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+from streamer.descriptor.flow import parse_flow
+from streamer.limits import QUEUE_BYTES_DEFAULT
+from streamer.plan.assignment import Delivery, Input, Output, Role
+from streamer.plan.compile import Plan, PlannedNode
+from streamer.plan.graph import Graph, graph_of
+from streamer.plan.routing import compile_routes
+from streamer.testing.actors import algorithm
+from streamer.testing.disk import Unreadable
+from streamer.testing.nemesis import ALL, CALM, KILLS, PAUSES, WIRE, Fault, Malice, schedule, unleash
+from streamer.testing.outcome import Cast, expected, judge
+from streamer.testing.shapes import Shape, refuses
+from streamer.testing.world import Scene, World
+
+LIMIT_S = 120.0
+"""Virtual seconds in which a job must end, faults, restarts and timeouts included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the seed has decided."""
+
+    replicas: Mapping[str, int]
+    queue_bytes: int
+    records: Mapping[str, int]
+    interval_s: float
+    batch_max: int
+    handler_s: Mapping[str, float]
+    refusing: str | None
+    poisoned: str | None
+    unreadable: bool
+    malice: Malice
+
+
+def choose(shape: Shape, random: Random) -> Choices:
+    algorithms = [node for node in shape.behaviours if node not in shape.starters]
+    poisoned = random.random() < 0.1 and bool(algorithms) and not shape.at_most_once
+    malice = random.choice((CALM, KILLS, WIRE, PAUSES, ALL, ALL))
+    return Choices(
+        replicas={node: 1 if node in shape.stateful else random.choice((1, 1, 2, 3, 4)) for node in shape.behaviours},
+        queue_bytes=random.choice((QUEUE_BYTES_DEFAULT, 400)),
+        records={node: random.choice((1, 20, 40, 100)) for node in (*shape.sources, *shape.starters)},
+        interval_s=random.choice((0.0, 0.002, 0.02)),
+        batch_max=random.choice((1, 7, 512)),
+        handler_s={node: random.choice((0.0, 0.000_1, 0.002, 0.02)) for node in shape.behaviours},
+        refusing=random.choice(algorithms) if algorithms and random.random() < 0.3 else None,
+        poisoned=random.choice(algorithms) if poisoned else None,
+        unreadable=random.random() < 0.2,
+        malice=CALM if poisoned else malice,
+    )
+
+
+def cast_of(shape: Shape, choices: Choices, random: Random) -> Cast:
+    behaviours = dict(shape.behaviours)
+    if choices.refusing is not None:
+        behaviours[choices.refusing] = refuses(behaviours[choices.refusing], 4)
+    records: dict[str, list[object]] = {
+        node: [f"{node}#{n}" for n in range(choices.records[node])] for node in shape.sources
+    }
+    if choices.unreadable:
+        for node, values in records.items():
+            for n in random.sample(range(len(values)), len(values) // 5):
+                values[n] = Unreadable(f"{node}#{n}")
+    return Cast(
+        records=records,
+        starts={node: [f"{node}#{n}" for n in range(choices.records[node])] for node in shape.starters},
+        farewells={node: f"bye-{node}#0" for node in shape.farewells},
+        behaviours=behaviours,
+    )
+
+
+def plan_of(shape: Shape, choices: Choices) -> Plan:
+    flows = {name: parse_flow(text, name) for name, text in shape.flows.items()}
+    graph = graph_of(dict.fromkeys(node for flow in flows.values() for node in flow.nodes()), flows)
+    components = graph.cycles()
+    nodes = {name: _node(name, shape, choices, graph, components) for name in graph.nodes}
+    return Plan(shape.name, nodes, compile_routes(flows, shape.default), components)
+
+
+def _node(
+    name: str, shape: Shape, choices: Choices, graph: Graph, components: tuple[frozenset[str], ...]
+) -> PlannedNode:
+    def inside(one: str, other: str) -> bool:
+        return any(one in component and other in component for component in components)
+
+    replicas = choices.replicas.get(name, 1)
+    return PlannedNode(
+        name=name,
+        role=_role(name, shape),
+        replicas=replicas,
+        min_replicas=replicas,
+        max_replicas=None,
+        inputs=tuple(Input(source, inside(source, name)) for source in graph.sources(name)),
+        outputs=tuple(
+            Output(
+                target,
+                inside(name, target),
+                Delivery.AT_MOST_ONCE if target in shape.at_most_once else Delivery.AT_LEAST_ONCE,
+                choices.queue_bytes,
+                shape.hop_limit,
+            )
+            for target in graph.targets(name)
+        ),
+        code=None,
+        connector=None,
+        concurrency=1,
+        args={},
+    )
+
+
+def _role(name: str, shape: Shape) -> Role:
+    if name in shape.sources:
+        return Role.SOURCE
+    if name not in shape.behaviours:
+        return Role.SINK
+    return Role.STATEFUL if name in shape.stateful else Role.STATELESS
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """All that a seed decides: the same play has the same end."""
+
+    shape: Shape
+    seed: int
+    choices: Choices
+    plan: Plan
+    cast: Cast
+    faults: tuple[Fault, ...]
+
+    def world(self) -> World:
+        """The job, about to begin."""
+        choices = self.choices
+        world = World(
+            Scene(
+                plan=self.plan,
+                records=self.cast.records,
+                algorithms={
+                    node: algorithm(node, self.cast, choices.handler_s[node], stateful=node in self.shape.stateful)
+                    for node in self.cast.behaviours
+                },
+                interval_s=choices.interval_s,
+                batch_max=choices.batch_max,
+                replayable=not self.cast.starts and not self.cast.farewells,
+            ),
+            self.seed,
+        )
+        unleash(world, self.faults)
+        return world
+
+    def run(self) -> World:
+        """Play it to the end and judge it. Raises PromiseError."""
+        world = self.world()
+        world.run(LIMIT_S)
+        judge(world, self.cast, calm=not self.faults and not self.cast.poison)
+        return world
+
+
+def play_of(shape: Shape, seed: int) -> Play:
+    random = Random(f"{shape.name}/{seed}")
+    choices = choose(shape, random)
+    plan = plan_of(shape, choices)
+    cast = cast_of(shape, choices, random)
+    if choices.poisoned is not None:
+        handled = [key for key in expected(plan, cast).handled if key[0] == choices.poisoned]
+        cast = replace(cast, poison=frozenset({random.choice(handled)} if handled else ()))
+    instances = [f"{node.name}-{index}" for node in plan.nodes.values() for index in range(node.replicas)]
+    return Play(shape, seed, choices, plan, cast, schedule(random, instances, choices.malice, _span_s(choices)))
+
+
+def _span_s(choices: Choices) -> float:
+    """About the time in which the job would be done without faults: what strikes later strikes nothing."""
+    records = max(choices.records.values())
+    return 0.4 + records * max(choices.interval_s, *choices.handler_s.values(), 0.0)

@@ -1,0 +1,134 @@
+"""The shapes of pipelines that are simulated, each with handlers of which the outcome is known.
+
+A message is its own way: `s#12/a/b.1` is the second child that b made of what a made of record 12. So handlers need no
+state to be deterministic, a loop knows how often it went round, and whatever is lost or comes twice has a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from streamer.testing.outcome import Behave, RefusalError, Sends
+
+
+def record_of(message: str) -> int:
+    """The number of the record that it came from."""
+    return int(message.partition("/")[0].partition("#")[2])
+
+
+def passes(node: str) -> Behave:
+    """Sends what it gets."""
+    return lambda message: [(None, f"{message}/{node}")]
+
+
+def filters(node: str, every: int) -> Behave:
+    """Lets no record through whose number this divides."""
+    return lambda message: [] if record_of(message) % every == 0 else [(None, f"{message}/{node}")]
+
+
+def multiplies(node: str, most: int) -> Behave:
+    """Sends none to `most` children."""
+    return lambda message: [(None, f"{message}/{node}.{i}") for i in range(record_of(message) % (most + 1))]
+
+
+def loops(node: str, rounds: int) -> Behave:
+    """Lets a record go round up to so many times."""
+
+    def behave(message: str) -> Sends:
+        been = message.count(f"/{node}")
+        return [(None, f"{message}/{node}")] if been < 1 + record_of(message) % rounds else []
+
+    return behave
+
+
+def refuses(behave: Behave, every: int) -> Behave:
+    """Raises for some records, after it has sent what it sends."""
+
+    def refusing(message: str) -> Sends:
+        sends = behave(message)
+        if record_of(message) % every == 1:
+            raise RefusalError(sends)
+        return sends
+
+    return refusing
+
+
+def switches(node: str, flow: str, every: int) -> Behave:
+    """Sends each record on, and some also into another flow."""
+
+    def behave(message: str) -> Sends:
+        own: Sends = [(None, f"{message}/{node}")]
+        return [*own, (flow, f"{message}/{node}!")] if record_of(message) % every == 0 else own
+
+    return behave
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`sources` read lists, `starters` send from `start`; nodes that behave are algorithms, all others sinks."""
+
+    name: str
+    flows: Mapping[str, str]
+    behaviours: Mapping[str, Behave]
+    sources: tuple[str, ...] = ("s",)
+    starters: tuple[str, ...] = ()
+    stateful: frozenset[str] = frozenset()
+    farewells: frozenset[str] = frozenset()
+    at_most_once: frozenset[str] = frozenset()
+    hop_limit: int = 64
+    default: str = field(default="main")
+
+
+def _shape(name: str, flow: str, behaviours: Mapping[str, Behave], **rest: object) -> Shape:
+    return Shape(name, {"main": flow}, behaviours, **rest)  # type: ignore[arg-type]  # the fields of Shape
+
+
+SHAPES: Mapping[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        _shape("chain", "s >> a >> b >> out", {"a": passes("a"), "b": filters("b", 5)}),
+        _shape("direct", "s >> out", {}),
+        _shape("fan", "s >> a & b & c >> out", {"a": passes("a"), "b": filters("b", 3), "c": multiplies("c", 2)}),
+        _shape(
+            "diamond",
+            "s >> a >> b & c >> d >> out | c >> rest",
+            {"a": passes("a"), "b": passes("b"), "c": filters("c", 4), "d": passes("d")},
+        ),
+        _shape("children", "s >> a >> b >> out", {"a": multiplies("a", 4), "b": filters("b", 7)}),
+        _shape(
+            "ring",
+            "s >> a >> b >> c >> out | c >> a",
+            {"a": loops("a", 5), "b": passes("b"), "c": passes("c")},
+        ),
+        _shape(
+            "positions",
+            "s >> a >> b >> c >> a >> out",
+            {"a": passes("a"), "b": passes("b"), "c": filters("c", 6)},
+        ),
+        _shape("pingpong", "s >> a >> b >> out | b >> a", {"a": loops("a", 4), "b": passes("b")}),
+        _shape("spiral", "s >> a >> b >> out | b >> a", {"a": passes("a"), "b": passes("b")}, hop_limit=5),
+        _shape("two", "s >> a >> out | t >> a", {"a": passes("a")}, sources=("s", "t")),
+        Shape(
+            "switch",
+            {"main": "s >> a >> b >> out", "alert": "a >> c >> alarm | c >> b >> alarm"},
+            {"a": switches("a", "alert", 3), "b": passes("b"), "c": filters("c", 6)},
+        ),
+        _shape("lossy", "s >> a >> b >> out", {"a": passes("a"), "b": passes("b")}, at_most_once=frozenset({"b"})),
+        _shape(
+            "stateful",
+            "s >> a >> b >> c >> out",
+            {"a": passes("a"), "b": multiplies("b", 2), "c": passes("c")},
+            stateful=frozenset({"a", "c"}),
+            farewells=frozenset({"c"}),
+        ),
+        _shape(
+            "starter",
+            "g >> a >> out",
+            {"g": passes("g"), "a": passes("a")},
+            sources=(),
+            starters=("g",),
+            stateful=frozenset({"g"}),
+        ),
+    )
+}
