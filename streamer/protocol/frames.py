@@ -16,11 +16,12 @@ from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import msgpack
 
 from streamer.errors import PeerError
-from streamer.limits import CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
+from streamer.limits import CONCURRENCY_MAX, CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
 from streamer.protocol.codec import announces
 from streamer.protocol.segment import Segment
 
@@ -68,11 +69,20 @@ class Data:
         self.redelivered = redelivered
 
 
+class InHand(NamedTuple):
+    """Messages that one handler call had: the `first` by its index in the frame, and so many `more` behind it."""
+
+    session: int
+    sequence: int
+    first: int
+    more: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Open:
     """A consumer asks for a session.
 
-    `crashed` names the message that was in hand when the consumer's predecessor died: (session, sequence, index).
+    `crashed` names what was in hand when the consumer's predecessor died.
     """
 
     token: str
@@ -80,7 +90,7 @@ class Open:
     instance: str
     epoch: int
     session: int
-    crashed: tuple[int, int, int] | None = None
+    crashed: tuple[InHand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +98,8 @@ class Status:
     """Grants and acknowledgements of a session, all totals since its beginning.
 
     `received`: last sequence received without a gap. Sequences below `floor` and in `ranges` (flat start, end pairs)
-    are settled; of frames in `partials` (sequence, flat index ranges) only these messages. All of them together are
-    `settled` + `dead` messages, `dead` of them in the dead-letter store.
+    are settled; of frames in `partials` (sequence, flat index ranges) only these messages. `settled` + `dead` messages
+    have been settled so far, those told here among them, `dead` of them in the dead-letter store.
     """
 
     session: int
@@ -215,10 +225,13 @@ def decode_open(parts: Sequence[bytes]) -> Open:
     try:
         token, node, instance, epoch, session, crashed = msgpack.unpackb(_bounded(parts[1]))
         texts = all(isinstance(t, str) for t in (token, node, instance))
-        epoch, session, *in_hand = _unsigned((epoch, session, *(crashed or ())))
-        if not texts or (crashed is not None and len(crashed) != 3):
+        if not texts or len(crashed) > CONCURRENCY_MAX:
             raise PeerError("an opening with fields of other types")
-        return Open(token, node, instance, epoch, session, (in_hand[0], in_hand[1], in_hand[2]) if crashed else None)
+        epoch, session = _unsigned((epoch, session))
+        hands = tuple(InHand(*_unsigned(hand)) for hand in crashed)
+        if any(hand.more >= FRAME_MESSAGES_MAX for hand in hands):
+            raise PeerError("an opening with more messages in hand than a frame has")
+        return Open(token, node, instance, epoch, session, hands)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise PeerError(f"an opening cannot be read: {error}") from error
 

@@ -9,15 +9,15 @@ what it held has been sent to others. States are tables; an event that a state d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
 from streamer.errors import PeerError
-from streamer.limits import PARTIAL_ACK_AGE_S
+from streamer.limits import PARTIAL_ACK_AGE_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX
 from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
-from streamer.protocol.edge import Edge, OutFrame
+from streamer.protocol.edge import Edge, OutFrame, Parent
 from streamer.protocol.frames import Data, Kind, Parts, Status, encode_short
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import RangeSet
@@ -115,19 +115,20 @@ class SendingSession:
             frame = self._flying.get(sequence)
             if frame is not None:
                 settled += self.edge.settle_partly(frame, flat)
-        dead = status.dead - self._dead
-        if settled and 0 <= dead <= settled:
-            self._dead = status.dead
-            self.edge.counts.dead_lettered += dead
-            settled -= dead
-        self.edge.counts.settled += settled
+        dead = min(max(0, status.dead - self._dead), settled)
+        self._dead += dead
+        self.edge.counts.dead_lettered += dead
+        self.edge.counts.settled += settled - dead
 
     def _acknowledged(self, status: Status) -> Iterator[OutFrame]:
         flying = self._flying
         while flying and (first := next(iter(flying))) < status.floor:
             yield flying.pop(first)
         for start, end in zip(status.ranges[::2], status.ranges[1::2], strict=True):
-            for sequence in range(start, min(end, self._sequence + 1)):
+            end = min(end, self._sequence + 1)
+            # A range may have grown long behind one slow frame, and is told again and again.
+            known = range(start, end) if end - start <= len(flying) else [n for n in flying if start <= n < end]
+            for sequence in known:
                 frame = flying.pop(sequence, None)
                 if frame is not None:
                     yield frame
@@ -148,9 +149,15 @@ class SendingSession:
 
 
 class InputFrame:
-    """A received frame until it is settled: one counter of what is open (1 for its handling, 1 per message sent)."""
+    """A received frame until it is settled: one counter of what is open (1 for its handling, 1 per message sent).
 
-    __slots__ = ("arrived_at", "body", "count", "dead", "handled", "open", "segments", "sequence", "session", "size")
+    `together` are ranges of messages for which something was sent in common: they settle together.
+    """
+
+    __slots__ = (
+        "arrived_at", "body", "count", "dead", "handled", "open", "segments", "sequence", "session", "size",
+        "together", "told", "told_dead",
+    )  # fmt: skip
 
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
         self.session = session
@@ -163,6 +170,8 @@ class InputFrame:
         self.open = 1
         self.handled = False
         self.dead: list[int] = []
+        self.told = self.told_dead = 0
+        self.together: tuple[range, ...] = ()
 
     def settle(self, count: int) -> None:
         """So many of what was open is settled."""
@@ -232,9 +241,14 @@ class ReceivingSession:
         self._done.add(frame.sequence, frame.sequence + 1)
         self.settled_messages += frame.count
         self.settled_bytes += frame.size
-        self._acknowledged += frame.count
-        self._dead += len(frame.dead)
+        self._acknowledge(frame, frame.count, len(frame.dead))
         self._on_settled(frame.count)
+
+    def _acknowledge(self, frame: InputFrame, messages: int, dead: int) -> None:
+        """So many messages of a frame are settled: totals are never taken back, whatever the next status tells."""
+        self._acknowledged += messages - frame.told
+        self._dead += dead - frame.told_dead
+        frame.told, frame.told_dead = messages, dead
 
     def renew(self, pace: Pace, sessions: int, messages_max: int, bytes_max: int) -> None:
         """Grant anew by the instance's pace; the limits count from what is settled."""
@@ -254,14 +268,12 @@ class ReceivingSession:
     def status(self, unsettled: Mapping[InputFrame, set[int]] = MappingProxyType({})) -> Status:
         """All totals. `unsettled` holds, for old frames, the indexes of the messages that are still open."""
         partials: list[tuple[int, tuple[int, ...]]] = []
-        settled, dead = self._acknowledged, self._dead
         for frame, still in unsettled.items():
-            if frame.session is self and frame.open:
+            if frame.session is self and frame.open and len(partials) < STATUS_PARTIALS_MAX:
                 done = _complement(still, frame.count)
                 if len(done):
                     partials.append((frame.sequence, tuple(([0, done.floor] if done.floor else []) + done.ranges)))
-                    settled += len(done)
-                    dead += sum(1 for index in frame.dead if index in done)
+                    self._acknowledge(frame, len(done), sum(1 for index in frame.dead if index in done))
         self._told_grant = self.window.granted_messages
         self._told_acknowledged = self._acknowledged
         self._told_end = self.end_seen
@@ -271,12 +283,26 @@ class ReceivingSession:
             granted_bytes=self.window.granted_bytes,
             received=self.received,
             floor=self._done.floor,
-            settled=settled - dead,
-            dead=dead,
-            ranges=self._done.ranges,
+            settled=self._acknowledged - self._dead,
+            dead=self._dead,
+            ranges=self._done.ranges[: 2 * STATUS_RANGES_MAX],
             partials=tuple(partials),
             end_seen=self.end_seen,
         )
+
+
+def unsettled(frames: Iterable[InputFrame], edges: Iterable[Edge]) -> dict[InputFrame, set[int]]:
+    """Which messages of these frames are not settled: all of one not handled, else those whose children are not."""
+    still: dict[InputFrame, set[int]] = {f: set() if f.handled else set(range(f.count)) for f in frames}
+    handled: set[Parent] = {f for f in still if f.handled}
+    for edge in edges:
+        for parent, index in edge.unsettled_of(handled):
+            still[parent].add(index)  # type: ignore[index]  # the parents asked for are input frames
+    for frame, indexes in still.items():
+        for those in frame.together:
+            if not indexes.isdisjoint(those):
+                indexes.update(those)
+    return still
 
 
 def _complement(still: set[int], count: int) -> RangeSet:

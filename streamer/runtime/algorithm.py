@@ -14,6 +14,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,17 +24,36 @@ from streamer.plan.assignment import Code
 
 Function = Callable[..., Any]
 _MODULE = "streamer_user_algorithm"
+_STARTS = frozenset({"start", "onMessages", "*"})
+
+
+class Form(Enum):
+    """How a function gives what it has to give."""
+
+    PLAIN = "plain"
+    GENERATOR = "generator"
+
+
+def form_of(function: Function) -> Form:
+    """The form of a function, or of an object that is called like one."""
+    call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # its form is asked for
+    if inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(call):
+        return Form.GENERATOR
+    return Form.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """The user's functions; `start` takes (args, api) whatever the user wrote."""
+    """The user's functions; `start` takes (args, api) whatever the user wrote, and `on_messages` (messages, api)."""
 
     name: str
-    start: Function
+    start: Function | None
     init: Function | None
     stop: Function | None
     exit: Function | None
+    on_messages: Function | None = None
+    form: Form = Form.PLAIN
+    """Of `start`."""
 
 
 def load_algorithm(code: Code) -> Algorithm:
@@ -46,16 +66,22 @@ def load_algorithm(code: Code) -> Algorithm:
         handed = _execute(path)
     except (Exception, SystemExit) as error:  # whatever user code raises at import is reported as its error
         raise AlgorithmError(f"{code.path} does not import") from error
-    start = handed.get("start")
-    if not callable(start):
+    start, on_messages = handed.get("start"), handed.get("onMessages")
+    if start is None and on_messages is None:
         raise AlgorithmError(
             f"{code.path} defines no function start(args, api)",
             remedy="Define start(args, api) in the file, or call Algorunner.Run(start=start).",
         )
-    if not _takes(start, 2):
-        only_args: Function = start
-        start = lambda args, _api: only_args(args)  # noqa: E731  # the one-argument form of HKube
-    return Algorithm(code.name, start, *(_optional(code, handed, name) for name in ("init", "stop", "exit")))
+    init, stop, exit_ = (_with_arguments(code, name, handed.get(name), 1) for name in ("init", "stop", "exit"))
+    return Algorithm(
+        code.name,
+        _with_arguments(code, "start", start, 2),
+        init,
+        stop,
+        exit_,
+        on_messages=_with_arguments(code, "onMessages", on_messages, 2),
+        form=Form.PLAIN if start is None else form_of(start),
+    )
 
 
 def _execute(path: Path) -> dict[str, Any]:
@@ -73,13 +99,13 @@ def _execute(path: Path) -> dict[str, Any]:
         from streamer_algorithm import host
     except ImportError:  # the file cannot have called Algorunner.Run then, so it can only define functions
         return runpy.run_path(str(path), run_name="__main__")
-    with host(lambda a: handed.update(start=a.start, init=a.init, stop=a.stop, exit=a.exit)):
+    with host(lambda a: handed.update(start=a.start, init=a.init, stop=a.stop, exit=a.exit, onMessages=a.on_messages)):
         rest = runpy.run_path(str(path), run_name="__main__")
     return handed or rest
 
 
 def _binds_start(tree: ast.Module) -> bool:
-    """Whether the file defines, assigns or imports `start` at its top level."""
+    """Whether the file defines, assigns or imports `start` or `onMessages` at its top level."""
     for node in tree.body:
         names: list[str] = []
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -88,18 +114,20 @@ def _binds_start(tree: ast.Module) -> bool:
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
         elif isinstance(node, ast.ImportFrom | ast.Import):
             names = [alias.asname or alias.name for alias in node.names]
-        if "start" in names or "*" in names:
+        if not _STARTS.isdisjoint(names):
             return True
     return False
 
 
-def _optional(code: Code, handed: dict[str, Any], name: str) -> Function | None:
-    function = handed.get(name)
+def _with_arguments(code: Code, name: str, function: Function | None, count: int) -> Function | None:
+    """The function of this name, so that it takes `count` arguments; the user's may take one less."""
     if function is None:
         return None
     if not callable(function):
         raise AlgorithmError(f"{name} in {code.path} is not a function")
-    return function if _takes(function, 1) else lambda _args: function()
+    if _takes(function, count):
+        return function
+    return lambda *arguments: function(*arguments[:-1])
 
 
 def _takes(function: Function, count: int) -> bool:
@@ -114,5 +142,5 @@ def _takes(function: Function, count: int) -> bool:
 
 
 def listener(function: Function) -> Function:
-    """`onMessage(msg, origin)`, also where the user's function takes the message only."""
+    """`onMessage(msg, origin)` (or of messages), also where the user's function takes the first argument only."""
     return function if _takes(function, 2) else lambda message, _origin: function(message)

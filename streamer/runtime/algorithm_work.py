@@ -44,7 +44,7 @@ class AlgorithmWork:
         self._stop_deadline: float | None = None
         self.start_returned = Event()
         if calls is not None:
-            api.listeners_go_to(calls.listeners.append)
+            api.listeners_go_to(calls)
 
     # -- what the user's code asks for -----------------------------------------------------------------------------
 
@@ -56,8 +56,9 @@ class AlgorithmWork:
 
     def start(self) -> None:
         """Call the user's stateful `start`; listeners that it registered go on when it returns, stopped or not."""
+        assert self._algorithm.start is not None
         self._algorithm.start(self._args, self._api)
-        if self._calls is not None and self._calls.listeners and self._has_inputs:
+        if self._calls is not None and self._calls.registered and self._has_inputs:
             self.listening = True
 
     # -- the port --------------------------------------------------------------------------------------------------

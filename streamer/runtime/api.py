@@ -30,6 +30,14 @@ class Host(Protocol):
     def reset(self, messages: int | None) -> int: ...
 
 
+class Listeners(Protocol):
+    """Where the listeners of a stateful node are kept."""
+
+    def listen(self, on_message: Callable[..., Any]) -> None: ...
+
+    def listen_to_batches(self, on_messages: Callable[..., Any]) -> None: ...
+
+
 class Api:
     """HKube's streaming api. `turn` is None where the node handles no messages (it only sends)."""
 
@@ -37,15 +45,15 @@ class Api:
         self._host = host
         self._turn = turn
         self._handler_thread = 0
-        self._on_listener: Callable[[Callable[..., Any]], None] | None = None
+        self._listeners: Listeners | None = None
 
     def in_handler(self, on: bool) -> None:
         """The calling thread begins (or stops) to call handlers."""
         self._handler_thread = get_ident() if on else 0
 
-    def listeners_go_to(self, register: Callable[[Callable[..., Any]], None]) -> None:
+    def listeners_go_to(self, listeners: Listeners) -> None:
         """Where registered listeners are kept; without it, registering is refused."""
-        self._on_listener = register
+        self._listeners = listeners
 
     def sendMessage(self, msg: object, flowName: str | None = None) -> None:
         """Send to the next nodes of the message's flow, or along the flow named."""
@@ -56,12 +64,19 @@ class Api:
 
     def registerInputListener(self, onMessage: Callable[..., Any]) -> None:
         """Have `onMessage(msg, origin)` called for each message, once listening has started."""
-        if self._on_listener is None:
+        self._kept("registerInputListener").listen(listener(onMessage))
+
+    def registerBatchListener(self, onMessages: Callable[..., Any]) -> None:
+        """Have `onMessages(messages, origin)` called for all messages at hand at once."""
+        self._kept("registerBatchListener").listen_to_batches(listener(onMessages))
+
+    def _kept(self, call: str) -> Listeners:
+        if self._listeners is None:
             raise StreamerError(
-                "registerInputListener was called on a stateless node",
+                f"{call} was called on a stateless node",
                 remedy="A stateless node gets its message in args['streamInput']; or set stateType: stateful.",
             )
-        self._on_listener(listener(onMessage))
+        return self._listeners
 
     def startMessageListening(self) -> None:
         self._host.set_listening(True, force=False)
@@ -87,6 +102,7 @@ class Api:
 
     send_message = sendMessage
     register_input_listener = registerInputListener
+    register_batch_listener = registerBatchListener
     start_message_listening = startMessageListening
     is_listening_to_messages = isListeningToMessages
     stop_streaming = stopStreaming

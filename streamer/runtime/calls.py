@@ -1,8 +1,9 @@
 """Calling the user's function for each message of a frame: the innermost loop of the engine.
 
 Per message it costs one store (which message is in hand, in a page that survives a kill), the call, and the packing of
-what it returns. A call that raises ends the loop with the message in hand named; `Handler` takes back what that
-call sent, notes the failure and goes on behind it, so one bad message never harms its frame.
+what it returns. A call that raises ends the loop with what is in hand named (one message, or the whole of a batch);
+`Handler` takes back what that call sent, notes the failure and goes on behind it, so one bad message never harms its
+frame. Each form of a handler has a class of its own, chosen once: a plain function pays nothing for the others.
 """
 
 from __future__ import annotations
@@ -11,23 +12,33 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from streamer.clock import Clock
-from streamer.limits import MESSAGE_BYTES_MAX, SPILL_BYTES
-from streamer.protocol.codec import UNPACK_ERRORS, BadBody, size_error, unpack, unpack_each
+from streamer.errors import MessageError, StreamerError
+from streamer.limits import FRAME_MESSAGES_MAX, SPILL_BYTES
+from streamer.protocol.codec import UNPACK_ERRORS, BadBody, pack_message, unpack, unpack_each
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
 from streamer.runtime.letters import Failure
-from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING, Hand, Sends, Turn
+from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Sends, Turn
+
+_WEIGHTY = SPILL_BYTES // FRAME_MESSAGES_MAX
+"""A returned message of this size is weighed: of smaller ones, a frame's worth cannot outgrow memory."""
 
 
 class Calls(Protocol):
-    """How one message is handed to the user's code."""
+    """How messages are handed to the user's code."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether one call takes all that it can get, so that a frame is not to be cut for a sample."""
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:
-        """Call for each of `bodies`, the first of which has index `first`. Raises what the user's code raises."""
+        """Call for `bodies`, the first of which has index `first`. Raises what the user's code raises."""
 
 
 class StatelessCalls:
     """`start(args, api)` once per message; what it returns continues the message's flow, nothing filters."""
+
+    whole = False
 
     def __init__(self, start: Function, args: dict[str, Any], api: object, turn: Turn, hand: Hand) -> None:
         self._start = start
@@ -38,34 +49,131 @@ class StatelessCalls:
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:
         start, args, api, hand, pack = self._start, self._args, self._api, self._hand, self._turn.pack
-        index, size = first - 1, 0
+        index = first - 1
         for body in bodies:
             index += 1
             hand[IN_HAND] = index
             args["streamInput"] = {"message": body, "origin": origin}
             result = start(args, api)
-            if result is not None and own is not None:
-                blob = pack(result)
-                size += len(blob)
-                if size > SPILL_BYTES:
-                    if len(blob) > MESSAGE_BYTES_MAX:
-                        raise size_error(len(blob))
-                    self._turn.make_room()
-                    size = len(blob)
+            if result is not None:
+                if own is None:
+                    self._turn.take_each(result)
+                    continue
+                try:
+                    blob = pack(result)
+                except TypeError:
+                    if not self._turn.take_each(result):
+                        raise
+                    continue
+                if len(blob) >= _WEIGHTY:
+                    self._turn.weigh(len(blob))
                 own.blobs.append(blob)
                 own.indexes.append(index)
 
 
-class StatefulCalls:
-    """`onMessage(msg, origin)` of each registered listener; what it returns is nobody's."""
+class GeneratorCalls:
+    """`start(args, api)` is a generator function: each value that it yields continues the message's flow."""
 
-    def __init__(self, hand: Hand) -> None:
-        self.listeners: list[Function] = []
+    whole = False
+
+    def __init__(self, start: Function, args: dict[str, Any], api: object, turn: Turn, hand: Hand) -> None:
+        self._start = start
+        self._args = args
+        self._api = api
+        self._turn = turn
         self._hand = hand
+
+    def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:  # noqa: ARG002  # the turn knows where values go
+        for index, body in enumerate(bodies, first):
+            self._hand[IN_HAND] = index
+            self._args["streamInput"] = {"message": body, "origin": origin}
+            self._turn.take_each(self._start(self._args, self._api))
+
+
+class BatchCalls:
+    """`onMessages(messages, api)` once for all messages at hand; a list that it returns answers them one by one."""
+
+    whole = True
+
+    def __init__(self, on_messages: Function, api: object, turn: Turn, hand: Hand) -> None:
+        self._on_messages = on_messages
+        self._api = api
+        self._turn = turn
+        self._hand = hand
+
+    def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:  # noqa: ARG002  # all of a frame have one origin
+        self._hand[IN_MORE] = len(bodies) - 1
+        self._hand[IN_HAND] = first
+        answers = self._on_messages(list(bodies), self._api)
+        self._turn.join(first, len(bodies))
+        if answers is None:
+            return
+        if not isinstance(answers, list | tuple) or len(answers) != len(bodies):
+            raise _bad_answers(answers, len(bodies))
+        for index, answer in enumerate(answers, first):
+            if answer is not None and own is not None:
+                blob = pack_message(self._turn.pack, answer)
+                self._turn.weigh(len(blob))
+                own.blobs.append(blob)
+                own.indexes.append(index)
+
+
+def _bad_answers(answers: object, wanted: int) -> MessageError:
+    got = (
+        f"a list of {len(answers)}"
+        if isinstance(answers, list | tuple)
+        else f"a value of type {type(answers).__name__}"
+    )
+    return MessageError(
+        f"onMessages was given {wanted} messages and returned {got}",
+        remedy="Return nothing, or a list with one answer (or None) for each message, in their order.",
+    )
+
+
+class StatefulCalls:
+    """`onMessage(msg, origin)` of each registered listener; what it returns is nobody's.
+
+    `batch_listeners` get all messages at hand in one call: `onMessages(messages, origin)`.
+    """
+
+    def __init__(self, turn: Turn, hand: Hand) -> None:
+        self.listeners: list[Function] = []
+        self.batch_listeners: list[Function] = []
+        self._turn = turn
+        self._hand = hand
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.batch_listeners)
+
+    @property
+    def registered(self) -> bool:
+        return bool(self.listeners or self.batch_listeners)
+
+    def listen(self, on_message: Function) -> None:
+        """Raises StreamerError if there are batch listeners."""
+        self._one_kind(self.batch_listeners)
+        self.listeners.append(on_message)
+
+    def listen_to_batches(self, on_messages: Function) -> None:
+        """Raises StreamerError if there are listeners of single messages."""
+        self._one_kind(self.listeners)
+        self.batch_listeners.append(on_messages)
+
+    @staticmethod
+    def _one_kind(others: list[Function]) -> None:
+        if others:
+            raise StreamerError(
+                "listeners of single messages and of batches were registered at one node",
+                remedy="Register one kind: registerInputListener, or registerBatchListener.",
+            )
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:  # noqa: ARG002  # a stateful node returns nothing
         hand, listeners = self._hand, self.listeners
         index = first - 1
+        if self.batch_listeners:
+            self._over_batch(bodies, first, origin)
+            return
         if len(listeners) == 1:
             on_message = listeners[0]
             for body in bodies:
@@ -78,6 +186,13 @@ class StatefulCalls:
             hand[IN_HAND] = index
             for on_message in listeners:
                 on_message(body, origin)
+
+    def _over_batch(self, bodies: Sequence[Any], first: int, origin: str) -> None:
+        self._hand[IN_MORE] = len(bodies) - 1
+        self._hand[IN_HAND] = first
+        for on_messages in self.batch_listeners:
+            on_messages(list(bodies), origin)
+        self._turn.join(first, len(bodies))
 
 
 class Handler:
@@ -103,13 +218,15 @@ class Handler:
             own = self._turn.begin(frame, segment, base)
             end = base + len(segment)
             if base == 0 and 0 not in bad:
+                last = min((end, *bad)) if self._calls.whole else 1
                 began = self._clock()
-                self._range(bodies, 0, 1, frame.session.parent, own, failures)
-                self._first_call(self._clock() - began)
-                base = 1
+                self._range(bodies, 0, last, frame.session.parent, own, failures)
+                self._first_call((self._clock() - began) / last)
+                base = last
             for first, last in _gaps(base, end, bad):
                 self._range(bodies, first, last, frame.session.parent, own, failures)
             hand[IN_HAND] = NOTHING
+            hand[IN_MORE] = 0
             self._turn.commit()
             base = end
         return failures
@@ -124,9 +241,10 @@ class Handler:
                 return
             except Exception as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
                 first = self._hand[IN_HAND]
-                failures.append(Failure(first, bodies[first], error))
+                behind = first + self._hand[IN_MORE] + 1
+                failures += [Failure(index, bodies[index], error) for index in range(first, behind)]
                 self._turn.roll_back()
-                first += 1
+                first = behind
 
 
 def bodies_of(frame: InputFrame, failures: list[Failure]) -> list[Any]:

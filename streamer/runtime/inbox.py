@@ -15,7 +15,17 @@ from streamer.errors import PeerError
 from streamer.limits import CYCLE_INTAKE_BYTES_MAX, CYCLE_INTAKE_MESSAGES_MAX, HEARTBEAT_S, RETAINED_BYTES_MAX
 from streamer.plan.assignment import Assignment, Peer, PeerState
 from streamer.protocol.credit import Pace
-from streamer.protocol.frames import Kind, Open, decode_data, decode_short, encode_open, encode_status, kind_of
+from streamer.protocol.frames import (
+    InHand,
+    Kind,
+    Open,
+    decode_data,
+    decode_short,
+    encode_open,
+    encode_short,
+    encode_status,
+    kind_of,
+)
 from streamer.protocol.session import InputFrame, ReceivingSession, State
 from streamer.transport.base import Connection, Parts, Transport
 
@@ -35,7 +45,10 @@ class Upstream:
 
 
 class Inbox:
-    """`number` gives fresh session numbers; `crashed` is what was in hand when this instance died last."""
+    """`number` gives fresh session numbers; `crashed` is what was in hand when this instance died last.
+
+    `leaving`: nothing is asked for any more, and no session begins; see `left`.
+    """
 
     def __init__(
         self,
@@ -43,13 +56,13 @@ class Inbox:
         transport: Transport,
         number: Callable[[], int],
         on_settled: Callable[[int], None],
-        crashed: tuple[int, int, int] | None,
+        crashed: Sequence[InHand],
     ) -> None:
         self._a = assignment
         self._transport = transport
         self._number = number
         self._on_settled = on_settled
-        self._crashed = crashed
+        self._crashed = tuple(crashed)
         self._inside = {i.source: i.inside for i in assignment.inputs}
         self._upstreams: dict[str, Upstream] = {}
         self._parents: dict[str, Peer] | None = None
@@ -57,6 +70,7 @@ class Inbox:
         self.pace = Pace()
         self.unsettled = 0
         self.refused = 0
+        self.leaving = False
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
@@ -136,6 +150,8 @@ class Inbox:
 
     def _renew(self, session: ReceivingSession, sessions: int) -> None:
         """Intake from outside a cycle is limited by what is unsettled inside it; the cycle's own edges never wait."""
+        if self.leaving:
+            return
         if session.inside or True not in self._inside.values():
             session.renew(self.pace, sessions, _UNBOUNDED, _UNBOUNDED if session.inside else RETAINED_BYTES_MAX)
         else:
@@ -157,15 +173,15 @@ class Inbox:
         """The instances of the parent nodes are these now."""
         gone = {name for name, peer in (self._parents or {}).items() if peer.state is PeerState.GONE}
         self._parents = {peer.instance: peer for peer in parents}
+        for name in self._upstreams.keys() - self._parents.keys():
+            self._part(name)
         for peer in parents:
             upstream = self._upstreams.get(peer.instance)
             if peer.state is PeerState.GONE or peer.instance in gone:
                 if upstream is not None:
-                    upstream.session.close()
-                    upstream.connection.close()
-                    del self._upstreams[peer.instance]
+                    self._part(peer.instance)
             elif upstream is None:
-                if peer.endpoint:
+                if peer.endpoint and not self.leaving:
                     session, connection = self._session(peer)
                     self._upstreams[peer.instance] = upstream = Upstream(peer, connection, session)
                     self._send_open(upstream, now)
@@ -176,7 +192,15 @@ class Inbox:
                     upstream.session.close()
                     self._reopen(upstream, now)
 
+    def _part(self, name: str) -> None:
+        upstream = self._upstreams.pop(name)
+        upstream.session.close()
+        upstream.connection.close()
+
     def _reopen(self, upstream: Upstream, now: float) -> None:
+        if self.leaving:
+            self._part(upstream.peer.instance)
+            return
         upstream.connection.close()
         upstream.session, upstream.connection = self._session(upstream.peer)
         upstream.opened_at = 0.0
@@ -187,6 +211,8 @@ class Inbox:
         return session, self._transport.connect(peer.endpoint)
 
     def _send_open(self, upstream: Upstream, now: float) -> None:
+        if self.leaving:
+            return
         number = upstream.session.number
         opening = Open(self._a.token, self._a.node, self._a.instance, self._a.epoch, number, self._crashed)
         if upstream.connection.send(encode_open(opening)):
@@ -204,6 +230,16 @@ class Inbox:
         return waiting
 
     # -- the end ---------------------------------------------------------------------------------------------------
+
+    def left(self) -> bool:
+        """While leaving: whether all that came is settled. Then the sessions end, and what comes too late goes back."""
+        if self._ready or self.unsettled:
+            return False
+        for name, upstream in list(self._upstreams.items()):
+            upstream.connection.send(encode_status(upstream.session.status()))
+            upstream.connection.send(encode_short(Kind.CLOSE, upstream.session.number))
+            self._part(name)
+        return True
 
     def ended(self, *, inside: bool) -> bool:
         """Whether nothing will come any more from parents outside this node's cycle (and `inside` it, if asked)."""

@@ -15,7 +15,6 @@ from threading import Condition, get_ident
 from typing import Any, Protocol
 
 from streamer.clock import Clock
-from streamer.errors import PlatformError
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import (
@@ -27,15 +26,16 @@ from streamer.metrics.samples import (
 )
 from streamer.plan.assignment import Assignment, Command, Peers, Verb
 from streamer.protocol.account import InstanceAccount
+from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
+from streamer.protocol.session import InputFrame, unsettled
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.letters import Letters, LetterStore
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.roots import Roots
 from streamer.runtime.turn import Exits
 from streamer.runtime.work import Work
-from streamer.transport.base import Binding, Transport
+from streamer.transport.base import Transport, bound_again
 
 _OPEN_RETRY_S = 0.005
 
@@ -70,7 +70,7 @@ class Instance:
         clock: Clock,
         wall: Clock,
         number: Callable[[], int],
-        crashed: tuple[int, int, int] | None = None,
+        crashed: Sequence[InHand] = (),
         roots_again: bool = False,
     ) -> None:
         self.assignment = assignment
@@ -82,8 +82,9 @@ class Instance:
         self._transport = transport
         self._clock = clock
         self._wall = wall
-        binding = _bound(transport, assignment.endpoint) if assignment.outputs else None
+        binding = bound_again(transport, assignment.endpoint) if assignment.outputs else None
         self.endpoint = binding.endpoint if binding else ""
+        self.address = ""
         self.outbox = Outbox(assignment, binding, self.account, self.letters, roots=roots_again)
         self.inbox = Inbox(assignment, transport, number, self._on_settled, crashed)
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
@@ -234,6 +235,8 @@ class Instance:
             self.work.drain()
         elif command.verb is Verb.END:
             self._end_asked = True
+        elif command.verb is Verb.LEAVE:
+            self.inbox.leaving = True
         elif command.peers is not None:
             self._meet(command.peers, now)
 
@@ -266,6 +269,8 @@ class Instance:
     def _input_ended(self) -> bool:
         if not self.assignment.inputs:
             return self.work.exhausted
+        if self.inbox.leaving:
+            return self.inbox.left()
         if any(i.inside for i in self.assignment.inputs) and not self._end_asked:
             return False
         return self.inbox.drained and self.inbox.ended(inside=False)
@@ -277,13 +282,7 @@ class Instance:
         self.outbox.dirty = True
 
     def _unsettled(self, frames: set[InputFrame]) -> dict[InputFrame, set[int]]:
-        """Which messages of these frames are not settled: all of one not handled, else those whose children are not."""
-        still: dict[InputFrame, set[int]] = {f: set() if f.handled else set(range(f.count)) for f in frames}
-        handled: set[Any] = {f for f in frames if f.handled}
-        for edge in self.outbox.edges:
-            for parent, index in edge.unsettled_of(handled):
-                still[parent].add(index)  # type: ignore[index]  # the parents asked for are input frames
-        return still
+        return unsettled(frames, self.outbox.edges)
 
     # -- what the user's api asks for ------------------------------------------------------------------------------
 
@@ -339,6 +338,7 @@ class Instance:
             epoch=self.assignment.epoch,
             state=self._state(),
             endpoint=self.endpoint,
+            address=self.address,
             received=self.account.received,
             failed=self.account.failed,
             completed=self._completed if self.assignment.inputs else self._settled_roots(),
@@ -387,14 +387,3 @@ class Instance:
             and self.outbox.idle
             and self.roots.empty
         )
-
-
-def _bound(transport: Transport, endpoint: str) -> Binding:
-    """Bind where the former life was bound; if another program has taken that port meanwhile, at any other."""
-    try:
-        return transport.bind(endpoint)
-    except PlatformError:
-        host, _, port = endpoint.rpartition(":")
-        if port == "0":
-            raise
-        return transport.bind(f"{host}:0")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
+from typing import Protocol
 
 from streamer.errors import PeerError
 from streamer.limits import (
@@ -22,12 +23,18 @@ from streamer.limits import (
 )
 from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState
 from streamer.protocol.account import InstanceAccount
-from streamer.protocol.edge import Chunk, Edge
-from streamer.protocol.frames import Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
+from streamer.protocol.edge import Chunk, Edge, Parent
+from streamer.protocol.frames import InHand, Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame, SendingSession, State
+from streamer.protocol.session import SendingSession, State
 from streamer.runtime.letters import Letters
 from streamer.transport.base import Binding, Parts
+
+
+class CountingParent(Parent, Protocol):
+    """An input frame, or a gateway's ticket: `open` is the number of messages that it waits for."""
+
+    open: int
 
 
 @dataclass(slots=True)
@@ -120,6 +127,17 @@ class Outbox:
                 return f"{self._a.node} >> {outlet.edge.target}"
         return None
 
+    def full(self, route: int) -> str | None:
+        """What has no room for a message that could be sent later as well: an edge from the position `route`, or all.
+
+        Unlike `room` it asks whatever the policy: who can be told to come again needs nothing dropped.
+        """
+        for outlet, _ in self._hops[route]:
+            if outlet.full:
+                return f"edge {self._a.node} >> {outlet.edge.target} is full"
+        held = sum(outlet.edge.held_bytes for outlet in self._outlets.values())
+        return f"node {self._a.node} holds {held} bytes that are not settled" if held >= RETAINED_BYTES_MAX else None
+
     @property
     def waits(self) -> list[Edge]:
         """The edges that make their producer wait when they are full."""
@@ -131,7 +149,7 @@ class Outbox:
 
     # -- in --------------------------------------------------------------------------------------------------------
 
-    def emit(self, segment: Segment, blobs: list[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
+    def emit(self, segment: Segment, blobs: list[bytes], parent: CountingParent | None, indexes: Sequence[int]) -> None:
         """Send packed messages onwards from the position `segment.route` of this node, to all its next nodes."""
         size = sum(map(len, blobs))
         self.dirty = True
@@ -302,7 +320,7 @@ class Outbox:
             raise PeerError(f"{opening.instance!r} opened with epoch {opening.epoch}; it has epoch {known.epoch}")
         for old in [s for s in outlet.sessions if s.instance == opening.instance]:
             self._close(old)
-        if opening.crashed is not None and outlet.edge.accuse(*opening.crashed):
+        if sum(_accuse(outlet.edge, hand) for hand in opening.crashed):
             self._bury_poison(outlet)
         session = SendingSession(opening.session, outlet.edge, opening.instance, opening.epoch, route, now)
         self._sessions[session.number] = session
@@ -336,7 +354,7 @@ class Outbox:
                 self._close(session)
 
     def meet(self, children: Sequence[Peer]) -> None:
-        """The instances of the child nodes are these now: sessions of gone ones end at once.
+        """The instances of the child nodes are these now: sessions of gone ones, or scaled away, end at once.
 
         A session of a former life ends when the new one opens, and not here: the opening says what was in hand at the
         death, which must be known before the rest is sent to others.
@@ -344,7 +362,7 @@ class Outbox:
         self._children = {peer.instance: peer for peer in children}
         for session in list(self._sessions.values()):
             peer = self._children.get(session.instance)
-            if peer is not None and peer.state is PeerState.GONE:
+            if peer is None or peer.state is PeerState.GONE:
                 self._close(session)
         for outlet in self._outlets.values():
             targets = [peer for peer in children if peer.node == outlet.edge.target]
@@ -356,3 +374,8 @@ class Outbox:
         return sum(
             edge.drop_oldest(edge.pending_messages if messages is None else messages, "reset") for edge in self.edges
         )
+
+
+def _accuse(edge: Edge, hand: InHand) -> int:
+    """All messages of a call that was at work at a death gain an attempt; gives how many are known."""
+    return sum(edge.accuse(hand.session, hand.sequence, hand.first + n) for n in range(hand.more + 1))

@@ -1,4 +1,4 @@
-"""Giving an instance its work: the one place where the four roles are put together from their parts.
+"""Giving an instance its work: the one place where the roles are put together from their parts.
 
 The process of an instance, a simulated world and a test harness all host the same roles, with the user's functions and
 connectors from wherever they have them, so none of them knows how a role is wired.
@@ -7,18 +7,23 @@ connectors from wherever they have them, so none of them knows how a role is wir
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from streamer.clock import Clock
 from streamer.connectors.base import Sink, Source
-from streamer.plan.assignment import Role
-from streamer.runtime.algorithm import Algorithm
+from streamer.errors import AlgorithmError
+from streamer.limits import GATEWAY_SETTLE_S
+from streamer.plan.assignment import Gateway, Role
+from streamer.protocol.frames import InHand
+from streamer.runtime.algorithm import Algorithm, Form
 from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.api import Api
-from streamer.runtime.calls import Calls, Handler, StatefulCalls, StatelessCalls
+from streamer.runtime.calls import BatchCalls, Calls, GeneratorCalls, Handler, StatefulCalls, StatelessCalls
 from streamer.runtime.instance import Instance
 from streamer.runtime.sink import SinkWork
 from streamer.runtime.source import SourceWork
-from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING, Hand, Turn
+from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Hand, Turn
 
 
 def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -> None:
@@ -34,15 +39,29 @@ def give_sink(instance: Instance, sink: Sink) -> None:
     instance.work = SinkWork(sink, restarted=instance.assignment.epoch > 1)
 
 
+def give_gateway(instance: Instance, gateway: Gateway, folder: Path, wall: Clock) -> None:
+    """Let the instance take requests. Raises PortError, and StateError while another life of it goes on."""
+    # The HTTP server would add some 50 ms to the start of every other instance.
+    from streamer.runtime.gateway import GatewayWork
+    from streamer.state.gateway import GatewayRecord
+
+    i = instance
+    work = GatewayWork(i.assignment, i.exits, i.outbox, i.account, i.lock, i.wake, wall=wall)
+    i.work = work
+    i.address = work.serve(gateway, GatewayRecord(folder), settle_s=GATEWAY_SETTLE_S)
+
+
 def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: Clock) -> AlgorithmWork:
-    """Let the instance run the user's functions. Raises what the user's `init` raises."""
+    """Let the instance run the user's functions. Raises AlgorithmError, and what the user's `init` raises."""
     a = instance.assignment
     args = dict(a.args)
     turn = Turn(instance.exits, instance.emit, hand, instance.pump, instance.outbox.refusing)
     host = _ApiHost(instance)
     api = Api(host, turn)
-    stateful = StatefulCalls(hand) if a.role is Role.STATEFUL else None
-    calls: Calls = stateful or StatelessCalls(algorithm.start, args, api, turn, hand)
+    stateful = StatefulCalls(turn, hand) if a.role is Role.STATEFUL else None
+    if stateful is not None and algorithm.start is None:
+        raise AlgorithmError(f"the algorithm {algorithm.name!r} of the stateful node {a.node!r} defines no start")
+    calls: Calls = stateful or _stateless(algorithm, args, api, turn, hand)
     handler = Handler(calls, turn, hand, clock, instance.handler_seconds.observe)
     host.work = AlgorithmWork(algorithm, args, api, handler, stateful, has_inputs=bool(a.inputs))
     instance.work = host.work
@@ -51,11 +70,24 @@ def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: 
     return host.work
 
 
-def crashed_in(hand: Hand) -> tuple[int, int, int] | None:
-    """What the words of a former life say was in hand when it died: (session, sequence, index). Clears them."""
-    session, sequence, index = hand[IN_SESSION], hand[IN_FRAME], hand[IN_HAND]
-    hand[IN_HAND] = NOTHING
-    return (session, sequence, index) if session and index != NOTHING else None
+def _stateless(algorithm: Algorithm, args: dict[str, Any], api: Api, turn: Turn, hand: Hand) -> Calls:
+    """How the user's function is called, by its form."""
+    if algorithm.on_messages is not None:
+        return BatchCalls(algorithm.on_messages, api, turn, hand)
+    assert algorithm.start is not None
+    form = GeneratorCalls if algorithm.form is Form.GENERATOR else StatelessCalls
+    return form(algorithm.start, args, api, turn, hand)
+
+
+def crashed_in(hand: Hand) -> list[InHand]:
+    """What the words of a former life say was in hand when it died. Clears them."""
+    crashed = []
+    for at in range(0, len(hand), HAND_WORDS):
+        session, sequence, index, more = hand[at : at + HAND_WORDS]
+        hand[at + IN_HAND], hand[at + IN_MORE] = NOTHING, 0
+        if session and index != NOTHING:
+            crashed.append(InHand(session, sequence, index, more))
+    return crashed
 
 
 class _ApiHost:

@@ -8,19 +8,20 @@ that raises had sent is taken back. Only a call that by itself sends more than f
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Generator, MutableSequence, Sequence
 
 from streamer.errors import FlowError, OverloadError
-from streamer.limits import SPILL_BYTES
+from streamer.limits import MESSAGE_BYTES_MAX, SPILL_BYTES
 from streamer.plan.routing import RouteTable
-from streamer.protocol.codec import pack_message, packer
+from streamer.protocol.codec import pack_message, packer, size_error
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 
 Hand = MutableSequence[int] | memoryview
-IN_SESSION, IN_FRAME, IN_HAND = 0, 1, 2
-HAND_WORDS = 3
-"""Where the message in hand is told: number of its session, sequence of its frame, index in it."""
+IN_SESSION, IN_FRAME, IN_HAND, IN_MORE = 0, 1, 2, 3
+HAND_WORDS = 4
+"""Where the message in hand is told: number of its session, sequence of its frame, index in it, and how many that
+follow it in the frame are in hand with it (a batch; 0 for a single message)."""
 NOTHING = (1 << 64) - 1
 """In `hand[IN_HAND]`: no handler is at work."""
 
@@ -163,6 +164,34 @@ class Turn:
         if self._bytes > SPILL_BYTES:
             self.make_room()
 
+    def take_each(self, values: object) -> bool:
+        """Send what a generator yields along the message's own flow; False if `values` is no generator.
+
+        A value of None is nothing, and where the flow ends the generator is gone through for what it does.
+        """
+        if not isinstance(values, Generator):
+            return False
+        for value in values:
+            if value is not None and self._own is not None:
+                self.send(value, None)
+        return True
+
+    def join(self, first: int, count: int) -> None:
+        """What was sent since the call began was sent for so many messages together: none is settled before it is."""
+        assert self._frame is not None
+        if any(
+            (sends.indexes and sends.indexes[-1] == first) or sends.left_of == first for sends in self._sends.values()
+        ):
+            self._frame.together += (range(first, first + count),)
+
+    def weigh(self, size: int) -> None:
+        """A message of so many bytes is about to be collected. Raises MessageError if it is too large."""
+        if size > MESSAGE_BYTES_MAX:
+            raise size_error(size)
+        self._bytes += size
+        if self._bytes > SPILL_BYTES:
+            self.make_room()
+
     def make_room(self) -> None:
         """Hand on what earlier calls have sent; and what this call has sent so far, if that alone is too much."""
         index = self._hand[IN_HAND]
@@ -179,10 +208,10 @@ class Turn:
         self._spill()
 
     def roll_back(self) -> None:
-        """Take back what the message in hand has sent."""
+        """Take back what the call at work has sent."""
         index = self._hand[IN_HAND]
         for sends in self._sends.values():
-            while sends.indexes and sends.indexes[-1] == index:
+            while sends.indexes and sends.indexes[-1] >= index:
                 sends.indexes.pop()
                 sends.blobs.pop()
 

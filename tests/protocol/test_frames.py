@@ -15,6 +15,7 @@ from streamer.errors import PeerError
 from streamer.limits import CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, PARTS_MAX
 from streamer.protocol.codec import join
 from streamer.protocol.frames import (
+    InHand,
     Kind,
     Open,
     Status,
@@ -42,7 +43,7 @@ openings = st.builds(
     instance=st.text(max_size=8),
     epoch=u64,
     session=u64,
-    crashed=st.one_of(st.none(), st.tuples(u64, u64, u64)),
+    crashed=st.lists(st.builds(InHand, u64, u64, u64, st.integers(0, FRAME_MESSAGES_MAX - 1)), max_size=3).map(tuple),
 )
 
 ranges = st.lists(u64, max_size=6).map(lambda bounds: bounds[: len(bounds) // 2 * 2])

@@ -17,17 +17,20 @@ Start = Callable[..., Any]
 """`start(args, api)` or `start(args)`."""
 Phase = Callable[[Any], Any]
 """`init(args)`, `stop(args)`, `exit(args)`."""
+Batch = Callable[..., Any]
+"""`onMessages(messages, api)` or `onMessages(messages)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
     """The functions that a program handed over."""
 
-    start: Start
+    start: Start | None
     init: Phase | None = None
     stop: Phase | None = None
     exit: Phase | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    on_messages: Batch | None = None
 
 
 Receiver = Callable[[Algorithm], None]
@@ -61,13 +64,15 @@ class Algorunner:
         stop: Phase | None = None,
         exit: Phase | None = None,
         options: Mapping[str, Any] | None = None,
+        *,
+        onMessages: Batch | None = None,
     ) -> None:
         """Hand the functions over; they are called after the file has been executed to its end."""
-        if start is None:
+        if start is None and onMessages is None:
             raise TypeError("Algorunner.Run needs start: Algorunner.Run(start=start, init=..., stop=..., exit=...)")
         if not _receivers:
             raise NotHostedError(
                 "This program is an algorithm, and there is no instance to run it: name its file in code.path of an "
                 "algorithm, name that algorithm in a pipeline, and start it with: streamer run PIPELINE"
             )
-        _receivers[-1](Algorithm(start, init, stop, exit, dict(options or {})))
+        _receivers[-1](Algorithm(start, init, stop, exit, dict(options or {}), onMessages))

@@ -13,12 +13,18 @@ from typing import Any, Protocol
 OnMessage = Callable[[Any, str], object] | Callable[[Any], object]
 """`onMessage(msg, origin)` or `onMessage(msg)`: `origin` is the name of the node that sent the message."""
 
+OnMessages = Callable[[list[Any], str], object] | Callable[[list[Any]], object]
+"""`onMessages(messages, origin)` or `onMessages(messages)`: a batch, all of it from the node `origin`."""
+
 
 class StreamingApi(Protocol):
     """The calls of a streaming algorithm. They may be made from any thread."""
 
     def registerInputListener(self, onMessage: OnMessage) -> None:
         """Have `onMessage` called for each message, once `startMessageListening` was called."""
+
+    def registerBatchListener(self, onMessages: OnMessages) -> None:
+        """Have `onMessages` called for all messages at hand at once; a node has batch listeners or input listeners."""
 
     def startMessageListening(self) -> None:
         """Begin to take messages; each goes to all registered listeners."""
@@ -46,6 +52,8 @@ class StreamingApi(Protocol):
 
     # Positional, because an instance takes HKube's names for the parameters.
     def register_input_listener(self, on_message: OnMessage, /) -> None: ...
+
+    def register_batch_listener(self, on_messages: OnMessages, /) -> None: ...
 
     def start_message_listening(self) -> None: ...
 

@@ -1,0 +1,79 @@
+"""Algorithms in every form that users write, each in a job of real processes, with a kill where it matters."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import Desk, Done
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def job(desk: Desk, text: str, *, count: int, more: str = "stateType: stateless", source: str = "") -> Done:
+    """numbers >> work >> out, where `work` runs the file of this text and `out` is out.jsonl."""
+    desk.write("work.py", textwrap.dedent(text))
+    desk.pipeline(
+        f"  - {{nodeName: numbers, kind: source, spec: {{connector: generator, count: {count}{source}}}}}\n"
+        f"  - {{nodeName: work, kind: algorithm, algorithmName: work, {more}}}\n"
+        "  - {nodeName: out, kind: sink, spec: {connector: file, path: out.jsonl, format: jsonl}}\n",
+        "{main: numbers >> work >> out}",
+        "---\nname: work\ncode: {path: work.py}\n",
+    )
+    done = desk.run("run", "pipeline.yaml", "--json")
+    assert done.code == 0, done.stderr
+    for edge in done.account["edges"]:
+        ends = edge["settled"] + edge["dead_lettered"] + sum(edge["dropped"].values()) + edge["abandoned"]
+        assert edge["sent"] == ends + edge["in_flight"]
+    return done
+
+
+def written(desk: Desk) -> list[Any]:
+    return [json.loads(line) for line in (desk.folder / "out.jsonl").read_text().splitlines()]
+
+
+def dead(desk: Desk) -> list[Any]:
+    (file,) = desk.home.glob("jobs/*/dead-letters.jsonl")
+    return [json.loads(line)["message"] for line in file.read_text().splitlines()]
+
+
+def test_a_generator_makes_many_messages_of_one(desk: Desk) -> None:
+    job(
+        desk,
+        """
+        def start(args, api):
+            n = args["streamInput"]["message"]["id"]
+            for k in range(3):
+                yield [n, k]
+        """,
+        count=1000,
+    )
+
+    assert written(desk) == [[n, k] for n in range(1000) for k in range(3)]
+
+
+def test_of_a_batch_that_kills_its_process_three_times_only_the_guilty_message_is_given_up(desk: Desk) -> None:
+    done = job(
+        desk,
+        """
+        import os, signal
+
+        def onMessages(messages):
+            numbers = [message["id"] for message in messages]
+            if 57 in numbers:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return numbers
+        """,
+        count=300,
+    )
+
+    assert {*written(desk)} == {*range(300)} - {57}
+    assert dead(desk) == [{"id": 57}]
+    assert done.account["nodes"][1]["restarts"] == 3

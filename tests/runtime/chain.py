@@ -1,0 +1,239 @@
+"""A chain of three instances in one process, in virtual time: numbers >> work >> out, around one user's algorithm.
+
+The real instances run on the wire in memory, each with pages and letters in plain objects, so that a test says in a few
+lines what goes in, what the algorithm does and what comes out, and can look at the account afterwards.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from streamer.connectors.base import Mark, Records
+from streamer.plan.assignment import (
+    Assignment,
+    Code,
+    Command,
+    Delivery,
+    Input,
+    Output,
+    Peer,
+    Peers,
+    PeerState,
+    Role,
+    Verb,
+)
+from streamer.plan.routing import Route, RouteTable
+from streamer.protocol.account import EdgeCounts, InstanceAccount
+from streamer.runtime.algorithm import Algorithm, load_algorithm
+from streamer.runtime.algorithm_work import AlgorithmWork
+from streamer.runtime.dead_letters import DeadLetter
+from streamer.runtime.instance import Instance, Stage
+from streamer.runtime.roles import give_algorithm, give_sink, give_source
+from streamer.runtime.turn import HAND_WORDS, IN_HAND, NOTHING
+from streamer.transport.memory import MemoryHub, MemoryTransport
+
+ROUTES = RouteTable(
+    (
+        Route("main", "numbers", 0, (1,)),
+        Route("main", "work", 0, (2,)),
+        Route("main", "out", 0, ()),
+        Route("side", "work", 0, (4,)),
+        Route("side", "out", 0, ()),
+    ),
+    "main",
+)
+STEP_S = 0.001
+
+
+class Given:
+    """A source of these messages, a batch at a time."""
+
+    replayable = True
+    partition = "given"
+
+    def __init__(self, messages: Sequence[object], batch: int) -> None:
+        self._messages = messages
+        self._batch = batch
+        self._next = 0
+
+    @property
+    def ended(self) -> bool:
+        return self._next >= len(self._messages)
+
+    def open(self, mark: Mark) -> None:
+        self._next = mark.position
+
+    def read(self, limit: int, now: float) -> Records | None:  # noqa: ARG002  # all is here at any time
+        first = self._next
+        self._next = min(first + min(limit, self._batch), len(self._messages))
+        values = list(self._messages[first : self._next])
+        return Records(Mark(first, first), range(first, self._next), values) if values else None
+
+    def wait_s(self, now: float) -> float | None:  # noqa: ARG002  # all is here at any time
+        return 0.0
+
+    def fileno(self) -> int | None:
+        return None
+
+    def close(self) -> None: ...
+
+
+class Kept:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    def open(self, restarted: bool) -> None:
+        assert not restarted
+
+    def write(self, values: Sequence[object]) -> None:
+        self.messages += values
+
+    def close(self) -> None: ...
+
+
+class _Account:
+    def __init__(self) -> None:
+        self.account = InstanceAccount()
+
+    def publish(self) -> None: ...
+
+
+class _Letters:
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+
+    def append(self, records: Sequence[DeadLetter]) -> None:
+        self.letters += records
+
+
+class Chain:
+    """`step` lets each instance act once; `finish` goes on to the end of the stream."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        messages: Sequence[object],
+        *,
+        role: Role = Role.STATELESS,
+        batch: int = 100,
+        concurrency: int = 1,
+    ) -> None:
+        self.time_s = 0.0
+        self.hand = [NOTHING if i == IN_HAND else 0 for i in range(HAND_WORDS)]
+        self.sink = Kept()
+        self._letters = _Letters()
+        self._numbers = count(1)
+        hub = MemoryHub()
+        self.numbers = self._instance(hub, "numbers", Role.SOURCE, (), ("work",), roots_again=True)
+        self.work = self._instance(hub, "work", role, ("numbers",), ("out",), concurrency=concurrency)
+        self.out = self._instance(hub, "out", Role.SINK, ("work",), ())
+        give_source(self.numbers, Given(messages, batch), self._now, self._now)
+        self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now)
+        give_sink(self.out, self.sink)
+        self.instances = (self.numbers, self.work, self.out)
+        peers = {i.assignment.node: self._peer(i) for i in self.instances}
+        for instance in self.instances:
+            a = instance.assignment
+            parents, children = (tuple(peers[n] for n in names) for names in (_sources(a), _targets(a)))
+            instance.command(Command(Verb.PEERS, Peers(1, parents, children)))
+
+    def _instance(
+        self,
+        hub: MemoryHub,
+        node: str,
+        role: Role,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        *,
+        concurrency: int = 1,
+        roots_again: bool = False,
+    ) -> Instance:
+        assignment = Assignment(
+            job="job",
+            pipeline="chain",
+            token="secret",
+            node=node,
+            instance=f"{node}-0",
+            epoch=1,
+            role=role,
+            routes=ROUTES,
+            inputs=tuple(Input(source, False) for source in inputs),
+            outputs=tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in outputs),
+            folder="",
+            dead_letters="",
+            control="",
+            endpoint="memory://chain:0",
+            concurrency=concurrency,
+            args={"nodeName": node},
+        )
+        return Instance(
+            assignment,
+            MemoryTransport(hub),
+            _Account(),
+            self._letters,
+            clock=self._now,
+            wall=self._now,
+            number=lambda: next(self._numbers),
+            roots_again=roots_again,
+        )
+
+    def _now(self) -> float:
+        return self.time_s
+
+    @staticmethod
+    def _peer(instance: Instance) -> Peer:
+        a = instance.assignment
+        return Peer(a.node, a.instance, a.epoch, instance.endpoint, PeerState.LIVE)
+
+    # -- what a test does ------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        for instance in self.instances:
+            if instance.stage is not Stage.ENDED:
+                instance.step()
+        self.time_s += STEP_S
+
+    def until(self, done: Callable[[], bool], steps_max: int = 20_000) -> None:
+        for _ in range(steps_max):
+            if done():
+                return
+            self.step()
+        raise AssertionError(f"not after {steps_max} steps")
+
+    def finish(self) -> Chain:
+        self.until(lambda: all(i.stage is Stage.ENDED for i in self.instances))
+        return self
+
+    @property
+    def outcome(self) -> list[Any]:
+        return self.sink.messages
+
+    @property
+    def dead(self) -> list[DeadLetter]:
+        return self._letters.letters
+
+    def edge(self, instance: Instance) -> EdgeCounts:
+        (edge,) = instance.account.edges
+        assert edge.balanced
+        return edge
+
+
+def _sources(assignment: Assignment) -> list[str]:
+    return [i.source for i in assignment.inputs]
+
+
+def _targets(assignment: Assignment) -> list[str]:
+    return [o.target for o in assignment.outputs]
+
+
+def algorithm_of(folder: Path, text: str) -> Algorithm:
+    """The algorithm of a file with this text."""
+    path = folder / "work.py"
+    path.write_text(textwrap.dedent(text))
+    return load_algorithm(Code("work", str(path)))
