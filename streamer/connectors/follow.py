@@ -239,7 +239,9 @@ class FollowedSource:
         # Nobody knows how many had not been read yet, so all of those together are one.
         count = max(0, self._given.words[0] - self._position) + 1 if end is None else end - self._position
         if count:
-            self._chain.change(self._index, replace(link, position=self._position, lost=_GONE, records=count))
+            # Without its inode: that is given to a new file by now.
+            gone = replace(link, position=self._position, device=0, inode=0, lost=_GONE, records=count)
+            self._chain.change(self._index, gone)
         return True
 
     def _close_file(self) -> None:

@@ -178,7 +178,6 @@ class Chain:
         return not any(
             head == link.head or ((link.device, link.inode) == _identity(found) and head.startswith(link.head))
             for link in self.links
-            if not link.lost
         )
 
     def _rotated(self) -> Iterator[tuple[Path, os.stat_result]]:
