@@ -1,0 +1,148 @@
+"""Connectors in real jobs: a followed log under rotation and kills, and a connector of another package."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Desk, Watched
+from tests.connectors.package import install
+
+FOLLOW = "  - {nodeName: lines, kind: source, spec: {connector: file, path: logs/access.log, follow: true}}\n"
+SAVE = "  - {nodeName: save, kind: sink, spec: {connector: file, path: out.jsonl}}\n"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture
+def installed(desk: Desk, site: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk beside which the package of another author is installed."""
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    return desk
+
+
+def wait_for(job: Watched, desk: Desk, count: int) -> None:
+    """Until so many records are in the sink."""
+    out = desk.folder / "out.jsonl"
+    while not out.exists() or out.read_bytes().count(b"\n") < count:
+        with suppress(subprocess.TimeoutExpired):
+            job.process.wait(timeout=0.02)
+            raise AssertionError("the job has ended")
+
+
+def kill(desk: Desk, instance: str) -> None:
+    """kill -9 of the living process of an instance."""
+    (folder,) = desk.home.glob(f"jobs/*/instances/{instance}")
+    wanted = str(folder).encode()
+    found = [entry for entry in Path("/proc").glob("[0-9]*/cmdline") if wanted in _content(entry)]
+    assert len(found) == 1
+    os.kill(int(found[0].parent.name), signal.SIGKILL)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it ended in the meantime
+        return b""
+
+
+def test_a_log_is_followed_over_rotations_and_kills_without_a_loss(desk: Desk) -> None:
+    log = desk.folder / "logs" / "access.log"
+    log.parent.mkdir()
+
+    def write(first: int, last: int) -> None:
+        with log.open("a") as file:
+            file.writelines(f"request {n}\n" for n in range(first, last))
+
+    write(0, 1000)
+    desk.pipeline(FOLLOW + SAVE, "{main: lines >> save}")
+
+    with desk.started("run", "pipeline.yaml", "--json") as job:
+        wait_for(job, desk, 1000)
+        for rotation in range(1, 4):
+            write(rotation * 1000, rotation * 1000 + 500)
+            kill(desk, "lines-0")
+            log.rename(log.with_name(f"access.log.{rotation}"))
+            write(rotation * 1000 + 500, (rotation + 1) * 1000)
+            wait_for(job, desk, (rotation + 1) * 1000)
+        job.interrupt()
+        done = job.finish()
+
+    written = [json.loads(line) for line in (desk.folder / "out.jsonl").read_text().splitlines()]
+    assert sorted(set(written)) == sorted(f"request {n}" for n in range(4000))
+    assert (done.code, done.account["status"]) == (0, "stopped"), done.stderr
+    (edge,) = done.account["edges"]
+    assert (edge["sent"] - edge["abandoned"], edge["in_flight"]) == (4000, 0)
+    restarts = {node["node"]: node["restarts"] for node in done.account["nodes"]}
+    assert restarts == {"lines": 3, "save": 0}
+
+
+NUMBERS = "  - {nodeName: up, kind: source, spec: {connector: countdown, start: 5, word: go}}\n"
+BEEP = "  - {nodeName: down, kind: sink, spec: {connector: tee, path: out.txt}}\n"
+
+
+def test_a_connector_of_another_package_reads_and_writes_in_a_job(installed: Desk) -> None:
+    installed.pipeline(NUMBERS + BEEP, "{main: up >> down}")
+    done = installed.run("run", "pipeline.yaml", "--json")
+
+    assert done.code == 0, done.stderr
+    assert (installed.folder / "out.txt").read_text().splitlines() == ["go 5", "go 4", "go 3", "go 2", "go 1"]
+    assert done.account["edges"][0]["settled"] == 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        pytest.param("{connector: countdown}", "start: is missing", id="a-field-is-missing"),
+        pytest.param("{connector: countdown, strat: 5}", "Did you mean start?", id="nearest-field"),
+        pytest.param("{connector: countdown, start: 0}", "0 is not a whole number of at least 1", id="its-own-rule"),
+        pytest.param("{connector: cuontdown, start: 5}", "Did you mean countdown?", id="nearest-connector"),
+        pytest.param("{connector: tee, path: x}", 'the connector "tee" cannot be a source', id="the-other-end"),
+        pytest.param(
+            "{connector: zzz}", "file, stdin, generator, broken, countdown, nonsense", id="all-that-there-are"
+        ),
+        pytest.param("{connector: broken}", "ZeroDivisionError: division by zero", id="it-does-not-import"),
+        pytest.param("{connector: broken}", "the connector 'broken' of streamer-countdown 1.0", id="whose-it-is"),
+        pytest.param("{connector: nonsense}", "is a str, not a SourceConnector", id="it-is-no-connector"),
+        pytest.param("{connector: countdown, start: 13}", "13 brings bad luck. Choose another.", id="its-own-problems"),
+    ],
+)
+def test_the_spec_of_a_connector_of_another_package_is_judged_before_a_job_exists(
+    installed: Desk, spec: str, told: str
+) -> None:
+    installed.pipeline(
+        f"  - {{nodeName: up, kind: source, spec: {spec}}}\n"
+        "  - {nodeName: gone, kind: sink, spec: {connector: blackhole}}\n",
+        "{main: up >> gone}",
+    )
+    done = installed.run("run", "pipeline.yaml", "--json")
+
+    assert (done.code, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert installed.jobs() == []
+
+
+def test_a_package_that_is_broken_harms_no_pipeline_that_does_not_name_it(installed: Desk) -> None:
+    installed.pipeline(
+        "  - {nodeName: up, kind: source, spec: {connector: generator, count: 3}}\n"
+        "  - {nodeName: gone, kind: sink, spec: {connector: blackhole}}\n",
+        "{main: up >> gone}",
+    )
+    done = installed.run("validate", "pipeline.yaml")
+
+    assert (done.code, done.stdout) == (0, "words: no findings\n"), done.stderr
