@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from urllib.error import HTTPError
@@ -38,6 +39,21 @@ def test_it_serves_the_last_observation(endpoint: Endpoint) -> None:
 def test_it_is_empty_before_the_first_observation(endpoint: Endpoint) -> None:
     with urlopen(endpoint.url) as answer:
         assert answer.read() == b""
+
+
+def test_it_names_itself_as_the_target_of_its_job(endpoint: Endpoint) -> None:
+    endpoint.publish(Observation("a1b2", "words"))
+
+    with urlopen(endpoint.url.replace("/metrics", "/sd")) as answer:
+        found = json.load(answer)
+
+    assert found == [{"targets": [f"127.0.0.1:{port_of(endpoint)}"], "labels": {"job": "a1b2", "pipeline": "words"}}]
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+def test_a_job_without_a_name_yet_is_a_target_all_the_same(endpoint: Endpoint) -> None:
+    with urlopen(endpoint.url.replace("/metrics", "/sd")) as answer:
+        assert json.load(answer) == [{"targets": [f"127.0.0.1:{port_of(endpoint)}"], "labels": {}}]
 
 
 def test_other_pages_do_not_exist(endpoint: Endpoint) -> None:
