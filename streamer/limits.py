@@ -141,6 +141,8 @@ CONTROL_LOG_READ_BYTES = 16 * MIB
 """A batch that is read closes at this size; one larger record still comes, alone."""
 CONTROL_LOG_BUSY_S = 10.0
 """An append waits at most this long for those of other processes."""
+CONTROL_LOG_TURN_S = 0.002
+"""A writer tries again for its turn after a random part of this (at least a quarter)."""
 CONTROL_LOG_POLL_S = 0.01
 """A follower on one machine looks this often whether there is more (2 us each, measured)."""
 CONTROL_LOG_CHECK_BYTES_MAX = 64 * MIB
@@ -190,4 +192,4 @@ assert REPORT_S * 4 <= LAST_WORD_S, "a sample that is on its way must be in befo
 assert SETTLED_RANGES_MAX * FRAME_MESSAGES_MAX >= ROOT_SPAN_MAX, "whole frames settled out of order fit the span"
 assert CONTROL_LOG_VALUE_BYTES_MAX >= 2 * DESCRIPTOR_BYTES_MAX, "a descriptor travels in one record, also when escaped"
 assert CONTROL_LOG_KEY_CHARS_MAX > 2 * NAME_CHARS_MAX, "a key holds a job or a name, and an instance"
-assert CONTROL_LOG_READ_BYTES >= CONTROL_LOG_VALUE_BYTES_MAX
+assert CONTROL_LOG_READ_BYTES >= CONTROL_LOG_VALUE_BYTES_MAX, "the largest record fits a batch of several"
