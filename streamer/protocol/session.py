@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from streamer.errors import PeerError
-from streamer.limits import PARTIAL_ACK_AGE_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX
+from streamer.limits import PARTIAL_ACK_AGE_S, SESSION_TIMEOUT_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX
 from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
 from streamer.protocol.edge import Edge, OutFrame, Parent
@@ -73,6 +73,8 @@ class SendingSession:
         self.grant = Grant()
         self.end_seen = False
         self._sequence = 0
+        self._received = 0
+        self._received_at = now
         self._flying: dict[int, OutFrame] = {}
         self._settled = 0
         self._dead = 0
@@ -108,6 +110,8 @@ class SendingSession:
         self.heard_at = now
         if status.received > self._sequence:
             raise PeerError(f"a status acknowledges frame {status.received} of {self._sequence}")
+        if status.received > self._received or status.received == self._sequence:
+            self._received, self._received_at = status.received, now
         self.grant.raise_to(status.granted_messages, status.granted_bytes)
         self.end_seen = self.end_seen or status.end_seen
         settled = sum(self.edge.settle(frame) for frame in self._acknowledged(status))
@@ -140,6 +144,16 @@ class SendingSession:
                 yield frame.encode()
         if self.state is State.ENDING and received < self._sequence:
             yield encode_short(Kind.END, self._sequence)
+
+    def lost_its_tail(self, now: float) -> bool:
+        """Whether the last frames must be lost: the consumer goes on talking, but has not got them for so long.
+
+        No later frame shows it a gap. To be asked when it was heard; True is said once in so long.
+        """
+        if now - self._received_at <= SESSION_TIMEOUT_S:
+            return False
+        self._received_at = now
+        return True
 
     def close(self) -> None:
         """End the session: what is not settled goes back to the edge."""

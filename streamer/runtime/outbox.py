@@ -304,6 +304,17 @@ class Outbox:
                 self._binding.send(route, missed)
         session.hear(status, now)
         self.dirty = True
+        if session.lost_its_tail(now):
+            self._repair(session, status.received)
+
+    def _repair(self, session: SendingSession, received: int) -> None:
+        """Send the end of a session again; what is delivered at most once is gone, and so is its credit."""
+        assert self._binding is not None
+        if self._outlets[session.edge.target].policy.delivery is Delivery.AT_MOST_ONCE:
+            self._close(session)
+        elif session.route:
+            for missed in session.missed(received):
+                self._binding.send(session.route, missed)
 
     def _open(self, route: bytes, opening: Open, now: float) -> None:
         assert self._binding is not None
