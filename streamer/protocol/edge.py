@@ -8,14 +8,11 @@ death it is taken out. Chunks are what one handler turn sent: packed messages wi
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from streamer.limits import (
-    CRASH_ATTEMPTS_MAX,
-    CRASH_SUSPECTS_MAX,
-    ENDED_SESSIONS_KEPT,
     FRAME_BYTES_MAX,
     FRAME_MESSAGES_MAX,
     MESSAGE_OVERHEAD_BYTES,
@@ -23,9 +20,9 @@ from streamer.limits import (
 from streamer.protocol.account import DROP_REASONS, EdgeCounts
 from streamer.protocol.codec import join
 from streamer.protocol.frames import Parts, encode_data
-from streamer.protocol.identity import MessageId
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import RangeSet, intervals
+from streamer.protocol.suspects import Suspects
 
 _MERGE_US = 1000
 """Segments whose roots are younger than each other by less than this may be told as one."""
@@ -128,8 +125,7 @@ class Edge:
         self.pending_bytes = 0
         self.flying_messages = 0
         self.flying_bytes = 0
-        self._suspects: dict[MessageId, int] = {}
-        self._ended: OrderedDict[int, dict[int, list[Segment]]] = OrderedDict()
+        self._suspects = Suspects()
 
     @property
     def held_bytes(self) -> int:
@@ -189,7 +185,7 @@ class Edge:
             chunks.append(chunk)
             count += fit
             size += chunk.size
-            if not whole or (self._suspects and chunk.segment.id(0) in self._suspects):
+            if not whole or (self._suspects and self._suspects.first_in(chunk.segment) == 0):
                 break
         if not chunks:
             return None
@@ -200,7 +196,7 @@ class Edge:
     def _fit(self, chunk: Chunk, messages: int, room: int) -> int:
         """How many of the chunk's first messages go into this frame: 0 if the next one must not."""
         if self._suspects and chunk.redelivered:
-            suspect = next((i for i in range(len(chunk.blobs)) if chunk.segment.id(i) in self._suspects), None)
+            suspect = self._suspects.first_in(chunk.segment)
             if suspect == 0:
                 return 1 if messages and room == FRAME_BYTES_MAX else 0
             if suspect is not None:
@@ -293,47 +289,43 @@ class Edge:
         self.pending_messages += sum(len(chunk.blobs) for chunk in back)
         self.pending_bytes += sum(chunk.size for chunk in back)
         self._pending.extendleft(reversed(back))
-        self._ended[session] = kept
-        while len(self._ended) > ENDED_SESSIONS_KEPT:
-            self._ended.popitem(last=False)
+        self._suspects.remember(session, kept)
 
     def accuse(self, session: int, sequence: int, index: int) -> bool:
         """An instance died with this message of an ended session in hand: it gains an attempt. False if unknown."""
-        segments = self._ended.get(session, {}).get(sequence)
-        if segments is None:
-            return False
-        for segment in segments:
-            if index < len(segment):
-                who = segment.id(index)
-                if len(self._suspects) >= CRASH_SUSPECTS_MAX:
-                    del self._suspects[next(iter(self._suspects))]
-                self._suspects[who] = self._suspects.get(who, 0) + 1
-                return True
-            index -= len(segment)
-        return False
+        return self._suspects.accuse(session, sequence, index)
 
     def take_poison(self) -> list[Chunk]:
         """Remove from the queue, as chunks of one message, what was in hand at too many deaths."""
-        guilty = {who for who, attempts in self._suspects.items() if attempts >= CRASH_ATTEMPTS_MAX}
-        if not guilty:
-            return []
         taken: list[Chunk] = []
-        for _ in range(len(self._pending)):
+        for _ in range(len(self._pending) if self._suspects.any_guilty else 0):
             chunk = self._pending.popleft()
-            start = 0
-            for i in range(len(chunk.blobs)) if chunk.redelivered else ():
-                if chunk.segment.id(i) in guilty:
-                    if start < i:
-                        self._pending.append(chunk.cut(start, i))
-                    taken.append(chunk.cut(i, i + 1))
-                    start = i + 1
-            if start < len(chunk.blobs):
-                self._pending.append(chunk.cut(start, len(chunk.blobs)) if start else chunk)
-        for chunk in taken:
-            self._suspects.pop(chunk.segment.id(0), None)
-            self.pending_messages -= 1
-            self.pending_bytes -= chunk.size
+            self._pending += self._without_poison(chunk, taken)
         return taken
+
+    def take_repeat(self) -> list[Chunk]:
+        """The same for the chunk that was appended last: a message that was taken out may be made again."""
+        taken: list[Chunk] = []
+        if self._suspects.any_guilty and self._pending:
+            self._pending += self._without_poison(self._pending.pop(), taken)
+        return taken
+
+    def _without_poison(self, chunk: Chunk, taken: list[Chunk]) -> list[Chunk]:
+        guilty = self._suspects.guilty_in(chunk.segment)
+        if not guilty:
+            return [chunk]
+        left: list[Chunk] = []
+        start = 0
+        for i in guilty:
+            if start < i:
+                left.append(chunk.cut(start, i))
+            taken.append(chunk.cut(i, i + 1))
+            self.pending_messages -= 1
+            self.pending_bytes -= taken[-1].size
+            start = i + 1
+        if start < len(chunk.blobs):
+            left.append(chunk.cut(start, len(chunk.blobs)))
+        return left
 
     def bury(self, chunk: Chunk) -> None:
         """A chunk that is in no queue (any more) has been dead-lettered by this producer."""

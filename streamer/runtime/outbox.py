@@ -166,6 +166,8 @@ class Outbox:
                 outlet.edge.withdraw(chunk)
                 self._letters.undelivered(outlet.edge, chunk, *self._loop_reason(outlet, chunk))
                 outlet.edge.bury(chunk)
+            else:
+                self._bury(outlet, outlet.edge.take_repeat())
 
     def emit_roots(self, target: str, segment: Segment, blobs: list[bytes]) -> None:
         """Send records into one edge only: the others have them settled already."""
@@ -178,6 +180,7 @@ class Outbox:
                 outlet.edge.append(chunk)
                 if full:
                     outlet.overflow(chunk)
+                self._bury(outlet, outlet.edge.take_repeat())
 
     def _may_loop(self, outlet: Outlet, chunk: Chunk) -> bool:
         return chunk.segment.hops <= outlet.policy.hop_limit and outlet.edge.held_bytes <= CYCLE_RETAINED_BYTES_MAX
@@ -332,7 +335,7 @@ class Outbox:
         for old in [s for s in outlet.sessions if s.instance == opening.instance]:
             self._close(old)
         if sum(_accuse(outlet.edge, hand) for hand in opening.crashed):
-            self._bury_poison(outlet)
+            self._bury(outlet, outlet.edge.take_poison())
         session = SendingSession(opening.session, outlet.edge, opening.instance, opening.epoch, route, now)
         self._sessions[session.number] = session
         outlet.sessions.append(session)
@@ -342,10 +345,9 @@ class Outbox:
         del self._sessions[session.number]
         outlet = self._outlets[session.edge.target]
         outlet.sessions.remove(session)
-        self._bury_poison(outlet)
+        self._bury(outlet, outlet.edge.take_poison())
 
-    def _bury_poison(self, outlet: Outlet) -> None:
-        poison = outlet.edge.take_poison()
+    def _bury(self, outlet: Outlet, poison: list[Chunk]) -> None:
         if poison:
             self._letters.crashed(outlet.edge, poison)
             self.dirty = True
