@@ -1,8 +1,9 @@
 """What every control log must do, as tests that a log's own test class inherits.
 
 A controller is tried on a log in memory and goes to work on another, so all logs answer these tests alike. A class that
-inherits `LogContract` gives a fixture `open_log`: each call opens one and the same log once more, in the thread that
-calls it, empty at the beginning of a test. Only what the port promises is asked, so a log may be stronger than this.
+inherits `LogContract`, and `ClaimContract` beside it, gives a fixture `open_log`: each call opens one and the same log
+once more, in the thread that calls it, empty at the beginning of a test. Only what the port promises is asked, so a log
+may be stronger than this.
 """
 
 from __future__ import annotations
@@ -11,36 +12,45 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import pairwise
 
-from streamer.errors import ClaimError, LogError, StreamerError
+from streamer.errors import LogError, StreamerError
 from streamer.limits import (
     CONTROL_LOG_APPEND_RECORDS_MAX,
     CONTROL_LOG_KEY_CHARS_MAX,
     CONTROL_LOG_READ_BYTES,
     CONTROL_LOG_VALUE_BYTES_MAX,
 )
-from streamer.log.base import BEGINNING, Claim, ControlLog, Entry, Position, Record, newest
-from streamer.log.topics import CLAIMED, CLAIMS, Topic
+from streamer.log.base import BEGINNING, ControlLog, Entry, Position, Record, newest
+from streamer.log.topics import Topic
 
 OpenLog = Callable[[], ControlLog]
 
 PATIENCE_S = 30.0
-_WRITERS = 8
+WRITERS = 8
 
 
 def values(records: Iterable[Record]) -> list[bytes | None]:
     return [record.value for record in records]
 
 
-def _refused(call: Callable[[], object], error: type[StreamerError], words: str) -> None:
+def refused(call: Callable[[], object], error: type[StreamerError], words: str) -> None:
     try:
         call()
     except error as refusal:
         assert words in str(refusal), refusal
     else:
         raise AssertionError(f"not refused: {words}")
+
+
+def polled(poll: Callable[[float], tuple[Record, ...]], count: int) -> list[Record]:
+    found: list[Record] = []
+    while len(found) < count:
+        records = poll(PATIENCE_S)
+        assert records, f"nothing more came after {len(found)}"
+        found += records
+    return found
 
 
 class _Appending:
@@ -101,25 +111,23 @@ class _Appending:
         log = open_log()
         large = Entry(Topic.COMMANDS, "job", b"x" * (CONTROL_LOG_VALUE_BYTES_MAX + 1))
 
-        _refused(lambda: log.append_all([Entry(Topic.COMMANDS, "job", b""), large]), LogError, "at most 8192 KiB")
+        refused(lambda: log.append_all([Entry(Topic.COMMANDS, "job", b""), large]), LogError, "at most 8192 KiB")
 
         assert log.read(Topic.COMMANDS).records == ()
 
-    def test_an_append_of_too_many_records_is_refused(self, open_log: OpenLog) -> None:
+    def test_an_append_of_too_many_records_isrefused(self, open_log: OpenLog) -> None:
         log = open_log()
         entries = [Entry(Topic.COMMANDS, "job", b"")] * (CONTROL_LOG_APPEND_RECORDS_MAX + 1)
 
-        _refused(lambda: log.append_all(entries), LogError, "at most 10000")
+        refused(lambda: log.append_all(entries), LogError, "at most 10000")
 
-    def test_a_key_that_is_none_is_refused(self, open_log: OpenLog) -> None:
+    def test_a_key_that_is_none_isrefused(self, open_log: OpenLog) -> None:
         log = open_log()
 
         for key in ("", "/", "job/", "/part", "job/@claim", "job/@", "a\nb", "a\0b"):
-            _refused(lambda key=key: log.append(Topic.COMMANDS, key, b""), LogError, "no key")  # type: ignore[misc]  # bound now
-        _refused(
-            lambda: log.append(Topic.COMMANDS, "j" * (CONTROL_LOG_KEY_CHARS_MAX + 1), b""), LogError, "at most 512"
-        )
-        _refused(lambda: log.claim("job/part", "me"), LogError, "no scope")
+            refused(lambda key=key: log.append(Topic.COMMANDS, key, b""), LogError, "no key")  # type: ignore[misc]  # bound now
+        refused(lambda: log.append(Topic.COMMANDS, "j" * (CONTROL_LOG_KEY_CHARS_MAX + 1), b""), LogError, "at most 512")
+        refused(lambda: log.claim("job/part", "me"), LogError, "no scope")
 
     def test_many_writers_at_once_lose_nothing_and_keep_their_order(self, open_log: OpenLog) -> None:
         each = 50
@@ -129,12 +137,12 @@ class _Appending:
                 return [log.append(Topic.REPORTS, f"job{writer % 3}/w{writer}", b"%d" % n) for n in range(each)]
 
         log = open_log()
-        with ThreadPoolExecutor(_WRITERS) as writers:
-            offsets = list(writers.map(write, range(_WRITERS)))
+        with ThreadPoolExecutor(WRITERS) as writers:
+            offsets = list(writers.map(write, range(WRITERS)))
 
         records = log.read(Topic.REPORTS).records
-        assert len({(record.partition, record.offset) for record in records}) == len(records) == _WRITERS * each
-        for writer in range(_WRITERS):
+        assert len({(record.partition, record.offset) for record in records}) == len(records) == WRITERS * each
+        for writer in range(WRITERS):
             of_writer = [record for record in records if record.key.endswith(f"/w{writer}")]
             assert values(of_writer) == [b"%d" % n for n in range(each)]
             assert [record.offset for record in of_writer] == offsets[writer]
@@ -259,7 +267,7 @@ class _Following:
         log.append(Topic.COMMANDS, "job", b"command")
         log.append(Topic.DECISIONS, "job", b"decision")
 
-        found = _polled(follower.poll, 2)
+        found = polled(follower.poll, 2)
 
         assert sorted(filter(None, values(found))) == [b"command", b"report"]
 
@@ -276,7 +284,7 @@ class _Following:
         for n in range(4):
             log.append(Topic.COMMANDS, f"job{n}", b"seen")
         first = log.follow([Topic.COMMANDS])
-        _polled(first.poll, 4)
+        polled(first.poll, 4)
         log.append(Topic.COMMANDS, "job0", b"unseen")
 
         assert values(log.follow([Topic.COMMANDS], first.position).poll(PATIENCE_S)) == [b"unseen"]
@@ -305,128 +313,6 @@ class _Following:
             open_log().append(Topic.COMMANDS, "job", b"wake up")
 
             assert found.result(PATIENCE_S) == [b"wake up"]
-
-
-def _polled(poll: Callable[[float], tuple[Record, ...]], count: int) -> list[Record]:
-    found: list[Record] = []
-    while len(found) < count:
-        records = poll(PATIENCE_S)
-        assert records, f"nothing more came after {len(found)}"
-        found += records
-    return found
-
-
-class _Claiming:
-    def test_nothing_is_claimed_at_first(self, open_log: OpenLog) -> None:
-        assert open_log().claimed("job") is None
-
-    def test_the_newest_claim_is_in_force(self, open_log: OpenLog) -> None:
-        one, another = open_log(), open_log()
-
-        first = one.claim("job", "one")
-        assert another.claimed("job") == first == Claim("job", first.epoch, "one")
-        second = another.claim("job", "another")
-
-        assert second.epoch > first.epoch
-        assert one.claimed("job") == second
-        assert one.claimed("jo") is None
-
-    def test_an_epoch_is_the_offset_of_its_claim(self, open_log: OpenLog) -> None:
-        log = open_log()
-        log.claim("job", "one")
-        claim = log.claim("job", "another")
-
-        record = log.read(CLAIMS, scope="job").records[-1]
-
-        assert record.is_claim
-        assert (record.offset, record.epoch, record.value) == (claim.epoch, claim.epoch, b"another")
-
-    def test_a_claim_stands_in_every_claimed_topic_before_what_is_written_under_it(self, open_log: OpenLog) -> None:
-        log = open_log()
-        claim = log.claim("job", "me")
-        for topic in CLAIMED:
-            log.append(topic, "job/a-0", b"1", claim=claim)
-
-        for topic in CLAIMED:
-            mark, record = log.read(topic, scope="job").records
-            assert (mark.is_claim, mark.epoch) == (True, claim.epoch)
-            assert (record.is_claim, record.epoch) == (False, claim.epoch)
-        assert newest(log, CLAIMS).keys() == {"job/a-0"}
-
-    def test_what_is_written_under_a_lost_claim_is_never_read(self, open_log: OpenLog) -> None:
-        paused, successor = open_log(), open_log()
-        lost = paused.claim("job", "paused")
-        paused.append(Topic.ASSIGNMENTS, "job/a-0", b"before", claim=lost)
-        held = successor.claim("job", "successor")
-
-        for topic in CLAIMED:
-            with suppress(ClaimError):
-                paused.append(topic, "job/a-0", b"too late", claim=lost)
-        successor.append(Topic.ASSIGNMENTS, "job/a-0", b"after", claim=held)
-        with suppress(ClaimError):
-            paused.append(Topic.ASSIGNMENTS, "job/a-0", b"too late", claim=lost)
-
-        for log in (paused, successor):
-            assert values(r for r in log.read(Topic.ASSIGNMENTS).records if not r.is_claim) == [b"before", b"after"]
-            assert values(r for r in log.read(Topic.JOBS).records if not r.is_claim) == []
-            assert newest(log, Topic.ASSIGNMENTS)["job/a-0"].value == b"after"
-
-    def test_a_holder_that_lost_its_claim_reads_so_where_it_writes(self, open_log: OpenLog) -> None:
-        paused, successor = open_log(), open_log()
-        lost = paused.claim("job", "paused")
-        follower = paused.follow(CLAIMED, paused.end(CLAIMED), scope="job")
-        assert follower.poll(0.0) == ()
-
-        held = successor.claim("job", "successor")
-
-        claims = _polled(follower.poll, len(CLAIMED))
-        assert {record.topic for record in claims} == set(CLAIMED)
-        assert {record.epoch for record in claims} == {held.epoch}
-        assert held.epoch > lost.epoch
-
-    def test_a_claim_reaches_no_other_scope(self, open_log: OpenLog) -> None:
-        log = open_log()
-        one, other = log.claim("job1", "one"), log.claim("job10", "other")
-
-        log.append(Topic.JOBS, "job1", b"1", claim=one)
-        _refused(lambda: log.append(Topic.JOBS, "job10", b"2", claim=one), ClaimError, "does not reach job10")
-        log.append(Topic.JOBS, "job10", b"3", claim=other)
-
-        assert {key: record.value for key, record in newest(log, Topic.JOBS).items()} == {"job1": b"1", "job10": b"3"}
-
-    def test_a_claimed_topic_takes_nothing_without_a_claim(self, open_log: OpenLog) -> None:
-        log = open_log()
-
-        for topic in CLAIMED:
-            _refused(lambda topic=topic: log.append(topic, "job", b""), ClaimError, "under a claim")  # type: ignore[misc]  # bound now
-        assert log.end(list(CLAIMED)) == log.end(list(CLAIMED))
-
-    def test_everyone_writes_to_the_other_topics_of_a_claimed_job(self, open_log: OpenLog) -> None:
-        log, other = open_log(), open_log()
-        claim = log.claim("job", "me")
-
-        other.append(Topic.COMMANDS, "job", b"stop")
-        log.append(Topic.REPORTS, "job", b"seen", claim=claim)
-
-        assert values(log.read(Topic.COMMANDS).records) == [b"stop"]
-        assert [(r.value, r.epoch) for r in log.read(Topic.REPORTS).records] == [(b"seen", None)]
-
-    def test_of_controllers_that_claim_at_once_one_holds(self, open_log: OpenLog) -> None:
-        def claim(number: int) -> Claim:
-            with closing(open_log()) as log:
-                held = log.claim("job", f"controller {number}")
-                with suppress(ClaimError):
-                    log.append(Topic.ASSIGNMENTS, "job/a-0", b"%d" % held.epoch, claim=held)
-                return held
-
-        log = open_log()
-        with ThreadPoolExecutor(_WRITERS) as controllers:
-            claims = list(controllers.map(claim, range(_WRITERS)))
-
-        last = max(claims, key=lambda each: each.epoch)
-        assert len({each.epoch for each in claims}) == _WRITERS
-        assert log.claimed("job") == last
-        assert newest(log, Topic.ASSIGNMENTS)["job/a-0"].value == b"%d" % last.epoch
 
 
 class _Compacting:
@@ -483,5 +369,5 @@ class _Compacting:
         assert all(a < b for a, b in pairwise(offsets))
 
 
-class LogContract(_Appending, _Reading, _Following, _Claiming, _Compacting):
-    """Inherit this, and give a fixture `open_log`."""
+class LogContract(_Appending, _Reading, _Following, _Compacting):
+    """Inherit this and `ClaimContract`, and give a fixture `open_log`."""

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("streamer.testing.log_contract")
+pytest.register_assert_rewrite("streamer.testing.log_contract", "streamer.testing.claim_contract")

@@ -7,10 +7,11 @@ import pytest
 from streamer.log.base import newest
 from streamer.log.memory import MemoryLog, MemoryStore
 from streamer.log.topics import Topic
+from streamer.testing.claim_contract import ClaimContract
 from streamer.testing.log_contract import LogContract, OpenLog
 
 
-class TestMemoryLog(LogContract):
+class TestMemoryLog(LogContract, ClaimContract):
     @pytest.fixture
     def open_log(self) -> OpenLog:
         store = MemoryStore()

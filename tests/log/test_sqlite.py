@@ -13,6 +13,7 @@ from streamer.errors import ClaimError
 from streamer.log.base import Entry, Record
 from streamer.log.sqlite import SqliteLog
 from streamer.log.topics import Topic
+from streamer.testing.claim_contract import ClaimContract
 from streamer.testing.log_contract import PATIENCE_S, LogContract, OpenLog
 from tests.log.processes import Program, finish, start
 
@@ -20,7 +21,7 @@ _WRITERS = 8
 _EACH = 500
 
 
-class TestSqliteLog(LogContract):
+class TestSqliteLog(LogContract, ClaimContract):
     @pytest.fixture
     def open_log(self, tmp_path: Path) -> Iterator[OpenLog]:
         opened: list[SqliteLog] = []
