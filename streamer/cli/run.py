@@ -67,12 +67,11 @@ def run(options: RunOptions) -> int:
     plan = _prepare(options)
     if plan is None:
         return BAD_INPUT
-    home = Path(os.environ.get("STREAMER_HOME") or Path.home() / ".streamer").absolute()
     screen: Screen
     with closing(Endpoint(options.metrics_port)) as endpoint, Interrupts() as interrupts:
         host = EmbeddedHost(
             plan,
-            home,
+            _home(),
             on_output=lambda node, instance, line: screen.output(node, instance, line),
             stdout_to_stderr=options.as_json,
         )
@@ -89,6 +88,10 @@ def run(options: RunOptions) -> int:
     return FAILED if last.status is JobStatus.FAILED or last.killed else OK
 
 
+def _home() -> Path:
+    return Path(os.environ.get("STREAMER_HOME") or Path.home() / ".streamer").absolute()
+
+
 def _prepare(options: RunOptions) -> Plan | None:
     """The plan; None if there were findings, which are told."""
     loaded = load(options.files, settings=options.settings, inputs=options.inputs, connectors=connector_tables())
@@ -97,7 +100,7 @@ def _prepare(options: RunOptions) -> Plan | None:
             tell(str(finding))
         return None
     plan = compile_plan(loaded.pipeline, loaded.algorithms, folder=Path.cwd())
-    problems = preflight(plan)
+    problems = preflight(plan, _home())
     for problem in problems:
         tell(str(problem))
     return None if problems else plan
@@ -179,13 +182,16 @@ def _drain_notice(interrupts: int) -> str:
 
 def _news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
     """What happened since the snapshot before and deserves a line of its own."""
+    told = before.addresses if before is not None else {}
+    gateways = [f"gateway {node}  {url}" for node, url in snapshot.addresses.items() if told.get(node) != url]
     if before is None:
-        return ()
-    return [
+        return gateways
+    deaths = [
         f"node {node}: an instance died and is started again, see its log (restarts: {count})"
         for node, count in snapshot.restarts.items()
         if count > before.restarts.get(node, 0)
     ]
+    return gateways + deaths
 
 
 def observation(plan: Plan, snapshot: JobSnapshot) -> Observation:

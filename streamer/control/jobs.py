@@ -72,6 +72,11 @@ class JobSnapshot:
     folder: Path
     refused: int
 
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where gateways take messages: URLs by node."""
+        return {sample.node: sample.address for sample in self.samples.values() if sample.address}
+
 
 def snapshot(
     state: JobState, now: float, *, started_at: float, control: str, folder: Path, refused: int

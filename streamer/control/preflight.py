@@ -17,16 +17,21 @@ from pathlib import Path
 
 from streamer import limits
 from streamer.connectors.registry import clashes, problems
+from streamer.control.gateways import gateway_findings
 from streamer.plan.assignment import Code
 from streamer.plan.compile import Plan, PlannedNode
 
 CHECK_PROGRAM = (sys.executable, "-m", "streamer.runtime.check")
 
 
-def preflight(plan: Plan) -> tuple[str, ...]:
-    """All findings at once, each naming its node; none means that the job can be started. Changes nothing."""
+def preflight(plan: Plan, home: Path | None = None) -> tuple[str, ...]:
+    """All findings at once, each naming its node; none means that the job can be started. Changes nothing.
+
+    Other jobs are those below `home`, if one is given.
+    """
     nodes = tuple(plan.nodes.values())
-    return (*_connector_findings(nodes), *_algorithm_findings(nodes))
+    gateways = gateway_findings(nodes, home) if home is not None else ()
+    return (*_connector_findings(nodes), *gateways, *_algorithm_findings(nodes))
 
 
 def _connector_findings(nodes: Sequence[PlannedNode]) -> Iterator[str]:

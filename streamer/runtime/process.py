@@ -25,7 +25,7 @@ from streamer.runtime.control_link import ControlLink
 from streamer.runtime.dead_letters import DeadLetters
 from streamer.runtime.instance import Instance, Stage
 from streamer.runtime.letters import user_traceback
-from streamer.runtime.roles import crashed_in, give_algorithm, give_sink, give_source
+from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
 from streamer.transport.zeromq import ZmqTransport
@@ -60,6 +60,9 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         return instance, None
     if assignment.role is Role.SINK and assignment.connector:
         give_sink(instance, open_sink(assignment.connector, state=folder))
+        return instance, None
+    if assignment.gateway is not None:
+        give_gateway(instance, assignment.gateway, folder, clock.wall)
         return instance, None
     assert assignment.code is not None
     return instance, give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now)

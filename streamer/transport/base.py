@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from streamer.errors import PlatformError
+
 Parts = list[bytes]
 
 
@@ -57,3 +59,14 @@ class Transport(Protocol):
         """Make the present or next `wait` return; from any thread."""
 
     def close(self) -> None: ...
+
+
+def bound_again(transport: Transport, endpoint: str) -> Binding:
+    """Bind where the former life was bound; if another program has taken that port meanwhile, at any other."""
+    try:
+        return transport.bind(endpoint)
+    except PlatformError:
+        host, _, port = endpoint.rpartition(":")
+        if port == "0":
+            raise
+        return transport.bind(f"{host}:0")
