@@ -79,7 +79,7 @@ PARTIAL_ACK_AGE_S = 1.0
 """Frames older than this are acknowledged message by message."""
 STATUS_RANGES_MAX = 8_192
 STATUS_PARTIALS_MAX = 512
-"""Ranges, and frames message by message, that one acknowledgement tells: the lowest ones, the rest when these are done."""
+"""Ranges, and frames message by message, that one acknowledgement tells: the lowest, and later the rest."""
 REPORT_S = 0.25
 """How often an instance reports its counters to the controller."""
 DRAIN_S = 30.0
