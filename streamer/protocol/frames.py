@@ -183,10 +183,12 @@ def _decode_columns(flags: int, count: int, parts: Sequence[bytes]) -> list[Segm
     segments: list[Segment] = []
     p = h = 0
     for n, own, hops, route, _, origin, position, hash_, time_us in _SEGMENT.iter_unpack(parts[2]):
-        where: Sequence[int] = _run(position, n)
+        where: Sequence[int]
         chain: Sequence[int] | None = None
         if own & _POSITIONS:
             where, p = positions[p : p + n].tolist(), p + n
+        else:
+            where = _run(position, n)
         if own & _HASHES:
             chain, h = hashes[h : h + n].tolist(), h + n
         if n == 0 or len(where) != n or (chain is not None and len(chain) != n):

@@ -82,6 +82,11 @@ def test_a_data_frame_comes_back_as_it_was(of: list[Segment], sequence: int, red
     assert len(parts) <= PARTS_MAX
 
 
+def test_positions_with_holes_may_lie_anywhere() -> None:
+    far = segment([U64_MAX, 3, U64_MAX - 1])
+    assert decode_data(encoded([far])).segments == [far]
+
+
 def test_a_frame_of_one_run_is_a_header_of_48_bytes_and_a_body() -> None:
     parts = encoded([segment(range(5, 5 + FRAME_MESSAGES_MAX))])
     assert [len(part) for part in parts] == [48, len(body_of(FRAME_MESSAGES_MAX))]
