@@ -118,7 +118,9 @@ def test_a_connector_of_another_package_reads_and_writes_in_a_job(installed: Des
         pytest.param("{connector: broken}", "ZeroDivisionError: division by zero", id="it-does-not-import"),
         pytest.param("{connector: broken}", "the connector 'broken' of streamer-countdown 1.0", id="whose-it-is"),
         pytest.param("{connector: nonsense}", "is a str, not a SourceConnector", id="it-is-no-connector"),
-        pytest.param("{connector: countdown, start: 13}", "13 brings bad luck. Choose another.", id="its-own-problems"),
+        pytest.param(
+            "{connector: countdown, start: 13}", "13 brings bad luck. Choose another start.", id="its-own-problems"
+        ),
     ],
 )
 def test_the_spec_of_a_connector_of_another_package_is_judged_before_a_job_exists(
@@ -146,3 +148,19 @@ def test_a_package_that_is_broken_harms_no_pipeline_that_does_not_name_it(instal
     done = installed.run("validate", "pipeline.yaml")
 
     assert (done.code, done.stdout) == (0, "words: no findings\n"), done.stderr
+
+
+def test_a_connector_of_two_packages_is_a_finding_that_names_both(
+    installed: Desk, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = installed.folder / "other" / "rival-2.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 2.0\n")
+    (other / "entry_points.txt").write_text("[streamer.connectors.sources]\ncountdown = rival:countdown\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (site, other.parent))))
+    installed.pipeline(NUMBERS + SAVE, "{main: up >> save}")
+
+    done = installed.run("validate", "pipeline.yaml")
+
+    assert done.code == 2
+    assert "the connector 'countdown' is installed twice, by streamer-countdown 1.0 and rival 2.0" in done.stdout

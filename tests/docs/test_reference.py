@@ -12,7 +12,7 @@ import tomllib
 import pytest
 from streamer_algorithm import StreamingApi
 
-from streamer.descriptor.connectors import SINKS, SOURCES
+from streamer.descriptor.connectors import SINKS, SOURCES, SpecRows, SpecVariants
 from streamer.metrics.exposition import Observation, families
 from tests.house.source import ROOT
 
@@ -45,6 +45,16 @@ def test_every_connector_is_documented_with_its_fields(end: str) -> None:
     assert sorted(rows) == sorted(table)
     for name, shape in table.items():
         assert sorted(shape.fields) == sorted(set(re.findall(r"`(\w+)`", rows[name])) & set(shape.fields)), name
+
+
+def test_every_shape_of_a_rate_is_documented_with_its_fields() -> None:
+    rate = SOURCES["generator"].fields["rate"]
+    assert isinstance(rate, SpecVariants)
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \| [^|]*\|$", page("descriptor.md"), re.MULTILINE))
+
+    for shape, fields in rate.tables.items():
+        inner = [name for field in fields.values() if isinstance(field, SpecRows) for name in field.table]
+        assert set(re.findall(r"`([a-z]+)`", rows[shape])) - {"false"} == {*fields, *inner}, shape
 
 
 def test_every_metric_is_documented() -> None:
