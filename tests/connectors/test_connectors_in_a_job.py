@@ -44,13 +44,13 @@ def wait_for(job: Watched, desk: Desk, count: int) -> None:
             raise AssertionError("the job has ended")
 
 
-def kill(desk: Desk, instance: str) -> None:
-    """kill -9 of the living process of an instance."""
+def process_of(desk: Desk, instance: str) -> int:
+    """The id of the living process of an instance."""
     (folder,) = desk.home.glob(f"jobs/*/instances/{instance}")
     wanted = str(folder).encode()
     found = [entry for entry in Path("/proc").glob("[0-9]*/cmdline") if wanted in _content(entry)]
     assert len(found) == 1
-    os.kill(int(found[0].parent.name), signal.SIGKILL)
+    return int(found[0].parent.name)
 
 
 def _content(path: Path) -> bytes:
@@ -75,7 +75,7 @@ def test_a_log_is_followed_over_rotations_and_kills_without_a_loss(desk: Desk) -
         wait_for(job, desk, 1000)
         for rotation in range(1, 4):
             write(rotation * 1000, rotation * 1000 + 500)
-            kill(desk, "lines-0")
+            os.kill(process_of(desk, "lines-0"), signal.SIGKILL)
             log.rename(log.with_name(f"access.log.{rotation}"))
             write(rotation * 1000 + 500, (rotation + 1) * 1000)
             wait_for(job, desk, (rotation + 1) * 1000)
@@ -164,3 +164,28 @@ def test_a_connector_of_two_packages_is_a_finding_that_names_both(
 
     assert done.code == 2
     assert "the connector 'countdown' is installed twice, by streamer-countdown 1.0 and rival 2.0" in done.stdout
+
+
+def test_what_is_gone_with_a_removed_file_stands_in_the_account_and_the_dead_letters(desk: Desk) -> None:
+    log = desk.folder / "logs" / "access.log"
+    log.parent.mkdir()
+    log.write_text("".join(f"request {n}\n" for n in range(100)))
+    desk.pipeline(FOLLOW + SAVE, "{main: lines >> save}")
+
+    with desk.started("run", "pipeline.yaml", "--json") as job:
+        wait_for(job, desk, 100)
+        source = process_of(desk, "lines-0")
+        os.kill(source, signal.SIGSTOP)
+        log.unlink()
+        log.write_text("another file\n")
+        os.kill(source, signal.SIGKILL)
+        wait_for(job, desk, 101)
+        job.interrupt()
+        done = job.finish()
+
+    letters = [json.loads(line) for line in (desk.jobs()[0] / "dead-letters.jsonl").read_text().splitlines()]
+    lost = 100 + 1 - len({json.loads(line) for line in (desk.folder / "out.jsonl").read_text().splitlines()})
+    assert (done.code, lost) == (0, 0), done.stderr
+    assert 1 <= len(letters) <= 101
+    assert all("removed, compressed or emptied" in letter["error"] for letter in letters)
+    assert done.account["nodes"][0]["failed"] == len(letters)
