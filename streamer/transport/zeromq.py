@@ -4,7 +4,7 @@ Sockets have no high-water marks (credit limits what is under way, so a socket n
 an orderly end, and libzmq's heartbeats, which find a cut or stopped peer. A DEALER queues only to a completed
 connection, and takes a fresh routing id with each. Waiting is done on the sockets' descriptors and not on the sockets,
 because other threads of a user may send through the ROUTER meanwhile; descriptors are edge-triggered, so `wait` first
-asks each socket, and whoever sends from another thread must call `wake` afterwards.
+asks each socket, under a lock that senders take too, and whoever sends from another thread must call `wake` afterwards.
 """
 
 from __future__ import annotations
@@ -61,14 +61,18 @@ def _readable(socket: zmq.Socket[bytes]) -> bool:
 
 
 class ZmqBinding:
-    def __init__(self, socket: zmq.Socket[bytes], endpoint: str, forget: Forget) -> None:
+    """`guard` is held whenever the socket is touched: libzmq's sockets bear one thread at a time."""
+
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str, forget: Forget, guard: Lock) -> None:
         self._socket = socket
         self._forget = forget
+        self._guard = guard
         self.endpoint = endpoint
 
     def send(self, route: bytes, parts: Parts) -> bool:
         try:
-            self._socket.send_multipart([route, *parts], zmq.NOBLOCK)
+            with self._guard:
+                self._socket.send_multipart([route, *parts], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False
@@ -76,9 +80,10 @@ class ZmqBinding:
         return True
 
     def receive(self) -> tuple[bytes, Parts] | None:
-        if not _readable(self._socket):
-            return None
-        route, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
+        with self._guard:
+            if not _readable(self._socket):
+                return None
+            route, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
         return route, parts
 
     def close(self) -> None:
@@ -120,7 +125,9 @@ class ZmqTransport:
         os.set_blocking(self._wake, False)
         self._poll.register(self._woken, select.POLLIN)
         self._extra: set[int] = set()
+        self._guard = Lock()
         self._waking = Lock()
+        self.changes = 0
         self._closed = False
 
     @property
@@ -132,16 +139,16 @@ class ZmqTransport:
         socket = self._context.socket(zmq.ROUTER)
         _options(socket)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        if endpoint.endswith(":0"):
-            endpoint = free_endpoint(socket, endpoint.removeprefix("tcp://").rpartition(":")[0])
-        else:
-            try:
+        try:
+            if endpoint.endswith(":0"):
+                endpoint = free_endpoint(socket, endpoint.removeprefix("tcp://").rpartition(":")[0])
+            else:
                 socket.bind(endpoint)
-            except zmq.ZMQError as error:
-                socket.close()
-                raise PlatformError(f"{endpoint} cannot be bound: {error}") from error
+        except (zmq.ZMQError, PlatformError) as error:
+            socket.close()  # one that stays open keeps the context from ending
+            raise PlatformError(f"{endpoint} cannot be bound: {error}") from error
         self._watch(socket)
-        return ZmqBinding(socket, endpoint, self._unwatch)
+        return ZmqBinding(socket, endpoint, self._unwatch, self._guard)
 
     def connect(self, endpoint: str) -> ZmqConnection:
         socket = self._context.socket(zmq.DEALER)
@@ -156,16 +163,31 @@ class ZmqTransport:
     def _watch(self, socket: zmq.Socket[bytes]) -> None:
         descriptor = int(socket.getsockopt(zmq.FD))
         self._sockets[socket] = descriptor
+        self.changes += 1
         self._poll.register(descriptor, select.POLLIN)
 
     def _unwatch(self, socket: zmq.Socket[bytes]) -> None:
         if (descriptor := self._sockets.pop(socket, None)) is not None:
             self._poll.unregister(descriptor)
+            self.changes += 1
+
+    def descriptors(self) -> Sequence[int]:
+        return (self._woken, *self._sockets.values())
+
+    def ready(self) -> bool:
+        try:
+            os.read(self._woken, _WAKES)
+        except BlockingIOError:
+            return self._any_readable()
+        return True
+
+    def _any_readable(self) -> bool:
+        with self._guard:
+            return any(_readable(socket) for socket in self._sockets)
 
     def wait(self, timeout_s: float, descriptors: Sequence[int] = ()) -> None:
-        for socket in self._sockets:
-            if _readable(socket):
-                return
+        if self._any_readable():
+            return
         if self._extra.symmetric_difference(descriptors):
             for gone in self._extra.difference(descriptors):
                 self._poll.unregister(gone)
