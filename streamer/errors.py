@@ -98,6 +98,24 @@ class OptionError(StreamerError):
     remedy = "`streamer COMMAND --help` shows the options and their forms."
 
 
+class NoSuchJobError(StreamerError):
+    """A command names a job, or a node of it, that does not exist, or not clearly enough."""
+
+    remedy = "`streamer ps` lists the jobs that are going on, `streamer ps -a` those that have ended too."
+
+
+class ScaleError(StreamerError):
+    """A node cannot have the replicas that were asked for."""
+
+    remedy = "Stay within minStatelessCount and maxStatelessCount, or change them in the descriptor and start anew."
+
+
+class SupervisedError(StreamerError):
+    """A job was to be supervised that another process supervises already."""
+
+    remedy = "Leave it to that process: `streamer stop JOB`, `scale` and `logs` reach the job through it."
+
+
 class OutputError(StreamerError):
     """What a command has to say cannot be written."""
 

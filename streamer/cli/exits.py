@@ -11,9 +11,13 @@ from streamer.errors import (
     ConnectorError,
     DescriptorError,
     HomeError,
+    NoSuchJobError,
     OptionError,
     PortError,
+    ScaleError,
+    StateError,
     StreamerError,
+    SupervisedError,
 )
 
 OK = 0
@@ -21,7 +25,18 @@ FAILED = 1
 BAD_INPUT = 2
 BUG = 70
 
-_INPUT_ERRORS = (DescriptorError, AlgorithmError, ConnectorError, HomeError, PortError, OptionError)
+_INPUT_ERRORS = (
+    DescriptorError,
+    AlgorithmError,
+    ConnectorError,
+    HomeError,
+    PortError,
+    OptionError,
+    NoSuchJobError,
+    ScaleError,
+    StateError,
+    SupervisedError,
+)
 
 
 def exit_code(error: StreamerError) -> int:

@@ -38,6 +38,12 @@ Files = Annotated[
 ]
 
 
+Job = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="The job's id, or its pipeline's name if that has one live job."),
+]
+
+
 @app.command("run", short_help="Run a pipeline on this machine.")
 def run_command(
     files: Files,
@@ -73,12 +79,20 @@ def run_command(
             help="Serve Prometheus metrics at this port of 127.0.0.1 (0: a free one).",
         ),
     ] = 0,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", help='Return when every node is at work and print the job\'s id (--json: {"job"}); it goes on.'
+        ),
+    ] = False,
 ) -> None:
     """Run a pipeline on this machine until it ends, Ctrl-C, or --for.
 
     Every instance of a node is a process of its own. On a terminal a live view is shown, otherwise a line every five
     seconds. Ctrl-C (or SIGTERM) drains: sources stop and what is in flight is finished; a second one ends at once.
     Then the account is printed: what became of every message, edge by edge.
+
+    With --detach the job outlives the command and its terminal: see ps, status, logs, scale and stop.
 
     State and logs lie under $STREAMER_HOME (~/.streamer).
     """
@@ -92,8 +106,83 @@ def run_command(
         duration_s=None if duration is None else parse_duration_s(duration),
         as_json=as_json,
         metrics_port=metrics_port,
+        detach=detach,
     )
     raise typer.Exit(run(options))
+
+
+@app.command("ps", short_help="List jobs.")
+def ps_command(
+    ended_too: Annotated[bool, typer.Option("--all", "-a", help="Also jobs that have ended.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write an array to stdout as one line of JSON.")] = False,
+) -> None:
+    """List the jobs that are going on: of this user, below $STREAMER_HOME."""
+    from streamer.cli.ps import ps
+
+    raise typer.Exit(ps(ended_too=ended_too, as_json=as_json))
+
+
+@app.command("status", short_help="Show how a job is doing.")
+def status_command(
+    job: Job,
+    as_json: Annotated[bool, typer.Option("--json", help="Write it to stdout as one line of JSON.")] = False,
+) -> None:
+    """Show how a job is doing: its instances, and the account as it is now."""
+    from streamer.cli.ps import status
+
+    raise typer.Exit(status(job, as_json=as_json))
+
+
+@app.command("stop", short_help="End a job.")
+def stop_command(
+    job: Job,
+    now: Annotated[bool, typer.Option("--now", help="At once: what is in flight stays so in the account.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the account to stdout as one line of JSON, all else to stderr.")
+    ] = False,
+) -> None:
+    """End a job, and return when it has ended: sources stop, and what is in flight is finished. Prints the account."""
+    from streamer.cli.stop import stop
+
+    raise typer.Exit(stop(job, now=now, as_json=as_json))
+
+
+@app.command("logs", short_help="Show what the instances of a job have printed.")
+def logs_command(
+    job: Job,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Only this node, or this instance.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended, or Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each line as a line of JSON.")] = False,
+) -> None:
+    """Show what the instances of a job have printed, each line with node and instance before it."""
+    from streamer.cli.logs import logs
+
+    raise typer.Exit(logs(job, node, follow=follow, as_json=as_json))
+
+
+@app.command("scale", short_help="Set the replicas of a stateless node.")
+def scale_command(
+    job: Job,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="A stateless node.")],
+    replicas: Annotated[str, typer.Argument(metavar="N|auto", help="Its replicas; auto releases the node again.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as one line of JSON.")] = False,
+) -> None:
+    """Pin the replicas of a stateless node, and return when it has them. No message is lost by it.
+
+    N stays within minStatelessCount and maxStatelessCount. `auto` gives the node back to the engine: without an
+    autoscaler it returns to the replicas of its descriptor.
+    """
+    from streamer.cli.stop import scale
+
+    raise typer.Exit(scale(job, node, replicas, as_json=as_json))
+
+
+@app.command("supervise", hidden=True)
+def supervise_command(job: Job) -> None:
+    """Stand behind a detached job. Commands start this by themselves."""
+    from streamer.cli.supervise import supervise
+
+    raise typer.Exit(supervise(job))
 
 
 @app.command("validate", short_help="Check descriptors and print all findings.")

@@ -21,7 +21,7 @@ _EDGE_KEYS = (
 )  # fmt: skip
 _NODE_KEYS = ("node", "instances", "restarts", "received", "failed")
 _JOB_KEYS = ("job", "pipeline", "status", "duration_s")
-_NAME_KEYS = frozenset({"job", "pipeline", "status", "source", "target", "node"})
+_NAME_KEYS = frozenset({"job", "pipeline", "status", "source", "target", "node", "since", "nodes", "instance", "state"})
 
 
 def allow_any_text() -> None:
@@ -70,6 +70,11 @@ def account_table(account: Mapping[str, Any], width: int | None = None) -> str:
         parts.append(_columns(_EDGE_KEYS, account["edges"], width))
     parts.append(_columns(_NODE_KEYS, account["nodes"], width))
     return "\n\n".join(parts)
+
+
+def table(keys: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows below the keys that they have."""
+    return _columns(keys, rows, None)
 
 
 def _columns(keys: Sequence[str], rows: Iterable[Mapping[str, Any]], width: int | None) -> str:

@@ -20,12 +20,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Protocol
 
+from streamer.cli.detach import detach
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.figures import figures, node_of
+from streamer.cli.jobs import home_folder, take_up_lost_jobs
 from streamer.cli.output import account_table, say, tell, terminal_width
 from streamer.cli.progress import ProgressLog, progress_line
 from streamer.connectors.installed import connector_tables
-from streamer.control.hosts.embedded import DEAD_LETTERS_FILE, EmbeddedHost
+from streamer.control.hosts.embedded import EmbeddedHost
+from streamer.control.hosts.home import DEAD_LETTERS_FILE
 from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.preflight import preflight
@@ -40,7 +43,10 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the user asked for. `duration_s`: drain after this time; `metrics_port` 0 chooses a free one."""
+    """What the user asked for. `duration_s`: drain after this time; `metrics_port` 0 chooses a free one.
+
+    `detach`: the job outlives the command.
+    """
 
     files: tuple[Path, ...]
     settings: tuple[str, ...] = ()
@@ -48,6 +54,7 @@ class RunOptions:
     duration_s: float | None = None
     as_json: bool = False
     metrics_port: int = 0
+    detach: bool = False
 
 
 class Screen(Protocol):
@@ -67,13 +74,17 @@ def run(options: RunOptions) -> int:
     plan = _prepare(options)
     if plan is None:
         return BAD_INPUT
+    if options.detach:
+        return detach(plan, duration_s=options.duration_s, metrics_port=options.metrics_port, as_json=options.as_json)
+    take_up_lost_jobs()
     screen: Screen
     with closing(Endpoint(options.metrics_port)) as endpoint, Interrupts() as interrupts:
         host = EmbeddedHost(
             plan,
-            _home(),
+            home_folder(),
             on_output=lambda node, instance, line: screen.output(node, instance, line),
             stdout_to_stderr=options.as_json,
+            metrics=endpoint.url,
         )
         tell(
             f"job {host.job} of pipeline {plan.pipeline}\n  metrics  {endpoint.url}\n  logs     {host.folder / 'logs'}"
@@ -88,10 +99,6 @@ def run(options: RunOptions) -> int:
     return FAILED if last.status is JobStatus.FAILED or last.killed else OK
 
 
-def _home() -> Path:
-    return Path(os.environ.get("STREAMER_HOME") or Path.home() / ".streamer").absolute()
-
-
 def _prepare(options: RunOptions) -> Plan | None:
     """The plan; None if there were findings, which are told."""
     loaded = load(options.files, settings=options.settings, inputs=options.inputs, connectors=connector_tables())
@@ -100,7 +107,7 @@ def _prepare(options: RunOptions) -> Plan | None:
             tell(str(finding))
         return None
     plan = compile_plan(loaded.pipeline, loaded.algorithms, folder=Path.cwd())
-    problems = preflight(plan, _home())
+    problems = preflight(plan, home_folder())
     for problem in problems:
         tell(str(problem))
     return None if problems else plan
@@ -159,7 +166,7 @@ def _watch(
     while True:
         snapshot = host.poll(_POLL_S)
         endpoint.publish(observation(plan, snapshot))
-        for text in _news(before, snapshot):
+        for text in news(before, snapshot):
             screen.notice(text)
         screen.show(snapshot)
         if snapshot.status.ended:
@@ -180,7 +187,7 @@ def _drain_notice(interrupts: int) -> str:
     return f"draining: what is in flight is finished (at most {DRAIN_S:.0f} s; Ctrl-C {again} ends at once)"
 
 
-def _news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
+def news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
     """What happened since the snapshot before and deserves a line of its own."""
     told = before.addresses if before is not None else {}
     gateways = [f"gateway {node}  {url}" for node, url in snapshot.addresses.items() if told.get(node) != url]
@@ -205,7 +212,7 @@ def observation(plan: Plan, snapshot: JobSnapshot) -> Observation:
             sample for instance, sample in snapshot.samples.items() if instance in phases and phases[instance].living
         ),
         replicas={node: {str(phase): counts[node, phase] for phase in InstancePhase} for node in plan.nodes},
-        desired={name: node.replicas for name, node in plan.nodes.items()},
+        desired={name: snapshot.desired.get(name, node.replicas) for name, node in plan.nodes.items()},
     )
 
 

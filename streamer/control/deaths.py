@@ -12,7 +12,7 @@ import dataclasses
 import signal
 
 from streamer import limits
-from streamer.control.events import Exited
+from streamer.control.events import UNSEEN, Exited
 from streamer.control.state import InstanceRecord, JobState
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -77,6 +77,8 @@ def cannot_open_error(record: InstanceRecord, exit_: Exited) -> str:
 
 def describe_code(code: int) -> str:
     """`by signal SIGKILL`, or `with exit code 1`."""
+    if code == UNSEEN:
+        return "with an exit code that nobody saw"
     if code >= 0:
         return f"with exit code {code}"
     try:

@@ -67,6 +67,8 @@ def verbs(record: InstanceRecord, drained: frozenset[str], ended: frozenset[str]
         wanted.append(Verb.DRAIN)
     if record.node in ended:
         wanted.append(Verb.END)
+    if record.leaving:
+        wanted.append(Verb.LEAVE)
     return frozenset(wanted)
 
 
@@ -86,7 +88,8 @@ def _counters(sample: InstanceSample) -> tuple[int, int]:
 
 
 def _is_quiet(state: JobState, component: frozenset[str]) -> bool:
-    members = [record for record in state.instances.values() if record.node in component]
+    records = state.instances.values()
+    members = [r for r in records if r.node in component and r.phase is not InstancePhase.RETIRED]
     at_work = (InstancePhase.RUNNING, InstancePhase.DRAINING)
     if any(record.phase not in at_work for record in members):
         return False

@@ -16,6 +16,8 @@ from streamer.plan.compile import Plan
 
 CANNOT_OPEN = 3
 """Exit code of an instance whose algorithm or connector cannot be opened: starting it again would not help."""
+UNSEEN = 256
+"""Told as the exit code of a process that was no child of ours and left no word: no process can have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,10 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A process is gone. `code` is negative for a signal; `output` its last lines.
+    """A process is gone. `code` is negative for a signal, `UNSEEN` if nobody saw it; `output` its last lines.
 
-    `completed` is the count of its account page, over all lives of the instance.
+    `completed` is the count of its account page, over all lives of the instance. `ended`: it has left word in its
+    folder that all it held is settled, so its last report need not be waited for.
     """
 
     instance: str
@@ -43,6 +46,7 @@ class Exited:
     code: int
     output: tuple[str, ...] = ()
     completed: int = 0
+    ended: bool = False
 
 
 class Ask(StrEnum):
@@ -58,11 +62,23 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """Somebody pins the replicas of a node, or (None) leaves them to the engine again.
+
+    `number` grows from wish to wish, so that one which comes again does not undo a later one.
+    """
+
+    node: str
+    replicas: int | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = JobSubmitted | Reported | Exited | Asked | Ticked
+Event = JobSubmitted | Reported | Exited | Asked | Scaled | Ticked
 
 
 @dataclass(frozen=True, slots=True)

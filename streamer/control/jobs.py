@@ -11,11 +11,11 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from streamer.control.lifecycle import JobPhase
+from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import JobState
 from streamer.metrics.samples import InstanceSample
 from streamer.protocol.account import EdgeCounts, InstanceAccount
@@ -48,14 +48,18 @@ _STATUS = {
 }
 
 
+def status_of(state: JobState) -> JobStatus:
+    return _STATUS[state.phase]
+
+
 @dataclass(frozen=True, slots=True)
 class JobSnapshot:
     """A job now. `started_at` is the time of day.
 
     `samples` has the last sample of each instance that ever reported, `instances` the phase of every instance by name,
     `restarts` counts by node. `error` tells why the job failed or was killed, `killed` that it did not end in order.
-    `control` is where the controller listens, `folder` where logs and dead letters lie, `refused` counts messages that
-    came there without the job's token.
+    `desired` are the replicas that each node is to have. `control` is where the controller listens, `folder` where logs
+    and dead letters lie, `refused` counts messages that came there without the job's token.
     """
 
     job: str
@@ -71,6 +75,7 @@ class JobSnapshot:
     control: str
     folder: Path
     refused: int
+    desired: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -85,17 +90,18 @@ def snapshot(
     return JobSnapshot(
         job=state.job,
         pipeline=state.plan.pipeline,
-        status=_STATUS[state.phase],
+        status=status_of(state),
         started_at=started_at,
         elapsed_s=state.elapsed_s(now),
         samples={record.instance: record.sample for record in records if record.sample is not None},
-        instances={record.instance: str(record.phase) for record in records},
+        instances={r.instance: str(r.phase) for r in records if r.phase is not InstancePhase.RETIRED},
         restarts=state.restarts(),
         error=state.error,
         killed=state.killed,
         control=control,
         folder=folder,
         refused=refused,
+        desired={node: state.desired(node) for node in state.plan.nodes},
     )
 
 
@@ -154,13 +160,16 @@ def account(state: JobState, now: float, pages: Mapping[str, InstanceAccount]) -
     """The account from the pages of the instances that have one; every edge and node of the plan is there."""
     by_node: dict[str, list[InstanceAccount]] = {name: [] for name in state.plan.nodes}
     for instance, page in pages.items():
-        by_node[state.instances[instance].node].append(page)
-    counts = Counter(record.node for record in state.instances.values())
+        record = state.instances[instance]
+        if record.phase is InstancePhase.RETIRED:
+            page.recover()  # nobody will hear any more what became of what it had not seen settled
+        by_node[record.node].append(page)
+    counts = state.replicas()
     restarts = state.restarts()
     return JobAccount(
         job=state.job,
         pipeline=state.plan.pipeline,
-        status=_STATUS[state.phase],
+        status=status_of(state),
         duration_s=round(state.elapsed_s(now), 3),
         edges=tuple(_edge(source, target, by_node[source]) for source, target in state.plan.edges()),
         nodes=tuple(

@@ -87,7 +87,8 @@ class InstancePhase(StrEnum):
     """The first four are what a living instance says about itself.
 
     `left`: its process ended in order, but the word that it had ended is not here yet: the two come on different ways.
-    `restarting`: dead, and waits its delay. `dead`: will not be started again.
+    `restarting`: dead, and waits its delay. `dead`: will not be started again. `retired`: its node was scaled down; it
+    may be started again when the node is scaled up.
     """
 
     STARTING = "starting"
@@ -98,6 +99,7 @@ class InstancePhase(StrEnum):
     RESTARTING = "restarting"
     COMPLETED = "completed"
     DEAD = "dead"
+    RETIRED = "retired"
 
     @property
     def living(self) -> bool:
@@ -106,7 +108,7 @@ class InstancePhase(StrEnum):
 
     @property
     def gone(self) -> bool:
-        return self in (InstancePhase.COMPLETED, InstancePhase.DEAD)
+        return self in (InstancePhase.COMPLETED, InstancePhase.DEAD, InstancePhase.RETIRED)
 
 
 class InstanceEvent(StrEnum):
@@ -119,12 +121,19 @@ class InstanceEvent(StrEnum):
     DIES = "dies"
     """Its process ended otherwise, or left without a word."""
     STARTS = "starts"
+    RETIRES = "retires"
+    """It is gone, and its node needs it no more."""
     ENDS = "ends"
     """It is gone while its job is being ended by force, or waits for a start that will not come."""
 
 
 def _ways_out(left: InstancePhase, died: InstancePhase) -> Mapping[InstanceEvent, InstancePhase]:
-    return {InstanceEvent.LEAVES: left, InstanceEvent.DIES: died, InstanceEvent.ENDS: InstancePhase.DEAD}
+    return {
+        InstanceEvent.LEAVES: left,
+        InstanceEvent.DIES: died,
+        InstanceEvent.RETIRES: InstancePhase.RETIRED,
+        InstanceEvent.ENDS: InstancePhase.DEAD,
+    }
 
 
 _AT_WORK: Mapping[InstanceEvent, InstancePhase] = {
@@ -150,14 +159,17 @@ INSTANCE: Mapping[InstancePhase, Mapping[InstanceEvent, InstancePhase]] = {
         InstanceEvent.SAYS_DRAINING: InstancePhase.LEFT,
         InstanceEvent.SAYS_ENDED: InstancePhase.COMPLETED,
         InstanceEvent.DIES: InstancePhase.RESTARTING,
+        InstanceEvent.RETIRES: InstancePhase.RETIRED,
         InstanceEvent.ENDS: InstancePhase.DEAD,
     },
     InstancePhase.RESTARTING: {
         InstanceEvent.STARTS: InstancePhase.STARTING,
+        InstanceEvent.RETIRES: InstancePhase.RETIRED,
         InstanceEvent.ENDS: InstancePhase.DEAD,
     },
     InstancePhase.COMPLETED: {},
     InstancePhase.DEAD: {},
+    InstancePhase.RETIRED: {InstanceEvent.STARTS: InstancePhase.STARTING},
 }
 
 _State = TypeVar("_State", JobPhase, InstancePhase)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamer.control.events import Exited
 from streamer.control.lifecycle import InstancePhase, JobPhase
@@ -28,6 +28,9 @@ class InstanceRecord:
     span (`quiet_since`, and when the last two samples came that still said so with the same counters), what it was
     `told`, its `exit`. Over lives: its `endpoint`, its last `sample`, `deaths` in a row without progress, those of them
     that came soon after the start (`quick_deaths`), and the counts against which the next death is judged.
+
+    `leaving`: its node was scaled down, and it hands back what it has not started; `leave_deadline` is when it is
+    killed. `returns` counts how often it was started again because its node was scaled up.
     """
 
     node: str
@@ -56,6 +59,10 @@ class InstanceRecord:
     completed_before: int = 0
     dead_lettered_before: int = 0
 
+    leaving: bool = False
+    leave_deadline: float | None = None
+    returns: int = 0
+
     def next_life(self, phase: InstancePhase, now: float) -> InstanceRecord:
         """The same instance, started again: what this life knew is forgotten."""
         return dataclasses.replace(
@@ -76,7 +83,8 @@ class InstanceRecord:
 class JobState:
     """One job. `versions` says, by node, when the peers of its instances changed last, on the job's own counter.
 
-    `ended_components` are indices into `plan.components`. `killed`: it did not end in order.
+    `ended_components` are indices into `plan.components`. `killed`: it did not end in order. `pins` are the replicas
+    that people want of nodes, None for a node that they have released; `wish` is the number of their last wish.
     """
 
     job: str
@@ -90,6 +98,8 @@ class JobState:
     ended_at: float | None = None
     error: str | None = None
     killed: bool = False
+    pins: Mapping[str, int | None] = field(default_factory=dict)
+    wish: int = -1
 
     def node_of(self, record: InstanceRecord) -> PlannedNode:
         return self.plan.nodes[record.node]
@@ -97,11 +107,23 @@ class JobState:
     def having(self, record: InstanceRecord) -> JobState:
         return dataclasses.replace(self, instances={**self.instances, record.instance: record})
 
+    def desired(self, node: str) -> int:
+        """Replicas that the node is to have."""
+        pinned = self.pins.get(node)
+        return self.plan.nodes[node].replicas if pinned is None else pinned
+
+    def replicas(self) -> Mapping[str, int]:
+        """Instances of each node, those that have completed included; not those that its scaling sends away."""
+        counts = dict.fromkeys(self.plan.nodes, 0)
+        for record in self.instances.values():
+            counts[record.node] += not (record.leaving or record.phase is InstancePhase.RETIRED)
+        return counts
+
     def restarts(self) -> Mapping[str, int]:
         """How often instances were started again, by node."""
         counts = dict.fromkeys(self.plan.nodes, 0)
         for record in self.instances.values():
-            counts[record.node] += record.epoch - 1
+            counts[record.node] += record.epoch - 1 - record.returns
         return counts
 
     def elapsed_s(self, now: float) -> float:

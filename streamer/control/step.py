@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 
 from streamer import limits
-from streamer.control import deaths, endings, topology
+from streamer.control import deaths, endings, scaling, topology
 from streamer.control.events import (
     CANNOT_OPEN,
     Ask,
@@ -25,8 +25,8 @@ from streamer.control.events import (
     JobSubmitted,
     KillInstance,
     Reported,
+    Scaled,
     SendCommand,
-    StartInstance,
     Ticked,
 )
 from streamer.control.lifecycle import INSTANCE, JOB, InstanceEvent, InstancePhase, JobEvent, JobPhase, follow
@@ -60,6 +60,8 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
             stepped = _exited(state, event, now)
         case Asked():
             stepped = _asked(state, event, now)
+        case Scaled():
+            stepped = scaling.wished(state, event), ()
         case Ticked():
             stepped = _ticked(state, now)
     after, effects = stepped
@@ -79,11 +81,7 @@ def _submitted(event: JobSubmitted, now: float) -> Stepped:
         instances={record.instance: record for record in records},
         versions=dict.fromkeys(event.plan.nodes, 1),
     )
-    return state, tuple(_start(record) for record in records)
-
-
-def _start(record: InstanceRecord) -> StartInstance:
-    return StartInstance(record.node, record.index, record.instance, record.epoch, record.endpoint)
+    return state, tuple(scaling.start_of(record) for record in records)
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
@@ -123,6 +121,10 @@ def _exited(state: JobState, event: Exited, now: float) -> Stepped:
     record = dataclasses.replace(record, exit=event, exited_at=now, quiet_since=None)
     if state.phase.ending_by_force:
         return state.having(_moved(record, InstanceEvent.ENDS)), ()
+    if record.leaving:
+        return topology.changed(state.having(_moved(record, InstanceEvent.RETIRES)), record.node), ()
+    if event.ended:
+        record = _moved(record, InstanceEvent.SAYS_ENDED)
     if event.code == 0 or record.phase is InstancePhase.ENDED:
         record = _moved(record, InstanceEvent.LEAVES)
         state = state.having(record)
@@ -191,9 +193,10 @@ def _ticked(state: JobState, now: float) -> Stepped:
     state, effects = _silent_leavers_died(state, now)
     if state.phase.ending_by_force:
         return state, effects
+    state, scaled = scaling.scaled(state, now)
     state, starts = _restarted(state, now)
     state, commands = _told(endings.with_quiet_components_ended(state), now)
-    return state, (*starts, *commands)
+    return state, (*scaled, *starts, *commands)
 
 
 def _silent_leavers_died(state: JobState, now: float) -> Stepped:
@@ -213,7 +216,7 @@ def _restarted(state: JobState, now: float) -> Stepped:
         if record.phase is InstancePhase.RESTARTING and now >= record.restart_at:
             alive = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now)
             state = topology.changed(state.having(alive), alive.node)
-            effects.append(_start(alive))
+            effects.append(scaling.start_of(alive))
     return state, tuple(effects)
 
 

@@ -27,7 +27,7 @@ def peers_of(state: JobState, name: str) -> Peers:
     """What every instance of node `name` is to know now."""
     node = state.plan.nodes[name]
     above, below = parents(node), children(node)
-    records = state.instances.values()
+    records = [record for record in state.instances.values() if record.phase is not InstancePhase.RETIRED]
     return Peers(
         state.versions[name],
         tuple(_peer(record) for record in records if record.node in above),

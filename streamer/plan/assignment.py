@@ -93,6 +93,7 @@ class Assignment:
     start of it. `token` is the job's secret, without which no session opens. `folder` is this instance's own folder,
     `dead_letters` the job's file. `control` is the endpoint of the controller's link. `endpoint` is where to bind the
     outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm gets as `args` by HKube's rules.
+    `alone`: it goes on when the process that started it has gone.
     """
 
     job: str
@@ -114,6 +115,7 @@ class Assignment:
     gateway: Gateway | None = None
     concurrency: int = 1
     args: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -175,11 +177,13 @@ class Verb(StrEnum):
     """`drain`: a source (or stateful source) stops its intake, and the end travels the flows from there.
 
     `end`: the strongly connected component of this instance is ended (see `InstanceSample.quiet`).
+    `leave`: its node is scaled down: it asks for no more, finishes what it has, and hands the rest back.
     """
 
     PEERS = "peers"
     DRAIN = "drain"
     END = "end"
+    LEAVE = "leave"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Plan:
         dead_letters: str | Path,
         control: str,
         endpoint: str = "tcp://127.0.0.1:0",
+        alone: bool = False,
     ) -> Assignment:
         """What the `index`-th instance of `node` runs in this life."""
         planned = self.nodes[node]
@@ -95,6 +96,7 @@ class Plan:
             gateway=planned.gateway,
             concurrency=planned.concurrency,
             args={**planned.args, "jobId": job, "taskId": _task_id(job, instance)},
+            alone=alone,
         )
 
 

@@ -19,11 +19,11 @@ OnOutput = Callable[[str, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A life is over. `code` is negative for a signal; `output` are its last lines."""
+    """A life is over. `code` is negative for a signal, None where nobody could see it; `output` are its last lines."""
 
     instance: str
     epoch: int
-    code: int
+    code: int | None
     output: tuple[str, ...]
 
 
@@ -43,4 +43,4 @@ class Platform(Protocol):
         """A descriptor that is readable when `poll` has something to do; an exit may also come without it."""
 
     def close(self) -> None:
-        """Kill what is left, wait for it, and let go of everything."""
+        """Let go of everything. Instances that are not to outlive their supervisor are killed and waited for."""

@@ -56,7 +56,7 @@ class LocalPlatform:
         if assignment.instance in self._lives:
             raise PlatformError(f"instance {assignment.instance} was started while its last life goes on")
         try:
-            path = _write_assignment(assignment)
+            path = write_assignment(assignment)
             reader, writer = os.pipe()
         except OSError as error:
             raise PlatformError(f"instance {assignment.instance} cannot be started: {error}") from error
@@ -76,22 +76,22 @@ class LocalPlatform:
     def kill(self, instance: str, epoch: int) -> None:
         life = self._lives.get(instance)
         if life is not None and life.epoch == epoch:
-            _kill_group(life.process)
+            kill_group(life.process)
 
     def poll(self) -> tuple[Exit, ...]:
         for key, _ in self._selector.select(0):
             life: _Life = key.data
             if not life.output.read():
                 self._selector.unregister(key.fd)
-        ended = [life for life in self._lives.values() if _has_ended(life.process)]
+        ended = [life for life in self._lives.values() if has_ended(life.process)]
         return tuple(self._buried(life) for life in ended)
 
     def fileno(self) -> int:
-        return _descriptor(self._selector)
+        return selector_fd(self._selector)
 
     def close(self) -> None:
         for life in self._lives.values():
-            _kill_group(life.process)
+            kill_group(life.process)
         for life in tuple(self._lives.values()):
             self._buried(life)
         self._selector.close()
@@ -109,7 +109,7 @@ class LocalPlatform:
 
     def _buried(self, life: _Life) -> Exit:
         """Take a dead life off the books, its group killed before it is reaped."""
-        _kill_group(life.process)
+        kill_group(life.process)
         code = life.process.wait()
         if life.output.fd in self._selector.get_map():
             self._selector.unregister(life.output.fd)
@@ -117,7 +117,7 @@ class LocalPlatform:
         return Exit(life.instance, life.epoch, code, life.output.finish())
 
 
-def _write_assignment(assignment: Assignment) -> Path:
+def write_assignment(assignment: Assignment) -> Path:
     """It holds the job's token, so nobody else may read it; a kill leaves the old one or the new one."""
     path = Path(assignment.folder) / ASSIGNMENT_FILE
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -128,14 +128,15 @@ def _write_assignment(assignment: Assignment) -> Path:
     return path
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Whether it is dead; it is not reaped by this, so that its id stays its own."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and whatever it has started; to be done before it is reaped."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -143,7 +144,8 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def _descriptor(selector: selectors.BaseSelector) -> int:
+def selector_fd(selector: selectors.BaseSelector) -> int:
+    """The descriptor that is readable when one of the selector's is."""
     fileno = getattr(selector, "fileno", None)
     if fileno is None:
         raise PlatformError("this system has neither epoll nor kqueue", remedy="Run on Linux or macOS.")

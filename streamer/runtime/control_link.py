@@ -23,12 +23,16 @@ from streamer.protocol.frames import Kind, encode_short
 
 _ORPHANED = 4
 """Exit code of an instance whose supervising process has gone."""
+_RECONNECT_MAX_MS = 500
 _UNREACHABLE = 1
 """Exit code of an instance whose control thread has failed."""
 
 
 class ControlLink:
-    """`sessions` gives (endpoint of the parent, session number); `beat_at` when the message thread beat last."""
+    """`sessions` gives (endpoint of the parent, session number); `beat_at` when the message thread beat last.
+
+    `alone`: the instance outlives the process that supervises it; another one will listen at the same endpoint.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,8 @@ class ControlLink:
         command: Callable[[Command], None],
         sessions: Callable[[], Iterable[tuple[str, int]]],
         beat_at: Callable[[], float],
+        *,
+        alone: bool,
     ) -> None:
         self._context = context
         self._endpoint = endpoint
@@ -48,7 +54,7 @@ class ControlLink:
         self._sessions = sessions
         self._beat_at = beat_at
         self._pulses: dict[str, zmq.Socket[bytes]] = {}
-        self._parent = os.getppid()
+        self._parent = None if alone else os.getppid()
         self._over = Event()
         self._thread = Thread(target=self._serve_or_die, name="control", daemon=True)
 
@@ -74,6 +80,9 @@ class ControlLink:
     def _serve(self) -> None:
         socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 1_000)
+        # while nobody supervises, samples are dropped: a full queue would stop this thread, and with it the pulses
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         socket.connect(self._endpoint)
         told = None
         tell_at = pulse_at = 0.0
@@ -82,12 +91,11 @@ class ControlLink:
             now = clock.now()
             sample = self._sample()
             facts = (sample.state, sample.endpoint, sample.quiet)
-            if over or now >= tell_at or facts != told:
-                socket.send_multipart([self._token, msgpack.packb(sample.to_wire())])
+            if (over or now >= tell_at or facts != told) and self._told(socket, sample):
                 told, tell_at = facts, now + REPORT_S
             if over:
                 break
-            if os.getppid() != self._parent:
+            if self._parent is not None and os.getppid() != self._parent:
                 os._exit(_ORPHANED)
             if now >= pulse_at:
                 pulse_at = now + HEARTBEAT_S
@@ -98,6 +106,13 @@ class ControlLink:
         for pulse in self._pulses.values():
             pulse.close(0)
         socket.close()
+
+    def _told(self, socket: zmq.Socket[bytes], sample: InstanceSample) -> bool:
+        try:
+            socket.send_multipart([self._token, msgpack.packb(sample.to_wire())], zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
 
     def _pulse(self) -> None:
         for endpoint, number in self._sessions():

@@ -13,7 +13,7 @@ import pytest
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.jobs import JobSnapshot, JobStatus
 from streamer.descriptor.load import load
-from streamer.errors import PlatformError
+from streamer.errors import HomeError
 from streamer.plan.compile import Plan, compile_plan
 
 _PATIENCE_S = 60.0
@@ -171,7 +171,7 @@ def test_a_home_that_cannot_be_used_is_refused_with_a_remedy(tmp_path: Path) -> 
     (tmp_path / "home").write_text("a file")
     plan = plan_of(tmp_path, "def start(args):\n    return 1\n")
     host = EmbeddedHost(plan, tmp_path / "home", on_output=lambda *_: None)
-    with pytest.raises(PlatformError, match="cannot be made") as raised:
+    with pytest.raises(HomeError, match="cannot be made") as raised:
         host.start()
     assert "STREAMER_HOME" in raised.value.advice
     host.close()

@@ -26,9 +26,13 @@ def test_an_ended_job_stays_as_it_is(phase: JobPhase) -> None:
     assert set(JOB[phase].values()) == {phase}
 
 
-@pytest.mark.parametrize("phase", [p for p in InstancePhase if p.gone])
+@pytest.mark.parametrize("phase", [InstancePhase.COMPLETED, InstancePhase.DEAD])
 def test_nothing_happens_to_an_instance_that_is_gone(phase: InstancePhase) -> None:
     assert INSTANCE[phase] == {}
+
+
+def test_an_instance_that_was_scaled_away_can_only_be_started_again() -> None:
+    assert INSTANCE[InstancePhase.RETIRED] == {InstanceEvent.STARTS: InstancePhase.STARTING}
 
 
 @pytest.mark.parametrize("phase", [p for p in JobPhase if not p.ended])

@@ -3,20 +3,24 @@
 It carries samples, exits and wishes to `control.step`, and starts, kills and commands to the platform and the links; it
 decides nothing. It takes no thread either: whoever runs a job calls `poll` again and again, and between two calls
 nothing happens but that pipes and sockets fill, so a view can draw and a signal can come in between.
+
+Every job stands in the control log of its home, so that other commands see it and may want something of it. A job that
+is attached lives and dies with the process of its host; a detached one is begun in the log only (`submit`), and each
+host that comes, the first one too, takes it up from there (`taking_up`).
 """
 
 from __future__ import annotations
 
-import secrets
-import string
 import sys
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import zmq
 
 from streamer import clock
 from streamer.control.events import (
+    UNSEEN,
     Ask,
     Asked,
     Effect,
@@ -29,24 +33,40 @@ from streamer.control.events import (
     StartInstance,
     Ticked,
 )
+from streamer.control.hosts.home import (
+    DEAD_LETTERS_FILE,
+    INSTANCES_FOLDER,
+    LOGS_FOLDER,
+    STDOUT_FILE,
+    make_folder,
+    new_job,
+    open_log,
+    page_of,
+    pages_of,
+)
 from streamer.control.hosts.link import ControlLink
+from streamer.control.hosts.lock import JobLock
 from streamer.control.jobs import JobAccount, JobSnapshot, account, snapshot
+from streamer.control.ledger import Ledger, find
+from streamer.control.records import JobFacts, KeptJob
 from streamer.control.state import JobState
 from streamer.control.step import step
-from streamer.errors import HomeError, PlatformError, StateError
+from streamer.errors import PlatformError, StateError
+from streamer.log.sqlite import SqliteLog
 from streamer.plan.compile import Plan
-from streamer.platform.base import OnOutput
+from streamer.platform.alone import AlonePlatform, is_locked
+from streamer.platform.base import Exit, OnOutput
 from streamer.platform.local import LocalPlatform
 from streamer.protocol.account import InstanceAccount
-from streamer.state.account import read_account
+from streamer.state.life import read_life
 
 INSTANCE_PROGRAM = (sys.executable, "-m", "streamer.runtime")
-DEAD_LETTERS_FILE = "dead-letters.jsonl"
 
-_JOB_ID_LETTERS = string.digits + string.ascii_lowercase
-_JOB_ID_LENGTH = 12
 _NOT_STARTED = 126
 """Exit code told of a life that could not begin (a shell's code for a command that it cannot execute)."""
+_ANY_PORT = "tcp://127.0.0.1:0"
+_VERSIONS_OF_AN_EPOCH = 1 << 24
+"""Peers are numbered on from here by each host, so that what it tells is newer than what the last one told."""
 _TICK_S = 0.05
 _TICK_MIN_S = 0.01
 """Reports that come together are answered together: at most this often."""
@@ -58,34 +78,70 @@ class EmbeddedHost:
     `stdout_to_stderr`: a `stdout` sink writes to standard error, because standard output is wanted for something else.
     """
 
-    def __init__(self, plan: Plan, home: Path, *, on_output: OnOutput, stdout_to_stderr: bool = False) -> None:
-        self.job = "".join(secrets.choice(_JOB_ID_LETTERS) for _ in range(_JOB_ID_LENGTH))
-        self.folder = home.absolute() / "jobs" / self.job
+    def __init__(
+        self,
+        plan: Plan,
+        home: Path,
+        *,
+        on_output: OnOutput,
+        stdout_to_stderr: bool = False,
+        metrics: str = "",
+        detached: JobFacts | None = None,
+    ) -> None:
+        facts = detached or new_job(plan, home, detached=False)
+        self.job = facts.job
+        self.folder = Path(facts.folder)
+        self._facts = replace(facts, metrics=metrics or facts.metrics)
+        self._home = home.absolute()
         self._plan = plan
-        self._token = secrets.token_hex(16)
         self._state: JobState | None = None
         self._link: ControlLink | None = None
-        self._platform = LocalPlatform(
-            INSTANCE_PROGRAM,
-            logs=self.folder / "logs",
-            on_output=on_output,
-            stdout_fd=2 if stdout_to_stderr else 1,
+        self._log: SqliteLog | None = None
+        self._ledger: Ledger | None = None
+        self._lock: JobLock | None = None
+        logs = self.folder / LOGS_FOLDER
+        self._platform: LocalPlatform | AlonePlatform = (
+            AlonePlatform(INSTANCE_PROGRAM, logs=logs, stdout=self.folder / STDOUT_FILE)
+            if facts.detached
+            else LocalPlatform(INSTANCE_PROGRAM, logs=logs, on_output=on_output, stdout_fd=2 if stdout_to_stderr else 1)
         )
+        self._unmet: dict[str, int] = {}
         self._events: deque[Event] = deque()
-        self._started_at = 0.0
         self._ticked_at = 0.0
 
+    @classmethod
+    def taking_up(cls, kept: KeptJob, home: Path, *, on_output: OnOutput, metrics: str = "") -> EmbeddedHost:
+        """The host of a detached job, whoever supervised it before."""
+        return cls(kept.plan, home, on_output=on_output, metrics=metrics, detached=kept.line.facts)
+
     def start(self) -> None:
-        """Make the job's folder and start its instances. Raises PlatformError."""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True)
-            for part in ("instances", "logs"):
-                (self.folder / part).mkdir(mode=0o700)
-        except OSError as error:
-            raise HomeError(f"the job's folder {self.folder} cannot be made: {error}") from error
-        self._link = ControlLink(self._token)
-        self._started_at = clock.wall()
-        self._take(JobSubmitted(self.job, self._plan))
+        """Make the job's folder and start its instances, or take up those of a detached job.
+
+        Raises HomeError, SupervisedError, StateError, LogError or PlatformError; nothing is started then.
+        """
+        if self._facts.detached:
+            self._lock = JobLock(self.folder)
+            self._log = open_log(self._home)
+            kept = find(self._log, self.job)
+            if kept is None:
+                raise StateError(f"the control log of {self._home} has no job {self.job}")
+            self._ledger = Ledger(self._log, replace(kept.line.facts, metrics=self._facts.metrics))
+            self._link = ControlLink(kept.line.facts.token, kept.line.facts.control, lasting=True)
+            state = kept.state(self._ledger.clock_offset_s, self._ledger.epoch * _VERSIONS_OF_AN_EPOCH)
+        else:
+            self._log = open_log(self._home)
+            make_folder(self.folder)
+            self._lock = JobLock(self.folder)
+            self._ledger = Ledger(self._log, self._facts)
+            self._ledger.begin(self._plan)
+            self._link = ControlLink(self._facts.token)
+            state = None
+        self._ledger.served_at(control=self._link.endpoint)
+        if state is None:
+            self._take(JobSubmitted(self.job, self._plan))
+        else:
+            self._state = state
+            self._unmet = {record.instance: record.epoch for record in state.instances.values() if record.phase.living}
 
     def poll(self, timeout_s: float) -> JobSnapshot:
         """Serve reports, exits and output for `timeout_s`, or until the job has ended."""
@@ -115,8 +171,15 @@ class EmbeddedHost:
         return account(self._job_state(), clock.now(), self._pages())
 
     def close(self) -> None:
-        """Kill what is left and let go of everything."""
+        """Let go of everything; instances of a job that is not detached are killed."""
         self._platform.close()
+        if self._ledger is not None:
+            self._ledger.close()
+        if self._log is not None:
+            self._log.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -126,15 +189,41 @@ class EmbeddedHost:
     def _serve(self) -> bool:
         """Whether something has happened. Samples come first: the last one of a life is sent before its exit."""
         active = False
+        self._meet()
+        for wish in self._book().wishes():
+            self._take(wish)
         for sample in self._control().receive():
             self._take(Reported(sample))
             active = True
         for exit_ in self._platform.poll():
-            page = self._page(exit_.instance)
-            completed = page.completed if page is not None else 0
-            self._take(Exited(exit_.instance, exit_.epoch, exit_.code, exit_.output, completed))
+            self._take(self._exited(exit_))
             active = True
         return active
+
+    def _meet(self) -> None:
+        """Find the processes of the lives that were begun before this host, or that there is none."""
+        for instance, epoch in tuple(self._unmet.items()):
+            folder = self._instance_folder(instance)
+            life = read_life(folder)
+            if life is not None and life.epoch == epoch:
+                assert isinstance(self._platform, AlonePlatform)
+                self._platform.adopt(instance, epoch, life.pid, life.started)
+            elif is_locked(folder):
+                continue  # it has just been started, and will say in a moment who it is
+            else:
+                self._take(Exited(instance, epoch, _NOT_STARTED, ("it was not started",)))
+            del self._unmet[instance]
+
+    def _exited(self, exit_: Exit) -> Exited:
+        page = self._page(exit_.instance)
+        completed = page.completed if page is not None else 0
+        if exit_.code is not None:
+            return Exited(exit_.instance, exit_.epoch, exit_.code, exit_.output, completed)
+        life = read_life(self._instance_folder(exit_.instance))
+        code = life.code if life is not None and life.epoch == exit_.epoch else None
+        return Exited(
+            exit_.instance, exit_.epoch, UNSEEN if code is None else code, exit_.output, completed, ended=code == 0
+        )
 
     def _wait(self, timeout_s: float) -> None:
         poller = zmq.Poller()
@@ -146,7 +235,10 @@ class EmbeddedHost:
         """Step, and do what the controller wants; doing it may make further events, such as a start that fails."""
         self._events.append(event)
         while self._events:
-            self._state, effects = step(self._state, self._events.popleft(), clock.now())
+            happened = self._events.popleft()
+            self._state, effects = step(self._state, happened, clock.now())
+            if effects or isinstance(happened, Ticked) or self._state.phase.ended:
+                self._book().keep(self._state)
             for effect in effects:
                 self._do(effect)
 
@@ -162,17 +254,17 @@ class EmbeddedHost:
                 self._platform.kill(instance, epoch)
 
     def _start(self, effect: StartInstance) -> None:
-        where = {"endpoint": effect.endpoint} if effect.endpoint else {}
         assignment = self._plan.assignment(
             effect.node,
             effect.index,
             job=self.job,
-            token=self._token,
+            token=self._facts.token,
             epoch=effect.epoch,
             folder=str(self._instance_folder(effect.instance)),
             dead_letters=str(self.folder / DEAD_LETTERS_FILE),
             control=self._control().endpoint,
-            **where,
+            endpoint=effect.endpoint or _ANY_PORT,
+            alone=self._facts.detached,
         )
         try:
             self._platform.start(assignment)
@@ -186,25 +278,25 @@ class EmbeddedHost:
         return snapshot(
             self._job_state(),
             clock.now(),
-            started_at=self._started_at,
+            started_at=self._facts.started_at,
             control=link.endpoint,
             folder=self.folder,
             refused=link.refused,
         )
 
     def _pages(self) -> dict[str, InstanceAccount]:
-        pages = {instance: self._page(instance) for instance in self._job_state().instances}
-        return {instance: page for instance, page in pages.items() if page is not None}
+        return pages_of(self.folder, self._job_state().instances)
 
     def _page(self, instance: str) -> InstanceAccount | None:
-        try:
-            return read_account(self._instance_folder(instance))
-        except StateError:
-            # half made by an instance that was killed at its first breath; one that is damaged fails its owner, loudly
-            return None
+        return page_of(self.folder, instance)
 
     def _instance_folder(self, instance: str) -> Path:
-        return self.folder / "instances" / instance
+        return self.folder / INSTANCES_FOLDER / instance
+
+    def _book(self) -> Ledger:
+        if self._ledger is None:
+            raise PlatformError("the job is not started, or closed already")
+        return self._ledger
 
     def _control(self) -> ControlLink:
         if self._link is None:

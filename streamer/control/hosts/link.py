@@ -19,14 +19,20 @@ from streamer.errors import PlatformError
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import Command
 
+_HOST = "tcp://127.0.0.1"
+_LASTING_PORTS = (20_000, 32_768)
 _MESSAGES_MAX = 1000
 """Received in one round, so that instances that report a lot do not keep the host from its other work."""
 
 
 class ControlLink:
-    """`endpoint` is where instances connect, `refused` counts what came without the token or could not be read."""
+    """`endpoint` is where instances connect, `refused` counts what came without the token or could not be read.
 
-    def __init__(self, token: str) -> None:
+    `lasting`: the instances may meet another supervisor there, so the port is one that the system gives nobody by
+    itself: somebody who asks a closed port of its own for a connection again and again would get one, to himself.
+    """
+
+    def __init__(self, token: str, endpoint: str = "", *, lasting: bool = False) -> None:
         self._token = token.encode()
         self._routes: dict[str, tuple[int, bytes]] = {}
         self.refused = 0
@@ -35,10 +41,15 @@ class ControlLink:
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.MAXMSGSIZE, limits.CONTROL_FRAME_BYTES_MAX)
         try:
-            self.socket.bind("tcp://127.0.0.1:*")
+            if endpoint:
+                self.socket.bind(endpoint)
+            elif lasting:
+                self.socket.bind_to_random_port(_HOST, *_LASTING_PORTS)
+            else:
+                self.socket.bind(f"{_HOST}:*")
         except zmq.ZMQError as error:
             self.close()
-            raise PlatformError(f"no free port on 127.0.0.1 for the control link: {error}") from error
+            raise PlatformError(f"the control link finds no port at {endpoint or _HOST}: {error}") from error
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def receive(self) -> Iterator[InstanceSample]:

@@ -1,0 +1,169 @@
+"""Jobs that are in the control log, for the commands that look at them or want something of them.
+
+A command opens the log, makes sure that every live job has somebody who supervises it, and finds the job that the user
+means: by its id, or by its pipeline's name where only one live job has it. A name that fits nothing is answered with
+the nearest ones, since ids are typed by hand.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from streamer import clock
+from streamer.cli.output import tell
+from streamer.control.hosts.home import has_log, open_log
+from streamer.control.hosts.lock import is_supervised
+from streamer.control.hosts.lost import bury, can_go_on, lost_jobs
+from streamer.control.ledger import find, lines
+from streamer.control.records import JobLine, KeptJob
+from streamer.errors import NoSuchJobError
+from streamer.log.base import ControlLog
+from streamer.log.sqlite import SqliteLog
+
+SUPERVISOR_LOG = "supervisor.log"
+LOOK_S = 0.05
+"""How often a command that waits for a job looks at the log."""
+
+_TAKE_UP_S = 15.0
+_LINES_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """The jobs of one home."""
+
+    log: ControlLog
+
+    def lines(self) -> list[JobLine]:
+        return lines(self.log)
+
+    def find(self, name: str) -> KeptJob:
+        """The job that is meant. Raises NoSuchJobError."""
+        return self.again(_meant(self.lines(), name).facts.job)
+
+    def again(self, job: str) -> KeptJob:
+        """The job as it is now."""
+        kept = find(self.log, job)
+        if kept is None:
+            raise NoSuchJobError(f"job {job} is not in the control log any more")
+        return kept
+
+    def take_up(self) -> None:
+        """See that every live job is supervised, or is told to have failed."""
+        lost = lost_jobs(self.log)
+        for line in lost:
+            if not can_go_on(line):
+                bury(self.log, line)
+        started = [(line, begin_supervising(line)) for line in lost if can_go_on(line)]
+        for line, process in started:
+            if not self._is_taken_up(line, process):
+                tell(f"job {line.facts.job} cannot be taken up:\n{last_words(line)}")
+
+    def _is_taken_up(self, line: JobLine, process: subprocess.Popen[bytes]) -> bool:
+        """Somebody supervises it, and has said so in the log."""
+        folder, before = Path(line.facts.folder), self.log.claimed(line.facts.job)
+        deadline = clock.now() + _TAKE_UP_S
+        while clock.now() < deadline:
+            now = self.log.claimed(line.facts.job)
+            newer = now is not None and before is not None and now.epoch > before.epoch
+            if (newer and is_supervised(folder)) or not self.again(line.facts.job).line.live:
+                return True
+            if process.poll() is not None and not is_supervised(folder):
+                return False
+            time.sleep(LOOK_S)
+        return False
+
+
+def home_folder() -> Path:
+    return Path(os.environ.get("STREAMER_HOME") or Path.home() / ".streamer").absolute()
+
+
+@contextmanager
+def opened_jobs() -> Iterator[Jobs]:
+    """The jobs of the user's home, all live ones supervised. Raises HomeError, StateError or LogError."""
+    log: SqliteLog = open_log(home_folder())
+    try:
+        jobs = Jobs(log)
+        jobs.take_up()
+        yield jobs
+    finally:
+        log.close()
+
+
+def take_up_lost_jobs() -> None:
+    """For a command that needs no job."""
+    if has_log(home_folder()):
+        with opened_jobs():
+            pass
+
+
+def begin_supervising(line: JobLine) -> subprocess.Popen[bytes]:
+    """Start a process for the job that outlives this one and its terminal."""
+    with (Path(line.facts.folder) / SUPERVISOR_LOG).open("ab") as log:
+        return subprocess.Popen(
+            (sys.executable, "-m", "streamer", "supervise", line.facts.job),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def last_words(line: JobLine) -> str:
+    """The end of what the supervising process has said."""
+    try:
+        text = (Path(line.facts.folder) / SUPERVISOR_LOG).read_text(errors="replace")
+    except OSError as error:
+        return str(error)
+    return "\n".join(text.splitlines()[-_LINES_TOLD:])
+
+
+def since(line: JobLine) -> str:
+    """When the job began, as UTC."""
+    return datetime.fromtimestamp(line.facts.started_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def facts_of(line: JobLine) -> dict[str, object]:
+    """What `ps` says of a job: a contract with scripts."""
+    return {
+        "job": line.facts.job,
+        "pipeline": line.facts.pipeline,
+        "status": line.status,
+        "since": since(line),
+        "nodes": dict(line.replicas),
+    }
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """` (did you mean ...?)`, or nothing."""
+    close = difflib.get_close_matches(name, known, 3)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def _meant(all_lines: list[JobLine], name: str) -> JobLine:
+    for line in all_lines:
+        if line.facts.job == name:
+            return line
+    named = [line for line in all_lines if line.facts.pipeline == name]
+    live = [line for line in named if line.live]
+    if len(live) == 1:
+        return live[0]
+    if live:
+        ids = ", ".join(line.facts.job for line in live)
+        raise NoSuchJobError(f"pipeline {name} has {len(live)} live jobs: {ids}", remedy="Name one of them by its id.")
+    if named:
+        ids = ", ".join(line.facts.job for line in named[-3:])
+        raise NoSuchJobError(
+            f"pipeline {name} has no live job; it had {ids}", remedy="Name a job that has ended by its id."
+        )
+    known = list(dict.fromkeys(text for line in all_lines for text in (line.facts.job, line.facts.pipeline)))
+    raise NoSuchJobError(f"there is no job {name}{nearest(name, known)}")

@@ -1,0 +1,69 @@
+"""`streamer ps` and `streamer status`: which jobs there are, and how one of them is doing.
+
+Both read the control log and the pages of the instances, and ask nobody: they answer in the same way whether the job is
+busy, hangs, or has ended a week ago. What they say may be a moment old.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from streamer.cli.exits import OK
+from streamer.cli.jobs import facts_of, opened_jobs
+from streamer.cli.output import account_table, json_line, say, table, terminal_width
+from streamer.control.hosts.home import account_of
+from streamer.control.records import KeptJob
+
+
+def ps(*, ended_too: bool, as_json: bool) -> int:
+    with opened_jobs() as jobs:
+        rows = [facts_of(line) for line in jobs.lines() if ended_too or line.live]
+    if as_json:
+        say(json_line(rows))
+    else:
+        say(table(("job", "pipeline", "status", "since", "nodes"), rows))
+    return OK
+
+
+def status(name: str, *, as_json: bool) -> int:
+    with opened_jobs() as jobs:
+        kept = jobs.find(name)
+    document = _document(kept)
+    if as_json:
+        say(json_line(document))
+        return OK
+    line = kept.line
+    say(table(("job", "pipeline", "status", "since", "nodes"), [facts_of(line)]))
+    say(f"\nfolder   {line.facts.folder}\nmetrics  {line.facts.metrics}")
+    if line.error:
+        say(f"error    {line.error}")
+    if kept.instances:
+        say("\n" + table(("node", "instance", "state", "starts"), _instances(kept)))
+    account = account_of(kept)
+    if account is not None:
+        say("\n" + account_table(dataclasses.asdict(account), terminal_width(sys.stdout)))
+    return OK
+
+
+def _document(kept: KeptJob) -> dict[str, object]:
+    account = account_of(kept)
+    facts = kept.line.facts
+    return {
+        **facts_of(kept.line),
+        "error": kept.line.error,
+        "folder": facts.folder,
+        "metrics": facts.metrics,
+        "detached": facts.detached,
+        "pinned": {node: pin for node, pin in kept.line.pins.items() if pin is not None},
+        "instances": _instances(kept),
+        "account": None if account is None else dataclasses.asdict(account),
+    }
+
+
+def _instances(kept: KeptJob) -> list[dict[str, object]]:
+    """`starts` counts the lives of an instance."""
+    return [
+        {"node": line.node, "instance": line.instance, "state": str(line.phase), "starts": line.epoch}
+        for line in kept.instances
+    ]

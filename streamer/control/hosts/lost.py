@@ -1,0 +1,58 @@
+"""Jobs that are live in the log and have nobody who supervises them.
+
+A supervising process can be killed at any moment, and there is no service that would notice. So every command that
+looks at the log looks for such jobs first. A detached one goes on under a new supervisor; one that belonged to a
+command has died with it, and is written down as failed, by whoever finds it: a job that is told to be running must be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from streamer import clock
+from streamer.control.events import JobSubmitted
+from streamer.control.hosts.lock import JobLock, is_supervised
+from streamer.control.ledger import Ledger, find, lines
+from streamer.control.lifecycle import InstancePhase, JobPhase
+from streamer.control.records import JobLine
+from streamer.control.step import step
+from streamer.errors import SupervisedError
+from streamer.log.base import ControlLog
+
+
+def lost_jobs(log: ControlLog) -> list[JobLine]:
+    return [line for line in lines(log) if line.live and not is_supervised(Path(line.facts.folder))]
+
+
+def can_go_on(line: JobLine) -> bool:
+    return line.facts.detached and Path(line.facts.folder).is_dir()
+
+
+def bury(log: ControlLog, line: JobLine) -> None:
+    """Write down that the job has failed with the process that it belonged to."""
+    folder = Path(line.facts.folder)
+    if not folder.is_dir():
+        _write_failed(log, line.facts.job, f"its folder {folder} is gone")
+        return
+    try:
+        lock = JobLock(folder)
+    except SupervisedError:
+        return  # it has just found somebody
+    _write_failed(log, line.facts.job, "the command that ran it was killed")
+    lock.release()
+
+
+def _write_failed(log: ControlLog, job: str, error: str) -> None:
+    kept = find(log, job)
+    if kept is None or not kept.line.live:
+        return
+    ledger = Ledger(log, kept.line.facts)
+    now = clock.now()
+    state = kept.state(ledger.clock_offset_s, 0) or step(None, JobSubmitted(job, kept.plan), now)[0]
+    instances = {
+        name: record if record.phase.gone else dataclasses.replace(record, phase=InstancePhase.DEAD)
+        for name, record in state.instances.items()
+    }
+    ledger.keep(dataclasses.replace(state, phase=JobPhase.FAILED, instances=instances, ended_at=now, error=error))
+    ledger.close()

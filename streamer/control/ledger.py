@@ -1,0 +1,106 @@
+"""One job's place in the control log, for the process that supervises it.
+
+The state of the controller lives in its memory, and the log has what another one would need to go on from it. So after
+each step whatever has changed of that is appended, before anything is done about it: a life that is started is known to
+have been meant. Only the holder of the claim can write; one that was replaced learns it here and goes away without
+touching anything. Records that have not changed are not written again: a report costs nothing here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from streamer import clock
+from streamer.control.records import (
+    JobFacts,
+    JobLine,
+    KeptJob,
+    instance_entry,
+    job_entry,
+    job_line,
+    kept_job,
+    line_of,
+    plan_entry,
+)
+from streamer.control.state import InstanceRecord, JobState
+from streamer.control.wishes import Wish, wishes
+from streamer.errors import LogError
+from streamer.log.base import ControlLog, Entry, newest
+from streamer.log.topics import Topic
+from streamer.plan.compile import Plan
+
+
+class Ledger:
+    """`facts` are those of the job; `complaint` tells why the last records could not be written, and will be again."""
+
+    def __init__(self, log: ControlLog, facts: JobFacts) -> None:
+        self.facts = facts
+        self.complaint: str | None = None
+        self.clock_offset_s = clock.wall() - clock.now()
+        self._log = log
+        self._claim = log.claim(facts.job, f"process {os.getpid()}")
+        self._written: dict[str, bytes | None] = {}
+        self._state: JobState | None = None
+        self._seen: dict[str, InstanceRecord] = {}
+        self._wishes = log.follow([Topic.COMMANDS], scope=facts.job)
+
+    @property
+    def epoch(self) -> int:
+        """Grows from one supervisor of the job to the next."""
+        return self._claim.epoch
+
+    def begin(self, plan: Plan) -> None:
+        """The job's first records."""
+        self._log.append_all([plan_entry(self.facts.job, plan), job_entry(JobLine(self.facts))], claim=self._claim)
+
+    def served_at(self, *, control: str = "", metrics: str = "") -> None:
+        """The addresses of this supervisor; what is empty stays as it is."""
+        facts = self.facts
+        self.facts = replace(facts, control=control or facts.control, metrics=metrics or facts.metrics)
+        self._state = None
+
+    def keep(self, state: JobState) -> None:
+        """Append what has changed. Raises ClaimError if another process has taken the job over."""
+        if state is self._state:
+            return
+        entries = self._changed(state)
+        try:
+            self._log.append_all(entries, claim=self._claim)
+        except LogError as error:
+            self.complaint = str(error)  # the job goes on without a log, as it would without a controller
+            return
+        self.complaint = None
+        self._written.update((entry.key, entry.value) for entry in entries)
+        self._state = state
+        self._seen = dict(state.instances)
+
+    def wishes(self) -> Sequence[Wish]:
+        """What people have wanted since the last call; at first, since the job began."""
+        return wishes(self._wishes.poll(0.0))
+
+    def close(self) -> None:
+        self._wishes.close()
+
+    def _changed(self, state: JobState) -> list[Entry]:
+        """Instances first: a job that is told to have ended has none that goes on."""
+        entries = [
+            instance_entry(state.job, record, self.clock_offset_s)
+            for name, record in state.instances.items()
+            if record is not self._seen.get(name)
+        ]
+        entries.append(job_entry(line_of(self.facts, state, self.clock_offset_s)))
+        return [entry for entry in entries if self._written.get(entry.key) != entry.value]
+
+
+def find(log: ControlLog, job: str) -> KeptJob | None:
+    """The job as the log has it now. Raises StateError if it cannot be read."""
+    return kept_job(newest(log, Topic.JOBS, scope=job), newest(log, Topic.ASSIGNMENTS, scope=job), job)
+
+
+def lines(log: ControlLog) -> list[JobLine]:
+    """All jobs that the log has, in the order in which they began."""
+    jobs = newest(log, Topic.JOBS)
+    found = [job_line(jobs, job) for job in dict.fromkeys(record.scope for record in jobs.values())]
+    return sorted((line for line in found if line is not None), key=lambda line: line.facts.started_at)

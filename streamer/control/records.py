@@ -1,0 +1,214 @@
+"""A job as records of the control log: what must be known to take it up where its controller left it.
+
+The log could keep every event and have it replayed; but most events are reports that the next one supersedes, and a
+state that was made of a million of them would have to be made again. So it keeps what cannot be learnt anew: the facts
+and the phase of the job, its plan, and of each instance its life, its address and its deaths, one record each, which
+the next one of the same key supersedes. Reading a record twice, or one that comes again, gives the same state. What
+instances say of themselves is not kept: they say it again within a second.
+
+Times in records are times of day, since a monotonic clock means nothing to another process after a restart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from streamer.control.jobs import status_of
+from streamer.control.lifecycle import InstancePhase, JobPhase
+from streamer.control.state import InstanceRecord, JobState
+from streamer.errors import StateError
+from streamer.log.base import Entry, Record
+from streamer.log.topics import Topic
+from streamer.plan.compile import Plan
+from streamer.plan.plain import plain, typed
+
+_PLAN = "plan"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What does not change while one process supervises a job. `started_at` is when the job began.
+
+    `detached`: it outlives the command that began it. `directory` is where its instances work, `control` and `metrics`
+    are the addresses at which it is served, '' before that. After `duration_s`, if given, it is drained.
+    """
+
+    job: str
+    pipeline: str
+    token: str
+    folder: str
+    directory: str
+    started_at: float
+    detached: bool
+    duration_s: float | None = None
+    control: str = ""
+    metrics: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """A job but for its instances and its plan. `phase` None: it has not begun."""
+
+    facts: JobFacts
+    status: str = "starting"
+    phase: JobPhase | None = None
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    submitted_at: float = 0.0
+    ended_components: frozenset[int] = frozenset()
+    drain_deadline: float | None = None
+    ended_at: float | None = None
+    error: str | None = None
+    killed: bool = False
+    pins: Mapping[str, int | None] = field(default_factory=dict)
+    wish: int = -1
+
+    @property
+    def live(self) -> bool:
+        return self.phase is None or not self.phase.ended
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLine:
+    """An instance, as far as it cannot be asked."""
+
+    node: str
+    index: int
+    instance: str
+    phase: InstancePhase
+    epoch: int
+    endpoint: str
+    started_at: float
+    exited_at: float
+    restart_at: float
+    deaths: int
+    quick_deaths: int
+    completed_before: int
+    dead_lettered_before: int
+    leaving: bool
+    leave_deadline: float | None
+    returns: int
+
+
+_SAME = tuple(
+    f.name
+    for f in dataclasses.fields(InstanceLine)
+    if f.name not in ("started_at", "exited_at", "restart_at", "leave_deadline")
+)
+
+
+def plan_entry(job: str, plan: Plan) -> Entry:
+    return Entry(Topic.JOBS, f"{job}/{_PLAN}", _encoded(plan))
+
+
+def job_entry(line: JobLine) -> Entry:
+    return Entry(Topic.JOBS, line.facts.job, _encoded(line))
+
+
+def instance_entry(job: str, record: InstanceRecord, clock_offset_s: float) -> Entry:
+    """`clock_offset_s` is the time of day at which the controller's clock shows 0."""
+    line = InstanceLine(
+        **{name: getattr(record, name) for name in _SAME},
+        started_at=record.started_at + clock_offset_s,
+        exited_at=record.exited_at + clock_offset_s,
+        restart_at=record.restart_at + clock_offset_s,
+        leave_deadline=_moved(record.leave_deadline, clock_offset_s),
+    )
+    return Entry(Topic.ASSIGNMENTS, f"{job}/{record.instance}", _encoded(line))
+
+
+def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
+    return JobLine(
+        facts=facts,
+        status=str(status_of(state)),
+        phase=state.phase,
+        replicas=state.replicas(),
+        submitted_at=state.submitted_at + clock_offset_s,
+        ended_components=state.ended_components,
+        drain_deadline=_moved(state.drain_deadline, clock_offset_s),
+        ended_at=_moved(state.ended_at, clock_offset_s),
+        error=state.error,
+        killed=state.killed,
+        pins=state.pins,
+        wish=state.wish,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptJob:
+    """One job as the log has it."""
+
+    line: JobLine
+    plan: Plan
+    instances: tuple[InstanceLine, ...]
+
+    @property
+    def job(self) -> str:
+        return self.line.facts.job
+
+    def state(self, clock_offset_s: float, version: int) -> JobState | None:
+        """The state to go on from; None if the job has not begun. Peers are told anew, from `version` on."""
+        line = self.line
+        if line.phase is None:
+            return None
+        return JobState(
+            job=line.facts.job,
+            plan=self.plan,
+            submitted_at=line.submitted_at - clock_offset_s,
+            instances={one.instance: _record(one, clock_offset_s) for one in self.instances},
+            versions=dict.fromkeys(self.plan.nodes, version),
+            phase=line.phase,
+            ended_components=line.ended_components,
+            drain_deadline=_moved(line.drain_deadline, -clock_offset_s),
+            ended_at=_moved(line.ended_at, -clock_offset_s),
+            error=line.error,
+            killed=line.killed,
+            pins=line.pins,
+            wish=line.wish,
+        )
+
+
+def kept_job(jobs: Mapping[str, Record], assignments: Mapping[str, Record], job: str) -> KeptJob | None:
+    """The job from the newest records of the two topics; None if there is none. Raises StateError."""
+    line = job_line(jobs, job)
+    if line is None or f"{job}/{_PLAN}" not in jobs:
+        return None
+    plan = _decoded(Plan, jobs[f"{job}/{_PLAN}"])
+    lines = [_decoded(InstanceLine, record) for record in assignments.values() if record.scope == job]
+    places = {name: at for at, name in enumerate(plan.nodes)}
+    lines.sort(key=lambda one: (places[one.node], one.index))
+    return KeptJob(line, plan, tuple(lines))
+
+
+def job_line(jobs: Mapping[str, Record], job: str) -> JobLine | None:
+    """The job without its plan and its instances, which costs less."""
+    return _decoded(JobLine, jobs[job]) if job in jobs else None
+
+
+def _record(line: InstanceLine, clock_offset_s: float) -> InstanceRecord:
+    return InstanceRecord(
+        **{name: getattr(line, name) for name in _SAME},
+        started_at=line.started_at - clock_offset_s,
+        exited_at=line.exited_at - clock_offset_s,
+        restart_at=line.restart_at - clock_offset_s,
+        leave_deadline=_moved(line.leave_deadline, -clock_offset_s),
+    )
+
+
+def _moved(moment: float | None, by_s: float) -> float | None:
+    return None if moment is None else moment + by_s
+
+
+def _encoded(value: object) -> bytes:
+    return json.dumps(plain(value), ensure_ascii=False).encode()
+
+
+def _decoded(kind: type[_T], record: Record) -> _T:
+    try:
+        return typed(kind, json.loads(record.value or b""))
+    except ValueError as error:
+        raise StateError(f"the record of {record.key} in the control log cannot be read: {error}") from error

@@ -1,0 +1,110 @@
+"""How the instances of a node become more or fewer while the job goes on.
+
+More is simple: a new instance asks its parents for its share and gets one. Fewer must lose nothing: an instance that is
+to go is told to *leave*: it asks for no more, finishes what it has, gives the rest back to the producers, says goodbye
+to its consumers and exits; only one that does not manage that in a drain's time is killed, which costs redeliveries and
+no message. Its name is taken up again when the node grows, so that its account goes on where it stood. The instances
+with the highest numbers go first: which of them are the oldest or the idlest changes too fast to be worth knowing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from streamer import limits
+from streamer.control import topology
+from streamer.control.events import Effect, KillInstance, Scaled, StartInstance
+from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, JobPhase, follow
+from streamer.control.state import InstanceRecord, JobState
+from streamer.errors import ScaleError
+from streamer.plan.assignment import Role
+from streamer.plan.compile import PlannedNode
+
+
+def check(node: PlannedNode, replicas: int) -> None:
+    """Raises ScaleError if the node cannot have so many replicas."""
+    if node.role is not Role.STATELESS:
+        raise ScaleError(
+            f"node {node.name} is a {node.role} node and has exactly one instance",
+            remedy="Only stateless nodes have replicas: scale one of those.",
+        )
+    least, most = max(1, node.min_replicas), node.max_replicas or limits.INSTANCES_PER_NODE_MAX
+    if not least <= replicas <= most:
+        named = "maxStatelessCount" if node.max_replicas else "the most that any node can have"
+        raise ScaleError(
+            f"node {node.name} cannot have {replicas} replicas: at least {least} (minStatelessCount, or 1) and "
+            f"at most {most} ({named})"
+        )
+
+
+def wished(state: JobState, event: Scaled) -> JobState:
+    """The state with this wish in it, unless it is an old one, or one that the node cannot have."""
+    if event.number <= state.wish:
+        return state
+    state = dataclasses.replace(state, wish=event.number)
+    node = state.plan.nodes.get(event.node)
+    if node is None:
+        return state
+    if event.replicas is not None:
+        try:
+            check(node, event.replicas)
+        except ScaleError:
+            return state
+    return dataclasses.replace(state, pins={**state.pins, event.node: event.replicas})
+
+
+def scaled(state: JobState, now: float) -> tuple[JobState, tuple[Effect, ...]]:
+    """Every node on its way to the replicas that it is to have."""
+    effects: list[Effect] = []
+    for record in state.instances.values():
+        if record.leaving and record.leave_deadline is not None and now >= record.leave_deadline:
+            state = state.having(dataclasses.replace(record, leave_deadline=None))
+            if record.phase.living:
+                effects.append(KillInstance(record.instance, record.epoch))
+    if state.phase in (JobPhase.STARTING, JobPhase.RUNNING):
+        for name in state.pins:
+            state, more = _towards(state, name, state.desired(name), now)
+            effects += more
+    return state, tuple(effects)
+
+
+def start_of(record: InstanceRecord) -> StartInstance:
+    return StartInstance(record.node, record.index, record.instance, record.epoch, record.endpoint)
+
+
+def _towards(state: JobState, name: str, wanted: int, now: float) -> tuple[JobState, list[Effect]]:
+    records = [record for record in state.instances.values() if record.node == name]
+    if any(record.phase in (InstancePhase.COMPLETED, InstancePhase.DEAD) for record in records):
+        return state, []  # the node is ending by itself: there is nothing to share any more
+    staying = sorted(
+        (r for r in records if not r.leaving and r.phase is not InstancePhase.RETIRED), key=lambda r: r.index
+    )
+    for record in staying[wanted:]:
+        state = _sent_away(state, record, now)
+    effects: list[Effect] = []
+    for _ in range(wanted - len(staying)):
+        added = _added(state, name, now)
+        state = topology.changed(state.having(added), name)
+        effects.append(start_of(added))
+    return state, effects
+
+
+def _sent_away(state: JobState, record: InstanceRecord, now: float) -> JobState:
+    if record.phase.living:
+        leaving = dataclasses.replace(record, leaving=True, leave_deadline=now + limits.DRAIN_KILL_S)
+        return state.having(leaving)
+    phase = follow(INSTANCE, record.phase, InstanceEvent.RETIRES)
+    return topology.changed(state.having(dataclasses.replace(record, phase=phase)), record.node)
+
+
+def _added(state: JobState, name: str, now: float) -> InstanceRecord:
+    """One that was sent away before, or a new one with the next number."""
+    records = sorted((r for r in state.instances.values() if r.node == name), key=lambda r: r.index)
+    retired = next((record for record in records if record.phase is InstancePhase.RETIRED), None)
+    if retired is None:
+        index = records[-1].index + 1
+        return InstanceRecord(name, index, f"{name}-{index}", started_at=now)
+    again = retired.next_life(follow(INSTANCE, retired.phase, InstanceEvent.STARTS), now)
+    return dataclasses.replace(
+        again, leaving=False, leave_deadline=None, returns=retired.returns + 1, deaths=0, quick_deaths=0
+    )

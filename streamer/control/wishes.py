@@ -1,0 +1,42 @@
+"""What people want of a job, on its way through the control log to whoever supervises it.
+
+A command does not know where that process is, or whether there is one just now; so it appends its wish, and the wish is
+found when its time comes. Wishes are numbered by their offsets, so that one which is read again, after the supervising
+process was replaced, changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from streamer.control.events import Ask, Asked, Scaled
+from streamer.errors import StateError
+from streamer.log.base import ControlLog, Record
+from streamer.log.topics import Topic
+
+Wish = Asked | Scaled
+
+
+def want_end(log: ControlLog, job: str, ask: Ask) -> None:
+    log.append(Topic.COMMANDS, job, json.dumps({"wish": str(ask)}).encode())
+
+
+def want_replicas(log: ControlLog, job: str, node: str, replicas: int | None) -> int:
+    """The wish's number."""
+    return log.append(Topic.COMMANDS, job, json.dumps({"wish": "scale", "node": node, "replicas": replicas}).encode())
+
+
+def wishes(records: Sequence[Record]) -> Sequence[Wish]:
+    """Raises StateError for a record that no version up to this one writes."""
+    return [_wish(record) for record in records]
+
+
+def _wish(record: Record) -> Wish:
+    try:
+        raw = json.loads(record.value or b"")
+        if raw["wish"] == "scale":
+            return Scaled(raw["node"], raw["replicas"], record.offset)
+        return Asked(Ask(raw["wish"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateError(f"the command {record.offset} for {record.key} cannot be read: {error}") from error
