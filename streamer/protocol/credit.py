@@ -42,12 +42,16 @@ class Grant:
 
 
 class Pace:
-    """How fast this instance handles messages, and so what it asks of all its producers together."""
+    """How fast this instance handles messages, and so what it asks of all its producers together.
 
-    __slots__ = ("_message_s",)
+    `least` is what it asks of each however slow it is: where calls overlap, as many again as are in hand.
+    """
+
+    __slots__ = ("_message_s", "least")
 
     def __init__(self) -> None:
         self._message_s: float | None = None
+        self.least = 1
 
     def handled(self, messages: int, busy_s: float) -> None:
         """One frame of so many messages took so long."""
@@ -56,11 +60,11 @@ class Pace:
         self._message_s = each if before is None else before + _SMOOTHING * (each - before)
 
     def window(self, sessions: int) -> int:
-        """Messages that one of `sessions` producers may have on the way to here: 1 until something was handled."""
+        """Messages that one of `sessions` producers may have on the way to here: the least until something was handled."""
         if self._message_s is None:
-            return 1
+            return self.least
         wanted = CREDIT_TIME_S / max(self._message_s, 1e-9)
-        return max(1, int(min(wanted, CREDIT_MESSAGES_MAX) / max(sessions, 1)))
+        return max(self.least, int(min(wanted, CREDIT_MESSAGES_MAX) / max(sessions, 1)))
 
 
 class Window:

@@ -165,11 +165,12 @@ class SendingSession:
 class InputFrame:
     """A received frame until it is settled: one counter of what is open (1 for its handling, 1 per message sent).
 
-    `together` are ranges of messages for which something was sent in common: they settle together.
+    `together` are ranges of messages for which something was sent in common: they settle together. `alone`: its one
+    message may have been in hand at a death, so nothing else should be in hand with it.
     """
 
     __slots__ = (
-        "arrived_at", "body", "count", "dead", "handled", "open", "segments", "sequence", "session", "size",
+        "alone", "arrived_at", "body", "count", "dead", "handled", "open", "segments", "sequence", "session", "size",
         "together", "told", "told_dead",
     )  # fmt: skip
 
@@ -180,6 +181,7 @@ class InputFrame:
         self.count = data.count
         self.size = payload_bytes(data.body, data.count)
         self.body = data.body
+        self.alone = data.redelivered and data.count == 1
         self.arrived_at = now
         self.open = 1
         self.handled = False

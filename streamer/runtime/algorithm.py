@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -32,13 +32,28 @@ class Form(Enum):
 
     PLAIN = "plain"
     GENERATOR = "generator"
+    ASYNC = "async"
+    ASYNC_GENERATOR = "async generator"
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether calls of such functions can overlap."""
+        return self in (Form.ASYNC, Form.ASYNC_GENERATOR)
+
+
+_FORMS: Mapping[Form, Callable[[object], bool]] = {
+    Form.GENERATOR: inspect.isgeneratorfunction,
+    Form.ASYNC: inspect.iscoroutinefunction,
+    Form.ASYNC_GENERATOR: inspect.isasyncgenfunction,
+}
 
 
 def form_of(function: Function) -> Form:
     """The form of a function, or of an object that is called like one."""
     call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # its form is asked for
-    if inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(call):
-        return Form.GENERATOR
+    for form, has_form in _FORMS.items():
+        if has_form(function) or has_form(call):
+            return form
     return Form.PLAIN
 
 
@@ -53,7 +68,7 @@ class Algorithm:
     exit: Function | None
     on_messages: Function | None = None
     form: Form = Form.PLAIN
-    """Of `start`."""
+    """Of `on_messages`, if there is one, else of `start`."""
 
 
 def load_algorithm(code: Code) -> Algorithm:
@@ -80,7 +95,7 @@ def load_algorithm(code: Code) -> Algorithm:
         stop,
         exit_,
         on_messages=_with_arguments(code, "onMessages", on_messages, 2),
-        form=Form.PLAIN if start is None else form_of(start),
+        form=Form.PLAIN if (called := on_messages or start) is None else form_of(called),
     )
 
 
@@ -125,6 +140,11 @@ def _with_arguments(code: Code, name: str, function: Function | None, count: int
         return None
     if not callable(function):
         raise AlgorithmError(f"{name} in {code.path} is not a function")
+    if count == 1 and form_of(function).overlaps:
+        raise AlgorithmError(
+            f"{name} in {code.path} is async, and would not be waited for",
+            remedy=f"Make {name} a plain function: only start, onMessage and onMessages may be async.",
+        )
     if _takes(function, count):
         return function
     return lambda *arguments: function(*arguments[:-1])
@@ -143,4 +163,12 @@ def _takes(function: Function, count: int) -> bool:
 
 def listener(function: Function) -> Function:
     """`onMessage(msg, origin)` (or of messages), also where the user's function takes the first argument only."""
-    return function if _takes(function, 2) else lambda message, _origin: function(message)
+    if _takes(function, 2):
+        return function
+    if form_of(function) is not Form.ASYNC:
+        return lambda message, _origin: function(message)
+
+    async def call(message: object, _origin: str) -> None:
+        await function(message)
+
+    return call

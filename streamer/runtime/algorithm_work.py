@@ -7,19 +7,28 @@ a grace period to return, so that what it sends last still goes on its way.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamer.limits import START_GRACE_S
 from streamer.protocol.session import InputFrame
-from streamer.runtime.algorithm import Algorithm
+from streamer.runtime.algorithm import Algorithm, Function, form_of
 from streamer.runtime.api import Api
 from streamer.runtime.calls import Handler, StatefulCalls
 from streamer.runtime.letters import Failure
 
+if TYPE_CHECKING:
+    # It brings asyncio with it, and is there only once a handler is async.
+    from streamer.runtime.overlap import Overlap
+
 
 class AlgorithmWork:
-    """`calls` is given for a stateful node: it listens once its user says so, and its `start` runs elsewhere."""
+    """`calls` is given for a stateful node: it listens once its user says so, and its `start` runs elsewhere.
+
+    `overlap` is there once a handler is `async`: frames go to it then.
+    """
 
     def __init__(
         self,
@@ -28,6 +37,7 @@ class AlgorithmWork:
         api: Api,
         handler: Handler,
         calls: StatefulCalls | None,
+        begin_overlap: Callable[[], Overlap],
         *,
         has_inputs: bool,
     ) -> None:
@@ -35,6 +45,8 @@ class AlgorithmWork:
         self._args = args
         self._api = api
         self._handler = handler
+        self._begin_overlap = begin_overlap
+        self.overlap: Overlap | None = begin_overlap() if calls is None and algorithm.form.overlaps else None
         self._calls = calls
         self._has_inputs = has_inputs
         self.listening = calls is None
@@ -44,11 +56,25 @@ class AlgorithmWork:
         self._stop_deadline: float | None = None
         self.start_returned = Event()
         if calls is not None:
-            api.listeners_go_to(calls)
+            api.listeners_go_to(self)
 
     # -- what the user's code asks for -----------------------------------------------------------------------------
 
-    def listen(self, on: bool, frames_left: int) -> None:
+    def listen(self, on_message: Function) -> None:
+        assert self._calls is not None
+        self._calls.listen(on_message)
+        self._may_overlap(on_message)
+
+    def listen_to_batches(self, on_messages: Function) -> None:
+        assert self._calls is not None
+        self._calls.listen_to_batches(on_messages)
+        self._may_overlap(on_messages)
+
+    def _may_overlap(self, listener: Function) -> None:
+        if self.overlap is None and form_of(listener).overlaps:
+            self.overlap = self._begin_overlap()
+
+    def set_listening(self, on: bool, frames_left: int) -> None:
         """Begin to take frames, or stop after so many more; a node without input ends when it stops."""
         self.listening = on
         self._frames_left = frames_left
@@ -57,7 +83,11 @@ class AlgorithmWork:
     def start(self) -> None:
         """Call the user's stateful `start`; listeners that it registered go on when it returns, stopped or not."""
         assert self._algorithm.start is not None
-        self._algorithm.start(self._args, self._api)
+        started = self._algorithm.start(self._args, self._api)
+        if inspect.iscoroutine(started):
+            import asyncio  # every instance would wait for it at its start, and few need it
+
+            asyncio.run(started)
         if self._calls is not None and self._calls.registered and self._has_inputs:
             self.listening = True
 
@@ -65,7 +95,8 @@ class AlgorithmWork:
 
     @property
     def accepts(self) -> bool:
-        return self.listening or self._frames_left > 0
+        wanted = self.listening or self._frames_left > 0
+        return wanted and (self.overlap is None or self.overlap.accepts)
 
     @property
     def exhausted(self) -> bool:
@@ -73,9 +104,13 @@ class AlgorithmWork:
             return True
         return self._calls is not None and (self.start_returned.is_set() or self._stopped_by_user)
 
-    def handle(self, frame: InputFrame) -> list[Failure]:
+    def handle(self, frame: InputFrame) -> list[Failure] | None:
         if not self.listening:
             self._frames_left -= 1
+        if self.overlap is not None:
+            self._api.in_handler(True)
+            self.overlap.take(frame)
+            return None
         self._api.in_handler(True)
         try:
             return self._handler.handle(frame)
@@ -95,6 +130,8 @@ class AlgorithmWork:
         self._draining = True
 
     def finish(self, now: float) -> bool:
+        if self.overlap is not None and not self.overlap.idle:
+            return False
         if self._stop_deadline is None:
             self._stop_deadline = now + (START_GRACE_S if self._algorithm.stop else 0.0)
             if self._algorithm.stop is not None:

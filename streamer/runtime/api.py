@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from streamer.errors import StreamerError
 from streamer.runtime.algorithm import listener
-from streamer.runtime.turn import Turn
 
 
 class Host(Protocol):
@@ -30,6 +29,12 @@ class Host(Protocol):
     def reset(self, messages: int | None) -> int: ...
 
 
+class Sender(Protocol):
+    """What sends for the message in hand."""
+
+    def send(self, message: object, flow: str | None) -> None: ...
+
+
 class Listeners(Protocol):
     """Where the listeners of a stateful node are kept."""
 
@@ -41,7 +46,7 @@ class Listeners(Protocol):
 class Api:
     """HKube's streaming api. `turn` is None where the node handles no messages (it only sends)."""
 
-    def __init__(self, host: Host, turn: Turn | None) -> None:
+    def __init__(self, host: Host, turn: Sender | None) -> None:
         self._host = host
         self._turn = turn
         self._handler_thread = 0
@@ -50,6 +55,10 @@ class Api:
     def in_handler(self, on: bool) -> None:
         """The calling thread begins (or stops) to call handlers."""
         self._handler_thread = get_ident() if on else 0
+
+    def sends_go_to(self, turn: Sender) -> None:
+        """Whom the calls of handlers belong to is decided by `turn` from now on."""
+        self._turn = turn
 
     def listeners_go_to(self, listeners: Listeners) -> None:
         """Where registered listeners are kept; without it, registering is refused."""

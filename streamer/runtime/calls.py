@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from streamer.clock import Clock
 from streamer.errors import MessageError, StreamerError
 from streamer.limits import FRAME_MESSAGES_MAX, SPILL_BYTES
-from streamer.protocol.codec import UNPACK_ERRORS, BadBody, pack_message, unpack, unpack_each
+from streamer.protocol.codec import UNPACK_ERRORS, BadBody, unpack, unpack_each
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
 from streamer.runtime.letters import Failure
@@ -106,16 +106,18 @@ class BatchCalls:
         self._hand[IN_HAND] = first
         answers = self._on_messages(list(bodies), self._api)
         self._turn.join(first, len(bodies))
-        if answers is None:
-            return
-        if not isinstance(answers, list | tuple) or len(answers) != len(bodies):
-            raise _bad_answers(answers, len(bodies))
-        for index, answer in enumerate(answers, first):
-            if answer is not None and own is not None:
-                blob = pack_message(self._turn.pack, answer)
-                self._turn.weigh(len(blob))
-                own.blobs.append(blob)
-                own.indexes.append(index)
+        answer_each(self._turn, answers, first, len(bodies))
+
+
+def answer_each(turn: Turn, answers: object, first: int, count: int) -> None:
+    """Send what `onMessages` has returned. Raises MessageError if it is no answer to so many messages."""
+    if answers is None:
+        return
+    if not isinstance(answers, list | tuple) or len(answers) != count:
+        raise _bad_answers(answers, count)
+    for index, answer in enumerate(answers, first):
+        if answer is not None:
+            turn.answer(answer, index)
 
 
 def _bad_answers(answers: object, wanted: int) -> MessageError:
@@ -223,7 +225,7 @@ class Handler:
                 self._range(bodies, 0, last, frame.session.parent, own, failures)
                 self._first_call((self._clock() - began) / last)
                 base = last
-            for first, last in _gaps(base, end, bad):
+            for first, last in gaps(base, end, bad):
                 self._range(bodies, first, last, frame.session.parent, own, failures)
             hand[IN_HAND] = NOTHING
             hand[IN_MORE] = 0
@@ -257,7 +259,7 @@ def bodies_of(frame: InputFrame, failures: list[Failure]) -> list[Any]:
         return bodies
 
 
-def _gaps(first: int, last: int, bad: set[int]) -> list[tuple[int, int]]:
+def gaps(first: int, last: int, bad: set[int]) -> list[tuple[int, int]]:
     """The parts of first..last without the bad indexes."""
     if not bad:
         return [(first, last)] if first < last else []

@@ -116,10 +116,14 @@ class Inbox:
         else:
             raise PeerError(f"a producer sent a frame of kind {kind.name}")
 
-    def handled(self, frame: InputFrame, busy_s: float) -> None:
-        """The work is done with a frame, settled or not."""
+    def handled(self, frame: InputFrame, busy_s: float, told: int = 0) -> None:
+        """The work is done with a frame, settled or not; of `told` of its messages `ahead` was told before."""
         self.pace.handled(frame.count, busy_s)
-        frame.session.window.handled(frame.count, frame.size)
+        frame.session.window.handled(frame.count - told, frame.size)
+
+    def ahead(self, frame: InputFrame, messages: int) -> None:
+        """The work is done with so many messages of a frame, and goes on with others of it."""
+        frame.session.window.handled(messages, 0)
 
     # -- grants and acknowledgements -------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import (
     HANDLER_BOUNDS_S,
     LATENCY_BOUNDS_S,
-    EdgeSample,
     InstanceSample,
     InstanceState,
 )
@@ -30,8 +29,9 @@ from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
 from streamer.runtime.inbox import Inbox
-from streamer.runtime.letters import Letters, LetterStore
+from streamer.runtime.letters import Failure, Letters, LetterStore
 from streamer.runtime.outbox import Outbox
+from streamer.runtime.report import edge_samples, statistics
 from streamer.runtime.roots import Roots
 from streamer.runtime.turn import Exits
 from streamer.runtime.work import Work
@@ -159,15 +159,19 @@ class Instance:
 
     def _handle(self, frame: InputFrame) -> None:
         began = self._clock()
+        self._queue_wait.observe(max(0.0, began - frame.arrived_at), frame.count)
         failures = self.work.handle(frame)
+        if failures is not None:
+            self.handled(frame, failures, self._clock() - began)
+
+    def handled(self, frame: InputFrame, failures: list[Failure], busy_s: float, told: int = 0) -> None:
+        """The work is done with a frame; see `Inbox.handled` for `told`."""
         if failures:
             self.letters.failed(frame.session.parent, frame.segments, failures)
-            frame.dead = [failure.index for failure in failures]
+            frame.dead += [failure.index for failure in failures]
             self.account.failed += len(failures)
             self.last_error = failures[-1].error
-        ended = self._clock()
-        self.busy_s += ended - began
-        self._queue_wait.observe(max(0.0, began - frame.arrived_at), frame.count)
+        self.busy_s += busy_s
         if not self.assignment.outputs:
             self._observe_arrival(frame)
         with self.lock:
@@ -175,7 +179,7 @@ class Instance:
             self.outbox.dirty = True
             frame.handled = True
             frame.settle(1)
-            self.inbox.handled(frame, ended - began)
+            self.inbox.handled(frame, busy_s, told)
 
     def _observe_arrival(self, frame: InputFrame) -> None:
         """The message has reached the end of its flow: how long it took from its root."""
@@ -223,6 +227,11 @@ class Instance:
         """Take a command of the controller; any thread may bring it."""
         self._commands.append(command)
         self.wake()
+
+    @property
+    def woken(self) -> bool:
+        """Whether somebody has asked for another look since the last step began."""
+        return self._woken
 
     def wake(self) -> None:
         """Make the loop look again; from any thread."""
@@ -307,21 +316,7 @@ class Instance:
 
     def statistics(self) -> list[dict[str, Any]]:
         """HKube's statistics of each next node."""
-        count = max(1, self.handler_seconds.sample().count)
-        mean_ms = 1000.0 * self.handler_seconds.sample().total / count
-        return [
-            {
-                "nodeName": edge.target,
-                "sent": edge.counts.sent,
-                "queueSize": edge.pending_messages,
-                "netDurations": [],
-                "durations": [mean_ms],
-                "queueDurations": [],
-                "responses": edge.counts.settled,
-                "dropped": sum(edge.counts.drops),
-            }
-            for edge in self.outbox.edges
-        ]
+        return statistics(self.outbox, self.handler_seconds)
 
     # -- what others see -------------------------------------------------------------------------------------------
 
@@ -347,22 +342,7 @@ class Instance:
             busy_s=self.busy_s,
             oldest_unsettled_s=0.0 if oldest is None else max(0.0, self._clock() - oldest),
             last_error=self.last_error,
-            edges=tuple(
-                EdgeSample(
-                    target=edge.target,
-                    sent=edge.counts.sent,
-                    settled=edge.counts.settled,
-                    dead_lettered=edge.counts.dead_lettered,
-                    dropped=dict(edge.counts.dropped),
-                    abandoned=edge.counts.abandoned,
-                    in_flight=edge.counts.in_flight,
-                    redelivered=edge.counts.redelivered,
-                    backlog_messages=edge.pending_messages,
-                    backlog_bytes=edge.pending_bytes,
-                    credit_messages=self.outbox.credit(edge),
-                )
-                for edge in self.outbox.edges
-            ),
+            edges=edge_samples(self.outbox),
             handler=self.handler_seconds.sample(),
             queue_wait=self._queue_wait.sample(),
             end_to_end={flow: histogram.sample() for flow, histogram in list(self._end_to_end.items())},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamer.clock import Clock
 from streamer.connectors.base import Sink, Source
@@ -24,6 +24,9 @@ from streamer.runtime.instance import Instance
 from streamer.runtime.sink import SinkWork
 from streamer.runtime.source import SourceWork
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Hand, Turn
+
+if TYPE_CHECKING:
+    from streamer.runtime.overlap import Overlap
 
 
 def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -> None:
@@ -63,7 +66,15 @@ def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: 
         raise AlgorithmError(f"the algorithm {algorithm.name!r} of the stateful node {a.node!r} defines no start")
     calls: Calls = stateful or _stateless(algorithm, args, api, turn, hand)
     handler = Handler(calls, turn, hand, clock, instance.handler_seconds.observe)
-    host.work = AlgorithmWork(algorithm, args, api, handler, stateful, has_inputs=bool(a.inputs))
+
+    def begin_overlap() -> Overlap:
+        from streamer.runtime import coroutines  # with asyncio, which most instances never need
+
+        invoke = coroutines.listeners(stateful) if stateful else coroutines.functions(algorithm, args, api)
+        api.sends_go_to(coroutines.ContextTurn(host.send_root))
+        return coroutines.overlap(instance, invoke, hand, clock, whole=calls.whole)
+
+    host.work = AlgorithmWork(algorithm, args, api, handler, stateful, begin_overlap, has_inputs=bool(a.inputs))
     instance.work = host.work
     if algorithm.init is not None:
         algorithm.init(args)
@@ -102,7 +113,7 @@ class _ApiHost:
         self._instance.send_root(message, flow)
 
     def set_listening(self, listening: bool, *, force: bool) -> None:
-        self.work.listen(listening, 0 if force else self._instance.inbox.waiting)
+        self.work.set_listening(listening, 0 if force else self._instance.inbox.waiting)
         self._instance.wake()
 
     @property

@@ -172,9 +172,17 @@ class Turn:
         if not isinstance(values, Generator):
             return False
         for value in values:
-            if value is not None and self._own is not None:
-                self.send(value, None)
+            if value is not None:
+                self.answer(value, self._hand[IN_HAND])
         return True
+
+    def answer(self, message: object, index: int) -> None:
+        """Send along the own flow, if it goes on, for the message of this index. Raises MessageError."""
+        if (own := self._own) is not None:
+            blob = pack_message(self.pack, message)
+            self.weigh(len(blob))
+            own.blobs.append(blob)
+            own.indexes.append(index)
 
     def join(self, first: int, count: int) -> None:
         """What was sent since the call began was sent for so many messages together: none is settled before it is."""

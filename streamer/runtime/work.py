@@ -24,8 +24,11 @@ class Work(Protocol):
     def exhausted(self) -> bool:
         """Whether it will send nothing any more of its own accord, other than for frames."""
 
-    def handle(self, frame: InputFrame) -> list[Failure]:
-        """Handle all messages of the frame and hand on what is sent for them; gives those that failed."""
+    def handle(self, frame: InputFrame) -> list[Failure] | None:
+        """Handle all messages of the frame and hand on what is sent for them; gives those that failed.
+
+        None: the handling goes on, and the instance is told when it is done.
+        """
 
     def produce(self, now: float) -> bool:
         """Send records of its own; True if more may be there at once."""

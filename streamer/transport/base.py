@@ -61,6 +61,18 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
+class Watched(Protocol):
+    """A wire whose descriptors can be watched by somebody else's loop, in the place of `wait`."""
+
+    changes: int
+    """Grows whenever the descriptors are others: a closed one's number may come back for another end."""
+
+    def descriptors(self) -> Sequence[int]: ...
+
+    def ready(self) -> bool:
+        """Whether `wait` would return at once: to be asked before each wait for the descriptors."""
+
+
 def bound_again(transport: Transport, endpoint: str) -> Binding:
     """Bind where the former life was bound; if another program has taken that port meanwhile, at any other."""
     try:

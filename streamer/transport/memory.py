@@ -77,6 +77,8 @@ class MemoryConnection:
 
 
 class MemoryTransport:
+    changes = 0
+
     def __init__(self, hub: MemoryHub) -> None:
         self._hub = hub
         self._ends: list[MemoryBinding | MemoryConnection] = []
@@ -97,6 +99,12 @@ class MemoryTransport:
 
     def wait(self, timeout_s: float, descriptors: Sequence[int] = ()) -> None:
         """Return at once."""
+
+    def descriptors(self) -> Sequence[int]:
+        return ()
+
+    def ready(self) -> bool:
+        return True
 
     def wake(self) -> None:
         """Nobody waits."""

@@ -77,3 +77,68 @@ def test_of_a_batch_that_kills_its_process_three_times_only_the_guilty_message_i
     assert {*written(desk)} == {*range(300)} - {57}
     assert dead(desk) == [{"id": 57}]
     assert done.account["nodes"][1]["restarts"] == 3
+
+
+CONCURRENT = "stateType: stateless, concurrency: 50"
+
+
+def test_async_handlers_overlap_in_one_process(desk: Desk) -> None:
+    done = job(
+        desk,
+        """
+        import asyncio
+
+        async def start(args):
+            await asyncio.sleep(0.1)
+            return args["streamInput"]["message"]["id"]
+        """,
+        count=1000,
+        more=CONCURRENT,
+    )
+
+    assert {*written(desk)} == {*range(1000)}
+    assert done.account["duration_s"] < 1000 * 0.1 / 10
+    assert done.account["nodes"][1]["restarts"] == 0
+
+
+def test_what_was_in_hand_at_a_kill_is_handled_again_and_one_that_kills_three_times_is_given_up(desk: Desk) -> None:
+    done = job(
+        desk,
+        """
+        import asyncio, os, signal
+
+        async def start(args, api):
+            n = args["streamInput"]["message"]["id"]
+            api.sendMessage(n)
+            await asyncio.sleep(0.01)
+            if n == 157:
+                os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        count=500,
+        more=CONCURRENT,
+    )
+
+    assert {*written(desk)} == {*range(500)} - {157}
+    assert dead(desk) == [{"id": 157}]
+    assert done.account["nodes"][1]["restarts"] == 3
+
+
+def test_async_listeners_of_a_stateful_node_run_beside_its_start(desk: Desk) -> None:
+    job(
+        desk,
+        """
+        import asyncio
+
+        def start(args, api):
+            async def on_message(message, origin):
+                await asyncio.sleep(0.05)
+                api.sendMessage([message["id"], origin])
+
+            api.registerInputListener(on_message)
+            api.startMessageListening()
+        """,
+        count=300,
+        more="stateType: stateful, concurrency: 100",
+    )
+
+    assert sorted(written(desk)) == [[n, "numbers"] for n in range(300)]

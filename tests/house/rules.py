@@ -26,6 +26,7 @@ MAY_CATCH_ALL: Mapping[PurePosixPath, str] = {
     PurePosixPath("streamer/connectors/installed.py"): "whatever a package raises at import is that package's error",
     PurePosixPath("streamer/runtime/algorithm.py"): "whatever a user's file raises at import is that file's error",
     PurePosixPath("streamer/runtime/calls.py"): "whatever a handler raises is the fate of its message",
+    PurePosixPath("streamer/runtime/overlap.py"): "whatever an async handler raises is the fate of its message",
     PurePosixPath(
         "streamer/runtime/process.py"
     ): "whatever ends an instance is shown in its log, and a new life follows",

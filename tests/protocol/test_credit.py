@@ -131,3 +131,14 @@ def test_a_grant_is_never_taken_back(steps: list[tuple[int, int, int, int, int]]
         assert window.granted_bytes >= before[1]
         window.handled(handled, 10 * handled)
         assert window.quarter >= 1
+
+
+@pytest.mark.parametrize("sessions", [1, 7])
+def test_an_instance_whose_calls_overlap_asks_for_its_least_however_slow_they_are(sessions: int) -> None:
+    pace = Pace()
+    pace.least = 40
+
+    before = pace.window(sessions)
+    pace.handled(1, 10.0)
+
+    assert (before, pace.window(sessions)) == (40, 40)

@@ -6,7 +6,9 @@ lines what goes in, what the algorithm does and what comes out, and can look at 
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
+from array import array
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -33,7 +35,7 @@ from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.instance import Instance, Stage
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
-from streamer.runtime.turn import HAND_WORDS, IN_HAND, NOTHING
+from streamer.runtime.turn import HAND_WORDS
 from streamer.transport.memory import MemoryHub, MemoryTransport
 
 ROUTES = RouteTable(
@@ -125,7 +127,7 @@ class Chain:
         concurrency: int = 1,
     ) -> None:
         self.time_s = 0.0
-        self.hand = [NOTHING if i == IN_HAND else 0 for i in range(HAND_WORDS)]
+        self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
         self.sink = Kept()
         self._letters = _Letters()
         self._numbers = count(1)
@@ -237,3 +239,22 @@ def algorithm_of(folder: Path, text: str) -> Algorithm:
     path = folder / "work.py"
     path.write_text(textwrap.dedent(text))
     return load_algorithm(Code("work", str(path)))
+
+
+def overlapping(chain: Chain, ready: Callable[[Chain], None] = lambda _chain: None) -> Chain:
+    """Go on to the end with a loop for `async` handlers; `ready` is called before each step."""
+
+    async def go_on() -> None:
+        overlap = chain.algorithm.overlap
+        assert overlap is not None
+        overlap.begin(asyncio.get_running_loop(), lambda: None)
+        for _ in range(20_000):
+            if all(i.stage is Stage.ENDED for i in chain.instances):
+                return
+            ready(chain)
+            chain.step()
+            await asyncio.sleep(0)
+        raise AssertionError("not at the end after 20000 steps")
+
+    asyncio.run(go_on())
+    return chain
