@@ -60,7 +60,7 @@ class Pace:
         self._message_s = each if before is None else before + _SMOOTHING * (each - before)
 
     def window(self, sessions: int) -> int:
-        """Messages that one of `sessions` producers may have on the way to here: the least until something was handled."""
+        """Messages that one of `sessions` producers may have on the way: the least until something was handled."""
         if self._message_s is None:
             return self.least
         wanted = CREDIT_TIME_S / max(self._message_s, 1e-9)

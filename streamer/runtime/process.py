@@ -19,6 +19,7 @@ from streamer.connectors.registry import open_sink, open_source
 from streamer.errors import AlgorithmError, ConnectorError, StreamEndedError, StreamerError
 from streamer.mapped import MappedWords
 from streamer.plan.assignment import Assignment, Role
+from streamer.platform.adopted import started_at
 from streamer.runtime.algorithm import load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.control_link import ControlLink
@@ -29,6 +30,7 @@ from streamer.runtime.letters import user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
+from streamer.state.life import begin_life, end_life
 from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
@@ -75,6 +77,7 @@ def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> Non
     instance.work.close()
     link.close()
     transport.close()
+    end_life(Path(instance.assignment.folder), 0)
 
 
 def _loop_or_die(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:
@@ -127,11 +130,14 @@ def main(path: str) -> int:
     for stream in (sys.stdout, sys.stderr):  # what algorithms print must be seen when it is printed, and before a kill
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # both are text files of the interpreter
     assignment = Assignment.from_json(Path(path).read_text())
+    folder = Path(assignment.folder)
+    begin_life(folder, assignment.epoch, started_at(os.getpid()))
     transport = ZmqTransport()
     try:
         instance, algorithm = _build(assignment, transport)
     except (AlgorithmError, ConnectorError) as error:
         _tell(error)
+        end_life(folder, CANNOT_OPEN)
         return CANNOT_OPEN
     except BaseException as error:  # noqa: BLE001  # the user's init has failed, or the machine: a new life may do better
         _tell(error)
@@ -144,6 +150,7 @@ def main(path: str) -> int:
         instance.command,
         instance.inbox.sessions,
         lambda: instance.beat_at,
+        alone=assignment.alone,
     )
     link.start()
     gc.collect()
