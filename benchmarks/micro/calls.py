@@ -1,117 +1,111 @@
 """Calling the user's function for each message of a frame, and collecting what it returns or sends.
 
-The reference is a loop that calls the same function on the same messages and keeps what it returns.
+A node of the scenarios is put together as its process would do it, on a wire inside this process, and is given the same
+frame again and again; what it sends is dropped. The reference calls the same lines in a plain loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from benchmarks.micro.timing import FRAME, Case, message
+from benchmarks.scenario.engine import algorithm, plan_of, source
+from benchmarks.scenario.straight_stage import on_message
 from streamer import clock
-from streamer.plan.routing import Route, RouteTable
+from streamer.plan.assignment import Assignment, Role
+from streamer.plan.compile import Plan
 from streamer.protocol.codec import join, packer, unpack
-from streamer.protocol.frames import Data
+from streamer.protocol.frames import decode_data, encode_data
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, ReceivingSession
-from streamer.runtime.api import Api, Host
-from streamer.runtime.calls import Calls, Handler, StatefulCalls, StatelessCalls
-from streamer.runtime.turn import HAND_WORDS, Exits, Turn
-
-_TABLE = RouteTable(
-    routes=(Route("main", "source", 0, (1,)), Route("main", "relay", 0, (2,)), Route("main", "sink", 0, ())),
-    default_flow="main",
-)
-
-
-def relay(args: dict[str, Any], _api: object) -> dict[str, Any]:
-    received: dict[str, Any] = args["streamInput"]["message"]
-    return received
+from streamer.runtime.algorithm import load_algorithm
+from streamer.runtime.dead_letters import DeadLetters
+from streamer.runtime.instance import Instance
+from streamer.runtime.roles import give_algorithm
+from streamer.runtime.turn import HAND_WORDS
+from streamer.state.account import AccountPage
+from streamer.transport.memory import MemoryHub, MemoryTransport
 
 
-def ignore(_message: object, _origin: str) -> None:
-    """The least that a listener can do."""
+def _body() -> bytes:
+    pack = packer()
+    return join([pack(message(n)) for n in range(FRAME)])
 
 
-class _NoHost:
-    """Where calls of the api that do not belong to a handler would go; these cases make none."""
-
-    listening = True
-
-    def send_root(self, sent: object, flow: str | None) -> None:
-        raise AssertionError(f"{sent} was sent into {flow} outside of a handler")
-
-    def set_listening(self, listening: bool, *, force: bool) -> None:
-        raise AssertionError(f"listening was set to {listening} with force={force}")
-
-    def statistics(self) -> Sequence[dict[str, Any]]:
-        return ()
-
-    def reset(self, messages: int | None) -> int:
-        return messages or 0
+def _instance(assignment: Assignment, folder: Path) -> Instance:
+    numbers = itertools.count(1)
+    return Instance(
+        assignment,
+        MemoryTransport(MemoryHub()),
+        AccountPage(folder, tuple(output.target for output in assignment.outputs), replayable=False),
+        DeadLetters(folder / "dead-letters"),
+        clock=clock.now,
+        wall=clock.wall,
+        number=lambda: next(numbers),
+    )
 
 
-def _emit(segment: Segment, blobs: list[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
-    """The outbox is another case."""
+def _frame(assignment: Assignment) -> InputFrame:
+    """A frame from the source, for this node's only position in the flow."""
+    route = next(n for n, route in enumerate(assignment.routes.routes) if route.node == assignment.node)
+    segment = Segment(7, range(FRAME), 5, None, route, 0, 0)
+    parts = encode_data(1, [segment], FRAME, _body(), False)
+    return InputFrame(ReceivingSession(1, "source", False, lambda _count: None), decode_data(parts), 0.0)
 
 
-class Stage:
-    """A node whose position in the flow has this route, without anything around its handler."""
+def _handling(plan: Plan, node: str, folder: Path) -> Callable[[], None]:
+    home = folder / node
+    home.mkdir()
+    assignment = plan.assignment(
+        node, 0, job="micro", token="", epoch=1, folder=home, dead_letters=home / "dead-letters", control=""
+    )
+    assert assignment.code is not None
+    instance = _instance(assignment, home)
+    hand = memoryview(bytearray(8 * HAND_WORDS)).cast("Q")
+    work = give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now)
+    if plan.nodes[node].role is Role.STATEFUL:
+        work.start()
+    frame = _frame(assignment)
 
-    def __init__(self, route: int) -> None:
-        hand = memoryview(bytearray(8 * HAND_WORDS)).cast("Q")
-        self.route = route
-        self.hand = hand
-        self.turn = Turn(Exits(_TABLE.routes[route].node, _TABLE), _emit, hand, lambda: None, lambda _route: None)
-        host: Host = _NoHost()
-        self.api = Api(host, self.turn)
-        pack = packer()
-        self.body = join([pack(message(n)) for n in range(FRAME)])
+    def handle() -> None:
+        work.handle(frame)
+        instance.reset(None)
 
-    def frame(self) -> InputFrame:
-        session = ReceivingSession(1, "source", False, lambda _count: None)
-        segment = Segment(7, range(FRAME), 5, None, self.route, 0, 0)
-        return InputFrame(session, Data(1, [segment], FRAME, self.body, False), 0.0)
-
-    def handling(self, calls: Calls) -> Callable[[], None]:
-        handler = Handler(calls, self.turn, self.hand, clock.now, lambda _busy_s: None)
-        frame = self.frame()
-
-        def handle() -> None:
-            self.api.in_handler(True)
-            handler.handle(frame)
-
-        return handle
-
-    def stateless(self, start: Callable[..., Any]) -> Callable[[], None]:
-        return self.handling(StatelessCalls(start, {}, self.api, self.turn, self.hand))
-
-    def stateful(self, listener: Callable[..., Any]) -> Callable[[], None]:
-        calls = StatefulCalls(self.hand)
-        calls.listeners.append(listener)
-        return self.handling(calls)
+    return handle
 
 
-def _call(body: bytes) -> None:
+def _of_nodes(state_type: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A relay and a sink of this type. Their files are gone when they are made; what is mapped of them stays."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        sink = algorithm("sink", state_type, "count", str(folder / "tally"))
+        plan = plan_of([source(100), algorithm("relay", state_type, "relay"), sink], folder)
+        return _handling(plan, "relay", folder), _handling(plan, "sink", folder)
+
+
+def _count(body: bytes) -> None:
+    count = 0
+
+    def on_each(_message: dict[str, Any]) -> None:
+        nonlocal count
+        count += 1
+
     for received in unpack(body):
-        ignore(received, "source")
+        on_each(received)
 
 
 def cases() -> dict[str, Case]:
-    middle, last = Stage(1), Stage(2)
-    pack = packer()
-    body = middle.body
-    send = middle.api.sendMessage
+    body, pack = _body(), packer()
+    stateless, stateful = _of_nodes("stateless"), _of_nodes("stateful")
     return {
-        "unpack and call": Case(lambda: _call(body)),
-        "stateless at the end": Case(last.stateless(lambda _args, _api: None), reference="unpack and call"),
-        "stateful at the end": Case(last.stateful(ignore), reference="unpack and call"),
-        "unpack, call and pack": Case(
-            lambda: [pack(relay({"streamInput": {"message": m}}, None)) for m in unpack(body)]
-        ),
-        "stateless that returns": Case(middle.stateless(relay), reference="unpack, call and pack"),
-        "stateful that sends": Case(
-            middle.stateful(lambda received, _origin: send(received)), reference="unpack, call and pack"
-        ),
+        "unpack and count": Case(lambda: _count(body)),
+        "stateless that counts": Case(stateless[1], reference="unpack and count"),
+        "stateful that counts": Case(stateful[1], reference="unpack and count"),
+        "unpack, change and pack": Case(lambda: [pack(on_message(received)) for received in unpack(body)]),
+        "stateless that returns": Case(stateless[0], reference="unpack, change and pack"),
+        "stateful that sends": Case(stateful[0], reference="unpack, change and pack"),
     }
