@@ -6,6 +6,7 @@ import dataclasses
 import socket
 from pathlib import Path
 
+from streamer.control.endings import is_intake
 from streamer.control.preflight import preflight
 from streamer.plan.assignment import Gateway, Role
 from streamer.plan.compile import Plan
@@ -62,3 +63,7 @@ def test_another_name_is_free(tmp_path: Path) -> None:
     living(tmp_path, "window")
 
     assert preflight(door(Gateway("door", 0)), tmp_path) == ()
+
+
+def test_a_gateway_is_told_to_drain_with_the_sources() -> None:
+    assert is_intake(door(Gateway("door", 0)).nodes["door"])
