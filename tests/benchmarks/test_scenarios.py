@@ -52,7 +52,8 @@ def test_a_sink_that_counts_wrongly_spoils_the_measurement(tmp_path: Path) -> No
     elsewhere = Tally(tmp_path / "other")
 
     with EngineSide(plan_of(nodes, tmp_path), tmp_path, elsewhere) as side:
-        side.go_on(0.1)
+        while not side.received("sink"):
+            side.go_on(0.02)
         with pytest.raises(BenchmarkError, match="were settled, 0 counted"):
             side.stop()
 
@@ -71,6 +72,8 @@ def test_a_comparison_writes_the_ratio_of_its_pairs(tmp_path: Path, capsys: pyte
     (figure,) = json.loads(out.read_text())["figures"]
     assert figure["case"] == only
     assert figure["ratio"] == pytest.approx(figure["engine_per_s"] / figure["straight_per_s"], abs=0.01)
+    cpu_us = [sum(figure[side].values()) for side in ("straight_cpu_us", "engine_cpu_us")]
+    assert figure["cpu_ratio"] == pytest.approx(cpu_us[0] / cpu_us[1], rel=0.1)
     assert f"| {only} | **{figure['ratio']:.2f}** |" in capsys.readouterr().out
 
 
