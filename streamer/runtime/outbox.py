@@ -160,14 +160,14 @@ class Outbox:
                 parent.open += len(blobs)
             full = outlet.policy.overload is not Overload.BLOCK and outlet.full
             outlet.edge.append(chunk)
-            if full:
-                outlet.overflow(chunk)
             if inside and not self._may_loop(outlet, chunk):
                 outlet.edge.withdraw(chunk)
                 self._letters.undelivered(outlet.edge, chunk, *self._loop_reason(outlet, chunk))
                 outlet.edge.bury(chunk)
-            else:
-                self._bury(outlet, outlet.edge.take_repeat())
+                continue
+            if full:
+                outlet.overflow(chunk)
+            self._bury(outlet, outlet.edge.take_repeat())
 
     def emit_roots(self, target: str, segment: Segment, blobs: list[bytes]) -> None:
         """Send records into one edge only: the others have them settled already."""

@@ -69,8 +69,7 @@ class Exits:
         if route is None:
             return self.named(self._default, None)
         if not self.table.routes[route].next:
-            flow = self.table.routes[route].flow
-            raise FlowError(f"flow {flow!r} ends at node {self.node!r}", remedy=self._remedy())
+            raise self._error(f"flow {self.table.routes[route].flow!r} ends at node {self.node!r}")
         return route
 
     def named(self, flow: str, route: int | None) -> int:
@@ -84,7 +83,7 @@ class Exits:
             problem = (
                 f"flow {flow!r} does not continue at node {self.node!r}" if known else f"no flow is named {flow!r}"
             )
-            raise FlowError(problem, remedy=self._remedy())
+            raise self._error(problem)
         return entry
 
     def of_source(self) -> int | None:
@@ -97,11 +96,14 @@ class Exits:
     def continues(self, route: int) -> bool:
         return bool(self.table.routes[route].next)
 
-    def _remedy(self) -> str:
+    def _error(self, problem: str) -> FlowError:
+        """It names the flows that could be named in its text, which is all that a log or a dead letter shows of it."""
         flows = self.table.flows_of(self.node)
-        if not flows:
-            return "No flow continues at this node: return nothing and send nothing here."
-        return f"Name a flow that continues here: {', '.join(flows)}."
+        if flows:
+            return FlowError(f"{problem}; flows that continue here: {', '.join(flows)}", remedy="Name one of them.")
+        return FlowError(
+            f"{problem}; no flow continues at node {self.node!r}", remedy="Return nothing and send nothing here."
+        )
 
 
 class Turn:

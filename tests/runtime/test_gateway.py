@@ -134,7 +134,7 @@ def test_what_is_not_settled_in_time_is_said_to_go_on(opened: Open) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        pytest.param(f"{PATH}?flow=nowhere", "no flow is named 'nowhere'. Name a flow that", id="an unknown flow"),
+        pytest.param(f"{PATH}?flow=nowhere", "no flow is named 'nowhere'; flows that", id="an unknown flow"),
         pytest.param(f"{PATH}?flow=inner", "does not continue at node 'door'", id="a flow without this gateway"),
         pytest.param("/hkube/gateway/window/streaming/message", f"POST {PATH} or GET {INFO}", id="another gateway"),
         pytest.param("/", "nothing is at /", id="nothing"),
@@ -148,7 +148,7 @@ def test_what_does_not_exist_is_not_found(door: Door, path: str, message: str) -
 
 
 def test_an_unknown_flow_is_answered_with_the_flows_that_there_are(door: Door) -> None:
-    assert door.post(query="?flow=mian").error.endswith("Name a flow that continues here: main, both.")
+    assert door.post(query="?flow=mian").error.endswith("flows that continue here: main, both. Name one of them.")
 
 
 @pytest.mark.parametrize(
