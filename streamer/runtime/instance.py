@@ -154,6 +154,8 @@ class Instance:
         if self.work.accepts and (frame := self.inbox.next()) is not None:
             self._handle(frame)
             return not self.inbox.drained
+        if not self.met:
+            return False  # whether a source may read anything new depends on who is still there
         with self.lock:
             return self.work.produce(now)
 

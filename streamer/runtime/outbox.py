@@ -100,6 +100,11 @@ class Outbox:
         return all(outlet.edge.idle for outlet in self._outlets.values())
 
     @property
+    def over(self) -> bool:
+        """Whether all instances of some child node have completed: then a former life has said that nothing follows."""
+        return any(outlet.over for outlet in self._outlets.values())
+
+    @property
     def pending(self) -> int:
         """Messages that wait for credit."""
         return sum(outlet.edge.pending_messages for outlet in self._outlets.values())

@@ -77,7 +77,12 @@ class SourceWork:
 
     @property
     def exhausted(self) -> bool:
-        return self._draining or self._source.ended
+        return self._source.ended or (self._reads_nothing_new and self._next >= self._known_end)
+
+    @property
+    def _reads_nothing_new(self) -> bool:
+        """Drained, or consumers have completed: only what former lives had read is still sent where it is missing."""
+        return self._draining or self._outbox.over
 
     def produce(self, now: float) -> bool:
         """Read one batch and send it; True if the source had a whole one."""
@@ -108,7 +113,8 @@ class SourceWork:
         if any(self._next - edge.roots.floor >= ROOT_SPAN_MAX for edge in self._edges):
             return 0
         unsettled = max((edge.counts.in_flight for edge in self._outbox.waits), default=0)
-        return min(FRAME_MESSAGES_MAX, self._intake.limit - unsettled)
+        may_read = min(FRAME_MESSAGES_MAX, self._intake.limit - unsettled)
+        return min(may_read, self._known_end - self._next) if self._reads_nothing_new else may_read
 
     def _take(self, records: Records) -> None:
         time_us = int(self._wall() * 1e6)
