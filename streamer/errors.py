@@ -44,6 +44,12 @@ class MessageError(StreamerError):
     remedy = "Send msgpack values (None, bool, int, float, str, bytes, list, dict) below the size limit."
 
 
+class HoldError(StreamerError):
+    """A message cannot be held, or is held no more."""
+
+    remedy = "Call api.hold() in the handler of the message, and end it once, in time: settle(), or fail(error)."
+
+
 class OverloadError(StreamerError):
     """A message was sent into an edge that is full, and whose node declares `overload: error`."""
 

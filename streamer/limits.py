@@ -65,6 +65,9 @@ INTAKE_TIME_S = 0.5
 """A source that can read again keeps about as much unsettled as is settled in this time."""
 INTAKE_FLOOR = 128
 """... and at least so many records."""
+LATER_MESSAGES_MAX = 100_000
+LATER_BYTES_MAX = 64 * MIB
+"""Messages of one instance that wait for their time (`api.emit_at`)."""
 ROOT_SPAN_MAX = 1_000_000
 """Distance between the newest root and the oldest unsettled one of a source."""
 SETTLED_RANGES_MAX = 4_096
@@ -85,6 +88,8 @@ REPORT_S = 0.25
 DRAIN_S = 30.0
 START_GRACE_S = 5.0
 """After stop(args) a stateful algorithm's start(args, api) has this long to return and send its last."""
+HOLD_S_MAX = 600.0
+"""A message that its handler holds for longer is given up."""
 RESTART_DELAY_S = 0.1
 RESTART_DELAY_MAX_S = 5.0
 CRASH_LOOP_DEATHS = 5

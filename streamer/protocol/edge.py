@@ -21,7 +21,7 @@ from streamer.protocol.account import DROP_REASONS, EdgeCounts
 from streamer.protocol.codec import join
 from streamer.protocol.frames import Parts, encode_data
 from streamer.protocol.segment import Segment
-from streamer.protocol.settlement import RangeSet, intervals
+from streamer.protocol.settlement import Barrier, RangeSet, intervals
 from streamer.protocol.suspects import Suspects
 
 _MERGE_US = 1000
@@ -366,15 +366,23 @@ class Edge:
 
     def unsettled_of(self, parents: set[Parent]) -> Iterator[tuple[Parent, int]]:
         """(parent, index of its message) for every message here whose parent is one of these. Scans all held."""
-        for chunk in self._pending:
+        for chunk, first, last in self._held():
             if chunk.parent in parents:
-                yield from ((chunk.parent, i) for i in chunk.indexes)
+                yield from ((chunk.parent, i) for i in chunk.indexes[first:last])
+
+    def wait_for_roots(self, barrier: Barrier) -> None:
+        """All held messages that nobody waits for are waited for by `barrier`. Scans all held."""
+        for chunk, first, last in self._held():
+            if chunk.parent is None or chunk.parent is barrier:
+                chunk.parent = barrier
+                barrier.open += last - first
+
+    def _held(self) -> Iterator[tuple[Chunk, int, int]]:
+        for chunk in self._pending:
+            yield chunk, 0, len(chunk.blobs)
         for frame in self._frames:
-            if any(chunk.parent in parents for chunk in frame.chunks):
-                for low, high in (frame.done or RangeSet()).missing(0, frame.count):
-                    for chunk, first, last in _pieces(frame, low, high):
-                        if chunk.parent in parents:
-                            yield from ((chunk.parent, i) for i in chunk.indexes[first:last])
+            for low, high in (frame.done or RangeSet()).missing(0, frame.count):
+                yield from _pieces(frame, low, high)
 
 
 def _pieces(frame: OutFrame, low: int, high: int) -> Iterator[tuple[Chunk, int, int]]:

@@ -165,13 +165,14 @@ class SendingSession:
 class InputFrame:
     """A received frame until it is settled: one counter of what is open (1 for its handling, 1 per message sent).
 
-    `together` are ranges of messages for which something was sent in common: they settle together. `alone`: its one
-    message may have been in hand at a death, so nothing else should be in hand with it.
+    `together` are ranges of messages for which something was sent in common: they settle together. `held` ones are not
+    done with, though their handler is. `watches` are called when their messages are settled. `alone`: its one message
+    may have been in hand at a death, so nothing else should be in hand with it.
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "count", "dead", "handled", "open", "segments", "sequence", "session", "size",
-        "together", "told", "told_dead",
+        "alone", "arrived_at", "body", "count", "dead", "handled", "held", "open", "segments", "sequence", "session",
+        "size", "together", "told", "told_dead", "watches",
     )  # fmt: skip
 
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
@@ -188,12 +189,26 @@ class InputFrame:
         self.dead: list[int] = []
         self.told = self.told_dead = 0
         self.together: tuple[range, ...] = ()
+        self.held: tuple[range, ...] = ()
+        self.watches: tuple[tuple[range, Callable[[], None]], ...] = ()
 
     def settle(self, count: int) -> None:
         """So many of what was open is settled."""
         self.open -= count
         if self.open == 0:
             self.session.settled(self)
+            if self.watches:
+                self.tell_watches(set())
+
+    def unwatch(self, watch: tuple[range, Callable[[], None]]) -> None:
+        self.watches = tuple(other for other in self.watches if other is not watch)
+
+    def tell_watches(self, unsettled: set[int]) -> None:
+        """Only these messages of the frame are not settled."""
+        for those, tell in self.watches:
+            if unsettled.isdisjoint(those):
+                tell()
+        self.watches = tuple(watch for watch in self.watches if not unsettled.isdisjoint(watch[0]))
 
 
 class ReceivingSession:
@@ -308,16 +323,19 @@ class ReceivingSession:
 
 
 def unsettled(frames: Iterable[InputFrame], edges: Iterable[Edge]) -> dict[InputFrame, set[int]]:
-    """Which messages of these frames are not settled: all of one not handled, else those whose children are not."""
+    """Which messages of these frames are not settled: all of one not handled, else those held or with children that are
+    not. Those who watch a message that is settled are told."""
     still: dict[InputFrame, set[int]] = {f: set() if f.handled else set(range(f.count)) for f in frames}
     handled: set[Parent] = {f for f in still if f.handled}
     for edge in edges:
         for parent, index in edge.unsettled_of(handled):
             still[parent].add(index)  # type: ignore[index]  # the parents asked for are input frames
     for frame, indexes in still.items():
+        indexes.update(*frame.held)
         for those in frame.together:
             if not indexes.isdisjoint(those):
                 indexes.update(those)
+        frame.tell_watches(indexes)
     return still
 
 

@@ -9,7 +9,7 @@ with ranges above it says all of it in absolute terms, so that a lost acknowledg
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class RangeSet:
@@ -75,6 +75,33 @@ class RangeSet:
         return f"RangeSet(floor={self.floor}, ranges={self.ranges})"
 
     __hash__ = None  # type: ignore[assignment]  # a mutable set has no hash
+
+
+class Barrier:
+    """Waits for roots that were sent before it, and for the barrier before it, if that still waits; then `fire`s."""
+
+    __slots__ = ("_fire", "open")
+
+    def __init__(self, fire: Callable[[], None], before: Barrier | None) -> None:
+        self._fire = fire
+        self.open = 1
+        if before is not None and before.open:
+            self.open += 1
+            before.then(self)
+
+    def then(self, barrier: Barrier) -> None:
+        fire = self._fire
+
+        def fire_both() -> None:
+            fire()
+            barrier.settle(1)
+
+        self._fire = fire_both
+
+    def settle(self, count: int) -> None:
+        self.open -= count
+        if self.open == 0:
+            self._fire()
 
 
 def intervals(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

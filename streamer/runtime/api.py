@@ -7,17 +7,26 @@ other place makes a root. Everything else is handed on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import get_ident
 from typing import Any, Protocol
 
-from streamer.errors import StreamerError
+from streamer.errors import HoldError, StreamerError
 from streamer.runtime.algorithm import listener
+from streamer.runtime.holds import Hold
+from streamer.runtime.turn import Turn
 
 
 class Host(Protocol):
     """What the instance offers to its api."""
 
     def send_root(self, message: object, flow: str | None) -> None: ...
+
+    def send_later(self, time_s: float, message: object, flow: str | None) -> None: ...
+
+    def watch_roots(self, tell: Callable[[], None]) -> None: ...
+
+    def call(self, function: Callable[[], object]) -> None: ...
 
     def set_listening(self, listening: bool, *, force: bool) -> None: ...
 
@@ -31,6 +40,10 @@ class Host(Protocol):
 
 class Sender(Protocol):
     """What sends for the message in hand."""
+
+    @property
+    def at_work(self) -> Turn | None:
+        """The turn of the call at work; None outside of one."""
 
     def send(self, message: object, flow: str | None) -> None: ...
 
@@ -70,6 +83,28 @@ class Api:
             self._turn.send(msg, flowName)
         else:
             self._host.send_root(msg, flowName)
+
+    def hold(self, timeout_s: float | None = None) -> Hold:
+        """Do not settle the message in hand when the handler returns, but when the hold is ended, or its time is."""
+        turn = self._at_work()
+        if turn is None:
+            raise HoldError("hold was called outside of the handler of a message")
+        return turn.hold(timeout_s)
+
+    def on_settled(self, callback: Callable[[], object]) -> None:
+        """In a handler: once the message in hand is settled. Elsewhere: once all that was sent here so far is."""
+        turn, tell = self._at_work(), partial(self._host.call, callback)
+        if turn is None:
+            self._host.watch_roots(tell)
+        else:
+            turn.watch(tell)
+
+    def emit_at(self, time_s: float, msg: object, flowName: str | None = None) -> None:
+        """Send as a new root at a time, in seconds since 1970 (`time.time()`)."""
+        self._host.send_later(time_s, msg, flowName)
+
+    def _at_work(self) -> Turn | None:
+        return self._turn.at_work if self._turn is not None and get_ident() == self._handler_thread else None
 
     def registerInputListener(self, onMessage: Callable[..., Any]) -> None:
         """Have `onMessage(msg, origin)` called for each message, once listening has started."""

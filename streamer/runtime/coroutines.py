@@ -67,6 +67,7 @@ def overlap(instance: Instance, invoke: Invoke, hand: Hand, clock: Clock, *, who
     turns = [(Turn(instance.exits, instance.emit, h, instance.pump, instance.outbox.refusing), h) for h in hands]
     for turn, _ in turns:
         turn.pack = turns[0][0].pack
+        turn.holds = instance.holds
     instance.inbox.pace.least = 2 * concurrency
     observe = instance.handler_seconds.observe
     return Overlap(invoke, turns, clock, observe, instance.inbox.ahead, instance.handled, whole=whole)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from threading import Condition, get_ident
-from typing import Any, Protocol
+from typing import Protocol
 
 from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
@@ -28,10 +28,12 @@ from streamer.protocol.account import InstanceAccount
 from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
+from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
+from streamer.runtime.later import Later
 from streamer.runtime.letters import Failure, Letters, LetterStore
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.report import edge_samples, statistics
+from streamer.runtime.report import edge_samples
 from streamer.runtime.roots import Roots
 from streamer.runtime.turn import Exits
 from streamer.runtime.work import Work
@@ -88,6 +90,9 @@ class Instance:
         self.outbox = Outbox(assignment, binding, self.account, self.letters, roots=roots_again)
         self.inbox = Inbox(assignment, transport, number, self._on_settled, crashed)
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
+        self.holds = Holds(self, clock)
+        self.later = Later(self.roots, wall)
+        self._due: deque[Callable[[], object]] = deque()
         self._commands: deque[Command] = deque()
         self._peers_version = 0
         self._end_asked = False
@@ -116,10 +121,13 @@ class Instance:
         if self.stage <= Stage.STOPPING:
             more = self._advance_work(now)
         with self.lock:
+            self.later.advance()
             self.roots.commit()
             self._send(self._clock(), drained=self.inbox.drained and not more)
         if self.stage is not Stage.ENDED:
             self._advance_end(now)
+        while self._due:
+            self._due.popleft()()
         return self._wait_s(now, more)
 
     def _serve(self, now: float) -> None:
@@ -135,6 +143,7 @@ class Instance:
             self.beat_at = now
             self.outbox.check(now)
             self.inbox.beat(now, self._unsettled)
+            self.holds.expire(now)
 
     def _send(self, now: float, *, drained: bool) -> None:
         """Publish the account, then send frames, grants and acknowledgements. Under the lock."""
@@ -168,11 +177,10 @@ class Instance:
 
     def handled(self, frame: InputFrame, failures: list[Failure], busy_s: float, told: int = 0) -> None:
         """The work is done with a frame; see `Inbox.handled` for `told`."""
+        if frame.dead:
+            failures = [failure for failure in failures if failure.index not in frame.dead]
         if failures:
-            self.letters.failed(frame.session.parent, frame.segments, failures)
-            frame.dead += [failure.index for failure in failures]
-            self.account.failed += len(failures)
-            self.last_error = failures[-1].error
+            self.give_up(frame, failures)
         self.busy_s += busy_s
         if not self.assignment.outputs:
             self._observe_arrival(frame)
@@ -182,6 +190,14 @@ class Instance:
             frame.handled = True
             frame.settle(1)
             self.inbox.handled(frame, busy_s, told)
+
+    def give_up(self, frame: InputFrame, failures: list[Failure]) -> None:
+        """These messages are not handled any more: to the dead letters with them."""
+        with self.lock:
+            self.letters.failed(frame.session.parent, frame.segments, failures)
+            frame.dead += [failure.index for failure in failures]
+            self.account.failed += len(failures)
+            self.last_error = failures[-1].error if failures else self.last_error
 
     def _observe_arrival(self, frame: InputFrame) -> None:
         """The message has reached the end of its flow: how long it took from its root."""
@@ -216,7 +232,8 @@ class Instance:
         asked = self.work.wait_s(now)
         if asked is not None and (room or self.stage is not Stage.RUNNING) and asked > 0.0:
             wait = min(wait, asked)
-        return wait
+        due_s = self.later.wait_s()
+        return wait if due_s is None else min(wait, due_s)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the wire, the work's descriptors or a wake."""
@@ -264,6 +281,7 @@ class Instance:
             self.stage = Stage.STOPPING
         if self.stage is Stage.STOPPING and self.work.finish(now):
             with self.lock:
+                self.later.advance(all_of_them=True)
                 self.roots.commit()
                 self.roots.ended = True
                 self.lock.notify_all()
@@ -304,21 +322,31 @@ class Instance:
 
     def send_root(self, message: object, flow: str | None) -> None:
         """Send outside of any handler call, from any thread."""
-        self.roots.send(message, flow, self._flush_full, pump=self.pump if get_ident() == self._thread else None)
+        self.roots.send(message, flow, self._flush_full, pump=self._pump_here())
+        self.wake()
+
+    def send_later(self, time_s: float, message: object, flow: str | None) -> None:
+        """Send a root at a time of the day, in seconds since 1970."""
+        with self.lock:
+            self.later.add(time_s, message, flow)
+        self.wake()
+
+    def wait_for_room(self) -> None:
+        """Wait until something may be sent. Under the lock, which is given back meanwhile."""
+        self.roots.wait_for_room(self._pump_here())
+
+    def _pump_here(self) -> Callable[[], None] | None:
+        return self.pump if get_ident() == self._thread else None
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call this in the message thread, soon; from any thread."""
+        self._due.append(function)
         self.wake()
 
     def _flush_full(self) -> None:
         """A whole frame has been collected: send it from the thread that sent it. Under the lock."""
         self._publish()
         self.outbox.flush(self._clock(), drained=False)
-
-    def reset(self, messages: int | None) -> int:
-        with self.lock:
-            return self.outbox.reset(messages)
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """HKube's statistics of each next node."""
-        return statistics(self.outbox, self.handler_seconds)
 
     # -- what others see -------------------------------------------------------------------------------------------
 
@@ -368,4 +396,5 @@ class Instance:
             and self.inbox.unsettled == 0
             and self.outbox.idle
             and self.roots.empty
+            and self.later.empty
         )

@@ -45,12 +45,17 @@ class ContextTurn:
     def __init__(self, root: Callable[[object, str | None], None]) -> None:
         self._root = root
 
-    def send(self, message: object, flow: str | None) -> None:
+    @property
+    def at_work(self) -> Turn | None:
         call = _current.get()
-        if call is None or call.turn is None:
+        return None if call is None else call.turn
+
+    def send(self, message: object, flow: str | None) -> None:
+        turn = self.at_work
+        if turn is None:
             self._root(message, flow)
         else:
-            call.turn.send(message, flow)
+            turn.send(message, flow)
 
 
 class _Flight:

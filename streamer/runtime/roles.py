@@ -6,7 +6,7 @@ connectors from wherever they have them, so none of them knows how a role is wir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.api import Api
 from streamer.runtime.calls import BatchCalls, Calls, GeneratorCalls, Handler, StatefulCalls, StatelessCalls
 from streamer.runtime.instance import Instance
+from streamer.runtime.report import statistics
 from streamer.runtime.sink import SinkWork
 from streamer.runtime.source import SourceWork
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Hand, Turn
@@ -59,6 +60,7 @@ def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: 
     a = instance.assignment
     args = dict(a.args)
     turn = Turn(instance.exits, instance.emit, hand, instance.pump, instance.outbox.refusing)
+    turn.holds = instance.holds
     host = _ApiHost(instance)
     api = Api(host, turn)
     stateful = StatefulCalls(turn, hand) if a.role is Role.STATEFUL else None
@@ -112,6 +114,15 @@ class _ApiHost:
     def send_root(self, message: object, flow: str | None) -> None:
         self._instance.send_root(message, flow)
 
+    def send_later(self, time_s: float, message: object, flow: str | None) -> None:
+        self._instance.send_later(time_s, message, flow)
+
+    def watch_roots(self, tell: Callable[[], None]) -> None:
+        self._instance.roots.watch(tell)
+
+    def call(self, function: Callable[[], object]) -> None:
+        self._instance.call(function)
+
     def set_listening(self, listening: bool, *, force: bool) -> None:
         self.work.set_listening(listening, 0 if force else self._instance.inbox.waiting)
         self._instance.wake()
@@ -121,7 +132,8 @@ class _ApiHost:
         return self.work.listening
 
     def statistics(self) -> Sequence[dict[str, object]]:
-        return self._instance.statistics()
+        return statistics(self._instance.outbox, self._instance.handler_seconds)
 
     def reset(self, messages: int | None) -> int:
-        return self._instance.reset(messages)
+        with self._instance.lock:
+            return self._instance.outbox.reset(messages)

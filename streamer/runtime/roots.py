@@ -17,6 +17,7 @@ from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
 from streamer.protocol.codec import pack_message, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.segment import Segment
+from streamer.protocol.settlement import Barrier
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.turn import Exits
 
@@ -47,6 +48,7 @@ class Roots:
         self._origin = origin_of(exits.node, instance, epoch)
         self._open: dict[int, _Open] = {}
         self._held = 0
+        self._barrier: Barrier | None = None
         self.waiters = 0
         self.ended = False
 
@@ -63,26 +65,45 @@ class Roots:
         StreamEndedError.
         """
         with self._lock:
-            self._wait_for_room(pump)
-            if self.ended:
-                raise StreamEndedError(f"the stream of node {self._exits.node!r} has ended")
-            route = self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
+            self.wait_for_room(pump)
+            route, blob = self.packed(message, flow)
             if (edge := self._outbox.refusing(route)) is not None:
                 raise OverloadError(f"edge {edge} is full")
-            blob = pack_message(self._pack, message)
-            held = self._open.get(route)
-            if held is None:
-                held = self._open[route] = _Open()
-            if not held.blobs:
-                held.time_us = int(self._wall() * 1e6)
-            held.blobs.append(blob)
-            held.size += len(blob)
-            self._held += 1
-            if len(held.blobs) >= FRAME_MESSAGES_MAX or held.size >= FRAME_BYTES_MAX:
-                self.commit()
+            if self.take(route, blob):
                 full()
 
-    def _wait_for_room(self, pump: Callable[[], None] | None) -> None:
+    def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
+        """The route and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
+        if self.ended:
+            raise StreamEndedError(f"the stream of node {self._exits.node!r} has ended")
+        route = self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
+        return route, pack_message(self._pack, message)
+
+    def take(self, route: int, blob: bytes) -> bool:
+        """Collect one packed message; True if that made a whole frame, which is in the outbox now. Under the lock."""
+        held = self._open.get(route)
+        if held is None:
+            held = self._open[route] = _Open()
+        if not held.blobs:
+            held.time_us = int(self._wall() * 1e6)
+        held.blobs.append(blob)
+        held.size += len(blob)
+        self._held += 1
+        if len(held.blobs) < FRAME_MESSAGES_MAX and held.size < FRAME_BYTES_MAX:
+            return False
+        self.commit()
+        return True
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called once all roots that were sent so far are settled."""
+        with self._lock:
+            self.commit()
+            barrier = self._barrier = Barrier(tell, self._barrier)
+            for edge in self._outbox.edges:
+                edge.wait_for_roots(barrier)
+            barrier.settle(1)
+
+    def wait_for_room(self, pump: Callable[[], None] | None) -> None:
         while not self.ended and not self._outbox.room():
             if pump is not None:
                 pump()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Generator, MutableSequence, Sequence
+from typing import TYPE_CHECKING
 
 from streamer.errors import FlowError, OverloadError
 from streamer.limits import MESSAGE_BYTES_MAX, SPILL_BYTES
@@ -16,6 +17,9 @@ from streamer.plan.routing import RouteTable
 from streamer.protocol.codec import pack_message, packer, size_error
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
+
+if TYPE_CHECKING:
+    from streamer.runtime.holds import Hold, Holds
 
 Hand = MutableSequence[int] | memoryview
 IN_SESSION, IN_FRAME, IN_HAND, IN_MORE = 0, 1, 2, 3
@@ -128,6 +132,8 @@ class Turn:
         self._sends: dict[int, Sends] = {}
         self._own: Sends | None = None
         self._bytes = 0
+        self._undo: list[tuple[int, Callable[[], None]]] = []
+        self.holds: Holds | None = None
 
     def begin(self, frame: InputFrame, segment: Segment, base: int) -> Sends | None:
         """Start with the segment whose first message has index `base`; gives where return values go.
@@ -138,6 +144,7 @@ class Turn:
         self._base = base
         self._segment = segment
         self._sends.clear()
+        self._undo.clear()
         self._bytes = 0
         route = segment.route
         self._own = self._into(route) if self._exits.continues(route) else None
@@ -186,6 +193,30 @@ class Turn:
             own.blobs.append(blob)
             own.indexes.append(index)
 
+    @property
+    def at_work(self) -> Turn | None:
+        """The turn of the call at work."""
+        return self
+
+    def hold(self, timeout_s: float | None) -> Hold:
+        """Hold what is in hand. Raises HoldError."""
+        assert self._frame is not None and self._segment is not None and self.holds is not None
+        holds, those = self.holds, self._in_hand()
+        hold = holds.take(self._frame, self._segment, self._base, those, timeout_s)
+        self._undo.append((those.start, lambda: holds.drop(hold)))
+        return hold
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called once what is in hand is settled."""
+        frame, watch = self._frame, (self._in_hand(), tell)
+        assert frame is not None
+        frame.watches += (watch,)
+        self._undo.append((watch[0].start, lambda: frame.unwatch(watch)))
+
+    def _in_hand(self) -> range:
+        first = self._hand[IN_HAND]
+        return range(first, first + self._hand[IN_MORE] + 1)
+
     def join(self, first: int, count: int) -> None:
         """What was sent since the call began was sent for so many messages together: none is settled before it is."""
         assert self._frame is not None
@@ -224,6 +255,8 @@ class Turn:
             while sends.indexes and sends.indexes[-1] >= index:
                 sends.indexes.pop()
                 sends.blobs.pop()
+        while self._undo and self._undo[-1][0] >= index:
+            self._undo.pop()[1]()
 
     def commit(self) -> None:
         """Hand what was collected to the outbox."""

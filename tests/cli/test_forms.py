@@ -142,3 +142,31 @@ def test_async_listeners_of_a_stateful_node_run_beside_its_start(desk: Desk) -> 
     )
 
     assert sorted(written(desk)) == [[n, "numbers"] for n in range(300)]
+
+
+def test_what_was_held_at_a_kill_is_handled_again(desk: Desk) -> None:
+    done = job(
+        desk,
+        """
+        import os, signal
+        from concurrent.futures import ThreadPoolExecutor
+        from pathlib import Path
+
+        pool = ThreadPoolExecutor(4)
+        killed = Path("killed")
+
+        def finish(hold, n):
+            if n == 50 and not killed.exists():
+                killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            hold.sendMessage(n)
+            hold.settle()
+
+        def start(args, api):
+            pool.submit(finish, api.hold(), args["streamInput"]["message"]["id"])
+        """,
+        count=200,
+    )
+
+    assert {*written(desk)} == {*range(200)}
+    assert done.account["nodes"][1]["restarts"] == 1

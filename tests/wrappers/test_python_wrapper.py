@@ -43,6 +43,7 @@ def test_a_program_with_its_own_main_hands_its_functions_to_the_instance(program
         runpy.run_path(str(program), run_name="__main__")
 
     [algorithm] = handed
+    assert algorithm.start is not None
     assert algorithm.start({"streamInput": {"message": 21}}, None) == 42
     assert algorithm.stop is not None
     assert algorithm.init is None

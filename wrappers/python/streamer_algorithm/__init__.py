@@ -6,7 +6,7 @@ process, and the names here only say what they look like.
 """
 
 from streamer_algorithm.algorunner import Algorithm, Algorunner, NotHostedError, host
-from streamer_algorithm.api import OnMessage, OnMessages, StreamingApi
+from streamer_algorithm.api import Hold, OnMessage, OnMessages, StreamingApi
 from streamer_algorithm.arguments import AlgorithmArgs, AlgorithmInfo, StreamInput
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "AlgorithmArgs",
     "AlgorithmInfo",
     "Algorunner",
+    "Hold",
     "NotHostedError",
     "OnMessage",
     "OnMessages",

@@ -17,6 +17,21 @@ OnMessages = Callable[[list[Any], str], object] | Callable[[list[Any]], object]
 """`onMessages(messages, origin)` or `onMessages(messages)`: a batch, all of it from the node `origin`."""
 
 
+class Hold(Protocol):
+    """A message that is not settled when its handler returns. All calls may be made from any thread."""
+
+    def settle(self) -> None:
+        """The message is handled."""
+
+    def fail(self, error: BaseException | str) -> None:
+        """The message is given up: it goes to the dead letters."""
+
+    def sendMessage(self, msg: object, flowName: str | None = None) -> None:
+        """Send for the held message, as its handler would."""
+
+    def send_message(self, msg: object, flow_name: str | None = None, /) -> None: ...
+
+
 class StreamingApi(Protocol):
     """The calls of a streaming algorithm. They may be made from any thread."""
 
@@ -37,6 +52,15 @@ class StreamingApi(Protocol):
         The message is packed before the call returns, so the object may be used again. Raises if it does not pack, is
         over the size limit, or if the flow does not exist or has no next node here. Waits while they are full.
         """
+
+    def hold(self, timeout_s: float | None = None) -> Hold:
+        """In a handler: do not settle the message when the handler returns, but when the hold is ended, or given up."""
+
+    def on_settled(self, callback: Callable[[], object]) -> None:
+        """In a handler: once its message is settled. Elsewhere: once all that this instance has sent so far is."""
+
+    def emit_at(self, time_s: float, msg: object, flowName: str | None = None) -> None:
+        """Send as a message of its own at a time, in seconds since 1970 (`time.time()`)."""
 
     def stopStreaming(self, force: bool = True) -> None:
         """Take no further messages; with `force=False` those already received are handled first."""
