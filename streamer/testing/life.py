@@ -9,8 +9,10 @@ where it can make a difference.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
+from streamer.errors import StreamEndedError
 from streamer.limits import HEARTBEAT_S
 from streamer.plan.assignment import Assignment, Role
 from streamer.protocol.frames import Kind, encode_short
@@ -75,6 +77,7 @@ class Life:
         self._operations = 0
         self._idle_steps = 0
         self._dies_at: int | None = None
+        self._dies_in: tuple[Stage, int] | None = None
         self._pulses: dict[str, SimConnection] = {}
         self._handled: dict[int, int] = {}
         self._transport = SimTransport(world.network, self)
@@ -133,6 +136,9 @@ class Life:
 
     def operate(self) -> None:
         self._operations += 1
+        if self._dies_in is not None and self.begun and self.instance.stage >= self._dies_in[0]:
+            self._dies_at = self._operations + self._dies_in[1]
+            self._dies_in = None
         if self._dies_at is not None and self._operations >= self._dies_at:
             raise Killed
 
@@ -190,7 +196,8 @@ class Life:
         try:
             if self._start is not None and self.instance.met:
                 start, self._start = self._start, None
-                start()
+                with suppress(StreamEndedError):  # it went on sending after a drain, as any user's loop may
+                    start()
                 self.instance.work.start_returned.set()  # type: ignore[attr-defined]  # the work of a stateful node
             wait_s = self.instance.step()
             if self.instance.stage is Stage.ENDED:
@@ -242,6 +249,10 @@ class Life:
         else:
             self._dies_at = self._operations + max(1, operations)
 
+    def kill_in(self, stage: Stage, operations: int) -> None:
+        """Die so many effects after it has come to this stage of its end."""
+        self._dies_in = (stage, operations)
+
     def _end_by_kill(self) -> None:
         if self.alive:
             self.alive = False
@@ -260,8 +271,11 @@ class Life:
     def _pulse(self) -> None:
         if not self.alive or self._world.clock.now() < self.stopped_until_s:
             return
-        for endpoint, number in self.instance.inbox.sessions():
-            connection = self._pulses.get(endpoint)
-            if connection is None:
-                connection = self._pulses[endpoint] = self._transport.connect(endpoint)
-            connection.send(encode_short(Kind.PULSE, number))
+        try:
+            for endpoint, number in self.instance.inbox.sessions():
+                connection = self._pulses.get(endpoint)
+                if connection is None:
+                    connection = self._pulses[endpoint] = self._transport.connect(endpoint)
+                connection.send(encode_short(Kind.PULSE, number))
+        except Killed:
+            self._end_by_kill()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from streamer.limits import HEARTBEAT_S, SESSION_TIMEOUT_S
+from streamer.runtime.instance import Stage
 from streamer.testing.network import Link, Way
 from streamer.testing.world import World
 
@@ -36,7 +37,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class KillNewborn:
-    """The life that is started next dies at this effect."""
+    """The instance dies, and its next life at this effect."""
 
     at_s: float
     instance: str
@@ -44,6 +45,31 @@ class KillNewborn:
 
     def strike(self, world: World) -> None:
         world.doomed[self.instance] = self.operations
+        Kill(self.at_s, self.instance, 0).strike(world)
+
+
+@dataclass(frozen=True, slots=True)
+class KillAtEnd:
+    """The instance dies so many effects after its end has begun."""
+
+    at_s: float
+    instance: str
+    stage: Stage
+    operations: int
+
+    def strike(self, world: World) -> None:
+        if (life := world.lives.get(self.instance)) is not None:
+            life.kill_in(self.stage, self.operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Somebody wants the job to end in order."""
+
+    at_s: float
+
+    def strike(self, world: World) -> None:
+        world.drain()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +165,8 @@ class Partition:
         world.network.partition(self.one, self.other, self.for_s)
 
 
-Fault = Kill | KillNewborn | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
+Death = Kill | KillNewborn | KillAtEnd
+Fault = Death | Drain | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
 
 
 def _chosen(world: World, choice: float) -> Link | None:
@@ -158,6 +185,7 @@ class Malice:
     """How many faults of each kind there are at most."""
 
     deaths: int = 0
+    drained: bool = False
     pauses: int = 0
     wire: int = 0
 
@@ -167,6 +195,7 @@ KILLS = Malice(deaths=6)
 WIRE = Malice(wire=8, pauses=1)
 PAUSES = Malice(pauses=3)
 ALL = Malice(deaths=5, pauses=2, wire=6)
+DRAINED = Malice(deaths=2, pauses=1, wire=2, drained=True)
 
 
 def schedule(random: Random, instances: Sequence[str], malice: Malice, span_s: float) -> tuple[Fault, ...]:
@@ -180,13 +209,18 @@ def schedule(random: Random, instances: Sequence[str], malice: Malice, span_s: f
             faults.append(kill)
     faults += [_pause(random, instances, span_s) for _ in range(random.randint(0, malice.pauses))]
     faults += [_on_the_wire(random, instances, span_s) for _ in range(random.randint(0, malice.wire))]
+    if malice.drained:
+        faults.append(Drain(span_s * random.random()))
     return tuple(sorted(faults, key=lambda fault: fault.at_s))
 
 
-def _death(random: Random, instances: Sequence[str], span_s: float) -> Kill | KillNewborn:
+def _death(random: Random, instances: Sequence[str], span_s: float) -> Death:
     instance, at_s = random.choice(instances), span_s * random.random()
-    if random.random() < 0.15:
+    kind = random.random()
+    if kind < 0.15:
         return KillNewborn(at_s, instance, random.randint(1, 30))
+    if kind < 0.3:
+        return KillAtEnd(at_s, instance, random.choice((Stage.STOPPING, Stage.ENDING)), random.randint(0, 8))
     return Kill(at_s, instance, random.choice((0, random.randint(1, 40))))
 
 
@@ -198,7 +232,7 @@ def _pause(random: Random, instances: Sequence[str], span_s: float) -> Fault:
         return Stop(at_s, instance, for_s)
     if kind < 0.8:
         return Wedge(at_s, instance, for_s)
-    return Slow(at_s, instance, random.choice((10.0, 100.0)))
+    return Slow(at_s, instance, random.choice((3.0, 15.0)))
 
 
 def _on_the_wire(random: Random, instances: Sequence[str], span_s: float) -> Fault:
@@ -208,6 +242,6 @@ def _on_the_wire(random: Random, instances: Sequence[str], span_s: float) -> Fau
     if kind < 0.7:
         return Gap(at_s, choice, random.choice((Way.UP, Way.DOWN, Way.DOWN)), random.randint(1, 4))
     if kind < 0.85:
-        return SlowLink(at_s, choice, random.choice((0.02, 0.2)))
+        return SlowLink(at_s, choice, random.choice((0.01, 0.05)))
     one, other = random.sample(list(instances), 2)
     return Partition(at_s, one, other, random.choice((0.2, 2.0, 5.0)))

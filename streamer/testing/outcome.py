@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Delivery, Role
@@ -124,13 +124,26 @@ class _Walk:
                 self.onwards(node, route, sent, hops)
 
 
-def judge(world: World, cast: Cast, *, calm: bool) -> None:
-    """Compare a job that has ended with what it had to do. Raises PromiseError. `calm`: nothing was done to it."""
+def judge(world: World, cast: Cast, *, calm: bool, drained: bool) -> None:
+    """Compare a job that has ended with what it had to do. Raises PromiseError.
+
+    `calm`: nothing was done to it. `drained`: it was asked to end, so only what its sources say is settled is owed.
+    """
     wanted = expected(world.scene.plan, cast)
+    owed = expected(world.scene.plan, _settled_part(world, cast)) if drained else wanted
     _account_is_closed(world, wanted, calm=calm)
-    _sources_are_counted(world, cast)
-    innocents = _letters_are_right(world, wanted)
-    _leaves_are_right(world, wanted, innocents, calm=calm)
+    _sources_are_counted(world, cast, drained=drained)
+    unlucky = _letters_are_right(world, wanted, owed)
+    _leaves_are_right(world, wanted, owed, unlucky, calm=calm)
+
+
+def _settled_part(world: World, cast: Cast) -> Cast:
+    """What its sources say is settled on all of their edges."""
+    records = {}
+    for node, values in cast.records.items():
+        edges = world.disks[f"{node}-0"].account().edges
+        records[node] = [value for at, value in enumerate(values) if all(at in edge.roots for edge in edges)]
+    return replace(cast, records=records, starts={})
 
 
 def _account_is_closed(world: World, wanted: Outcome, *, calm: bool) -> None:
@@ -142,46 +155,41 @@ def _account_is_closed(world: World, wanted: Outcome, *, calm: bool) -> None:
             raise PromiseError(f"nothing had happened, but the account says {edge}, wanted {wanted.sent}")
 
 
-def _sources_are_counted(world: World, cast: Cast) -> None:
-    """Out of a source, sent - abandoned = records that could be read."""
-    for edge in world.account().edges:
-        if edge.source in cast.records:
-            records = sum(not isinstance(record, Unreadable) for record in cast.records[edge.source])
-            if edge.sent - edge.abandoned != records:
-                raise PromiseError(f"{records} records were read, but the account says {edge}")
-    for node in world.account().nodes:
-        if node.node in cast.records and node.received != len(cast.records[node.node]):
-            raise PromiseError(f"{len(cast.records[node.node])} records were read, but {node} says otherwise")
+def _sources_are_counted(world: World, cast: Cast, *, drained: bool) -> None:
+    """Out of a source, sent - abandoned = records that were read and could be."""
+    account = world.account()
+    for node in account.nodes:
+        if node.node in cast.records:
+            if not drained and node.received != len(cast.records[node.node]):
+                raise PromiseError(f"{len(cast.records[node.node])} records were there, but {node} says otherwise")
+            for edge in account.edges:
+                if edge.source == node.node and edge.sent - edge.abandoned != node.received - node.failed:
+                    raise PromiseError(f"{node} does not agree with {edge}")
 
 
-def _letters_are_right(world: World, wanted: Outcome) -> list[str]:
+def _letters_are_right(world: World, wanted: Outcome, owed: Outcome) -> list[str]:
     """Nothing is dead-lettered without cause; gives messages that were in hand at too many deaths by bad luck."""
     got = {(letter.reason, letter.target, str(letter.message)) for letter in world.letters.letters}
-    losses = _may_lose(world.scene.plan)
-    if not losses and (missing := wanted.letters.keys() - got):
-        missed = [key for key in missing if not _under(key[2], _unlucky(got, wanted))]
-        if missed:
-            raise PromiseError(f"no dead letter for {sorted(missed)}")
     for key in got - wanted.letters.keys():
         reason, _, message = key
         if reason != "crash" or world.deaths_in_hand[message] < CRASH_ATTEMPTS_MAX:
             raise PromiseError(f"dead-lettered without cause: {key}, in hand at {world.deaths_in_hand[message]} deaths")
-    return _unlucky(got, wanted)
+    unlucky = [key[2] for key in got - wanted.letters.keys()]
+    missing = [key for key in owed.letters.keys() - got if not _under(key[2], unlucky)]
+    if missing and not _may_lose(world.scene.plan):
+        raise PromiseError(f"no dead letter for {sorted(missing)}")
+    return unlucky
 
 
-def _unlucky(got: set[tuple[str, str, str]], wanted: Outcome) -> list[str]:
-    return [key[2] for key in got - wanted.letters.keys() if key[0] == "crash"]
-
-
-def _leaves_are_right(world: World, wanted: Outcome, unlucky: list[str], *, calm: bool) -> None:
+def _leaves_are_right(world: World, wanted: Outcome, owed: Outcome, unlucky: list[str], *, calm: bool) -> None:
     got: Counter[tuple[str, str]] = Counter()
     for name, disk in world.disks.items():
         node = world.state.instances[name].node
         got.update((node, str(message)) for message in disk.written)
     if extra := got.keys() - wanted.leaves.keys():
         raise PromiseError(f"sinks got what nobody sent: {sorted(extra)}")
-    missing = [key for key in wanted.leaves.keys() - got.keys() if not _under(key[1], unlucky)]
-    if missing and not (_may_lose(world.scene.plan) and not calm):
+    missing = [key for key in owed.leaves.keys() - got.keys() if not _under(key[1], unlucky)]
+    if missing and (calm or not _may_lose(world.scene.plan)):
         raise PromiseError(f"lost: {sorted(missing)}")
     if calm and got != wanted.leaves:
         raise PromiseError(f"nothing had happened, but sinks got {got - wanted.leaves} twice")

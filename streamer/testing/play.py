@@ -19,7 +19,7 @@ from streamer.plan.graph import Graph, graph_of
 from streamer.plan.routing import compile_routes
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
-from streamer.testing.nemesis import ALL, CALM, KILLS, PAUSES, WIRE, Fault, Malice, schedule, unleash
+from streamer.testing.nemesis import ALL, CALM, DRAINED, KILLS, PAUSES, WIRE, Fault, Malice, schedule, unleash
 from streamer.testing.outcome import Cast, expected, judge
 from streamer.testing.shapes import Shape, refuses
 from streamer.testing.world import Scene, World
@@ -47,11 +47,11 @@ class Choices:
 def choose(shape: Shape, random: Random) -> Choices:
     algorithms = [node for node in shape.behaviours if node not in shape.starters]
     poisoned = random.random() < 0.1 and bool(algorithms) and not shape.at_most_once
-    malice = random.choice((CALM, KILLS, WIRE, PAUSES, ALL, ALL))
+    malice = random.choice((CALM, KILLS, WIRE, PAUSES, DRAINED, ALL, ALL))
     return Choices(
         replicas={node: 1 if node in shape.stateful else random.choice((1, 1, 2, 3, 4)) for node in shape.behaviours},
         queue_bytes=random.choice((QUEUE_BYTES_DEFAULT, 400)),
-        records={node: random.choice((1, 20, 40, 100)) for node in (*shape.sources, *shape.starters)},
+        records={node: random.choice((1, 8, 20, 50)) for node in (*shape.sources, *shape.starters)},
         interval_s=random.choice((0.0, 0.002, 0.02)),
         batch_max=random.choice((1, 7, 512)),
         handler_s={node: random.choice((0.0, 0.000_1, 0.002, 0.02)) for node in shape.behaviours},
@@ -163,7 +163,7 @@ class Play:
         """Play it to the end and judge it. Raises PromiseError."""
         world = self.world()
         world.run(LIMIT_S)
-        judge(world, self.cast, calm=not self.faults and not self.cast.poison)
+        judge(world, self.cast, calm=not self.faults and not self.cast.poison, drained=self.choices.malice.drained)
         return world
 
 

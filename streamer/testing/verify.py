@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from streamer.limits import MESSAGE_OVERHEAD_BYTES, RETAINED_BYTES_MAX
+from streamer.plan.assignment import Delivery
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import payload_bytes, unpack
 from streamer.protocol.edge import Edge
@@ -62,10 +63,11 @@ class _Peaks:
 class _Sender:
     """What the watch has seen of one life as a producer."""
 
-    __slots__ = ("first_deliveries", "known_page", "known_sent", "life", "peaks", "sent_before")
+    __slots__ = ("first_deliveries", "known_page", "known_sent", "life", "lossy", "peaks", "sent_before")
 
     def __init__(self, life: Life) -> None:
         self.life = life
+        self.lossy = any(o.delivery is Delivery.AT_MOST_ONCE for o in life.assignment.outputs)
         self.first_deliveries = 0
         self.peaks: dict[str, _Peaks] = {}
         self.known_page = b""
@@ -164,7 +166,7 @@ class Watch:
 
     def _new_frame(self, session: _Session, sender: _Sender, data: Data) -> None:
         where = f"{sender.life.name}, session {session.number}, frame {data.sequence}"
-        if data.sequence != session.sequence + 1:
+        if data.sequence != session.sequence + 1 and not sender.lossy:
             raise PromiseError(f"{where}: it follows frame {session.sequence}")
         session.sequence = data.sequence
         if session.sent_bytes >= session.granted_bytes:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from streamer.control.events import (
+    Ask,
+    Asked,
     Effect,
     Event,
     Exited,
@@ -92,6 +94,10 @@ class World:
         if self.state.error is not None:
             raise PromiseError(f"the job failed: {self.state.error}")
         return self.state
+
+    def drain(self) -> None:
+        """Ask the job to end in order."""
+        self._take(Asked(Ask.DRAIN))
 
     @property
     def state(self) -> JobState:
