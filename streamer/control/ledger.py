@@ -26,7 +26,7 @@ from streamer.control.records import (
 )
 from streamer.control.state import InstanceRecord, JobState
 from streamer.control.wishes import Wish, wishes
-from streamer.errors import LogError
+from streamer.errors import ClaimError, LogError
 from streamer.log.base import ControlLog, Entry, newest
 from streamer.log.topics import Topic
 from streamer.plan.compile import Plan
@@ -44,7 +44,7 @@ class Ledger:
         self._written: dict[str, bytes | None] = {}
         self._state: JobState | None = None
         self._seen: dict[str, InstanceRecord] = {}
-        self._wishes = log.follow([Topic.COMMANDS], scope=facts.job)
+        self._news = log.follow([Topic.COMMANDS, Topic.JOBS], scope=facts.job)
 
     @property
     def epoch(self) -> int:
@@ -77,11 +77,18 @@ class Ledger:
         self._seen = dict(state.instances)
 
     def wishes(self) -> Sequence[Wish]:
-        """What people have wanted since the last call; at first, since the job began."""
-        return wishes(self._wishes.poll(0.0))
+        """What people have wanted since the last call; at first, since the job began.
+
+        Raises ClaimError if another process has taken the job over, as not every log can tell at an append.
+        """
+        news = self._news.poll(0.0)
+        for record in news:
+            if record.is_claim and (record.epoch or 0) > self._claim.epoch:
+                raise ClaimError(f"job {self.facts.job} is supervised by {(record.value or b'').decode()} now")
+        return wishes([record for record in news if record.topic is Topic.COMMANDS])
 
     def close(self) -> None:
-        self._wishes.close()
+        self._news.close()
 
     def _changed(self, state: JobState) -> list[Entry]:
         """Instances first: a job that is told to have ended has none that goes on."""

@@ -18,6 +18,7 @@ from streamer.control.events import (
     JobSubmitted,
     KillInstance,
     Reported,
+    Scaled,
     SendCommand,
     StartInstance,
     Ticked,
@@ -28,7 +29,7 @@ from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
 from tests.control.plans import CYCLE
 
-_INSTANCES = ("lines-0", "first-0", "second-0", "second-1", "save-0")
+_INSTANCES = ("lines-0", "first-0", "second-0", "second-1", "second-2", "save-0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Chapter:
 chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
-    kind=st.sampled_from(["report", "report", "report", "exit", "tick", "tick", "drain", "kill"]),
+    kind=st.sampled_from(["report", "report", "report", "exit", "tick", "tick", "scale", "drain", "kill"]),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
     says=st.sampled_from(InstanceState),
@@ -60,8 +61,10 @@ stories = st.lists(chapters, max_size=60)
 
 
 def event_of(chapter: Chapter, state: JobState) -> Event | None:
-    """None for what cannot be: a living instance that takes back what it has said."""
-    record = state.instances[chapter.instance]
+    """None for what cannot be: a living instance that takes back what it has said, or one that there is not yet."""
+    record = state.instances.get(chapter.instance)
+    if record is None:
+        return None
     epoch = record.epoch - chapter.lives_ago
     match chapter.kind:
         case "report":
@@ -79,6 +82,8 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
             return Exited(chapter.instance, epoch, chapter.code, ("last words",), chapter.count)
         case "drain" | "kill":
             return Asked(Ask(chapter.kind))
+        case "scale":
+            return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
     return Ticked()
 
 

@@ -1,0 +1,126 @@
+"""A job in the control log: whoever takes it up knows what was known, however often a record comes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer import clock
+from streamer.control.events import Ask, Asked, Scaled
+from streamer.control.jobs import JobStatus
+from streamer.control.ledger import Ledger, find, lines
+from streamer.control.records import JobFacts, KeptJob, instance_entry, job_entry, kept_job, line_of, plan_entry
+from streamer.control.state import InstanceRecord, JobState
+from streamer.control.wishes import want_end, want_replicas
+from streamer.errors import ClaimError, StateError
+from streamer.log.base import BEGINNING, Record
+from streamer.log.memory import MemoryLog, MemoryStore
+from streamer.log.topics import Topic
+from streamer.plan.plain import plain, typed
+from tests.control.plans import CYCLE, LINE
+from tests.control.test_any_story import Chapter, play, stories
+
+FACTS = JobFacts("job", "words", "token", "folder", "directory", started_at=1.0, detached=True)
+
+
+def kept(state: JobState, again: int = 0) -> KeptJob:
+    """The job as it is read from records, the `again`-th of which comes twice."""
+    entries = [plan_entry("job", state.plan), job_entry(line_of(FACTS, state, 0.0))]
+    entries += [instance_entry("job", record, 0.0) for record in state.instances.values()]
+    entries.append(entries[again % len(entries)])
+    records = [Record(e.topic, 0, at, e.key, e.value, 0, 0.0) for at, e in enumerate(entries)]
+    jobs = {record.key: record for record in records if record.topic is Topic.JOBS}
+    found = kept_job(jobs, {r.key: r for r in records if r.topic is Topic.ASSIGNMENTS}, "job")
+    assert found is not None
+    return found
+
+
+def forgotten(state: JobState) -> JobState:
+    """Without what instances say of themselves, which is not kept: they say it again."""
+    blank = InstanceRecord("", 0, "", 0.0)
+    volatile = {
+        name: getattr(blank, name)
+        for name in (
+            "sample", "heard", "progressed", "quiet_since", "quiet_before", "quiet_last",
+            "told_at", "told_version", "told", "exit",
+        )
+    }  # fmt: skip
+    instances = {name: dataclasses.replace(record, **volatile) for name, record in state.instances.items()}
+    return dataclasses.replace(state, instances=instances, versions=dict.fromkeys(state.plan.nodes, 9))
+
+
+@given(stories, st.integers(0, 20))
+def test_after_any_story_the_records_give_the_state_that_was_kept_also_if_one_comes_twice(
+    story: list[Chapter], again: int
+) -> None:
+    state, _, _ = play(story)
+
+    taken_up = kept(state, again).state(0.0, 9)
+
+    assert taken_up == forgotten(state)
+    assert taken_up is not None
+    assert kept(taken_up).state(0.0, 9) == taken_up
+
+
+def test_times_are_those_of_the_clock_that_reads_them() -> None:
+    state, _, _ = play([])
+
+    taken_up = kept(state).state(-100.0, 9)
+
+    assert taken_up is not None
+    assert taken_up.submitted_at == state.submitted_at + 100.0
+    assert taken_up.instances["lines-0"].started_at == state.instances["lines-0"].started_at + 100.0
+
+
+@pytest.mark.parametrize("plan", [LINE, CYCLE])
+def test_a_plan_is_the_same_when_it_is_read_back(plan: object) -> None:
+    assert typed(type(plan), plain(plan)) == plan
+
+
+def test_a_record_that_is_none_is_refused() -> None:
+    with pytest.raises(StateError, match="no JobFacts"):
+        typed(JobFacts, {"job": "job", "surprise": 1})
+
+
+def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() -> None:
+    log = MemoryLog(MemoryStore())
+    first = Ledger(log, FACTS)
+    first.begin(LINE)
+    number = want_replicas(log, "job", "parse", 3)
+    want_end(log, "job", Ask.DRAIN)
+    assert list(first.wishes()) == [Scaled("parse", 3, number), Asked(Ask.DRAIN)]
+    assert list(first.wishes()) == []
+
+    second = Ledger(log, FACTS)
+
+    assert second.epoch > first.epoch
+    assert list(second.wishes()) == [Scaled("parse", 3, number), Asked(Ask.DRAIN)]
+    with pytest.raises(ClaimError):
+        first.wishes()
+
+
+def test_what_has_not_changed_is_not_written_again() -> None:
+    log = MemoryLog(MemoryStore())
+    ledger = Ledger(log, FACTS)
+    state, _, _ = play([])
+    ledger.keep(state)
+    written = len(log.read(Topic.JOBS, BEGINNING).records) + len(log.read(Topic.ASSIGNMENTS, BEGINNING).records)
+
+    ledger.keep(dataclasses.replace(state, versions={}))
+
+    again = len(log.read(Topic.JOBS, BEGINNING).records) + len(log.read(Topic.ASSIGNMENTS, BEGINNING).records)
+    assert again == written
+
+
+def test_a_job_that_has_not_begun_is_starting() -> None:
+    log = MemoryLog(MemoryStore())
+    Ledger(log, FACTS).begin(LINE)
+
+    found = find(log, "job")
+
+    assert found is not None
+    assert found.state(clock.wall(), 0) is None
+    assert [(line.facts, line.status, line.live) for line in lines(log)] == [(FACTS, JobStatus.STARTING, True)]

@@ -1,0 +1,162 @@
+"""Replicas that change while the job goes on: who is started, who is sent away, and that no wish is taken twice."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from streamer import limits
+from streamer.control.events import Scaled
+from streamer.control.lifecycle import InstancePhase, JobPhase
+from streamer.control.scaling import check
+from streamer.errors import ScaleError
+from streamer.metrics.samples import InstanceState
+from streamer.plan.assignment import Verb
+from tests.control.plans import LINE
+from tests.control.stage import Stage
+
+PLAN = dataclasses.replace(
+    LINE, nodes={**LINE.nodes, "parse": dataclasses.replace(LINE.nodes["parse"], max_replicas=4)}
+)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage(PLAN)
+    stage.all_say(InstanceState.RUNNING)
+    stage.tick()
+    return stage
+
+
+def scaled(stage: Stage, replicas: int | None, number: int = 0) -> None:
+    stage.take(Scaled("parse", replicas, number))
+    stage.tick()
+
+
+def parses(stage: Stage) -> list[str]:
+    return sorted(name for name, phase in stage.phases().items() if name.startswith("parse") and not phase.gone)
+
+
+def test_more_replicas_are_started_at_once_and_their_neighbours_hear_of_them(stage: Stage) -> None:
+    scaled(stage, 4)
+
+    assert set(stage.starts()) == {"parse-2", "parse-3"}
+    assert [peer.instance for peer in stage.peers()["lines-0"].children] == [f"parse-{n}" for n in range(4)]
+    assert [peer.instance for peer in stage.peers()["save-0"].parents] == [f"parse-{n}" for n in range(4)]
+
+
+def test_the_last_ones_are_told_to_leave_and_stay_known_until_they_are_gone(stage: Stage) -> None:
+    scaled(stage, 1)
+
+    assert stage.told(Verb.LEAVE) == {"parse-1"}
+    assert (stage.starts(), stage.kills()) == ({}, set())
+    assert stage.state.replicas()["parse"] == 1
+
+    stage.completes("parse-1")
+    stage.tick()
+
+    assert stage.phases()["parse-1"] is InstancePhase.RETIRED
+    assert [peer.instance for peer in stage.peers()["lines-0"].children] == ["parse-0"]
+    assert [peer.instance for peer in stage.peers()["save-0"].parents] == ["parse-0"]
+    assert stage.phase() is JobPhase.RUNNING
+
+
+def test_one_that_is_to_leave_and_dies_is_not_started_again(stage: Stage) -> None:
+    scaled(stage, 1)
+    stage.dies("parse-1")
+
+    assert stage.starts(stage.later(10.0)) == {}
+    assert parses(stage) == ["parse-0"]
+
+
+def test_one_that_does_not_leave_in_a_drains_time_is_killed_once(stage: Stage) -> None:
+    scaled(stage, 1)
+    stage.later(limits.DRAIN_KILL_S)
+
+    assert stage.kills() == {"parse-1"}
+    stage.tick()
+    assert stage.kills() == set()
+
+
+def test_one_that_waits_for_its_restart_is_simply_forgotten(stage: Stage) -> None:
+    stage.dies("parse-1")
+    scaled(stage, 1)
+
+    assert stage.phases()["parse-1"] is InstancePhase.RETIRED
+    assert stage.starts(stage.later(10.0)) == {}
+
+
+def test_a_name_is_taken_up_again_and_that_counts_as_no_restart(stage: Stage) -> None:
+    scaled(stage, 1)
+    stage.completes("parse-1")
+    scaled(stage, 2, number=1)
+
+    assert {name: start.epoch for name, start in stage.starts().items()} == {"parse-1": 2}
+    assert stage.state.restarts()["parse"] == 0
+
+
+def test_while_one_leaves_another_takes_its_place(stage: Stage) -> None:
+    scaled(stage, 1)
+    scaled(stage, 2, number=1)
+
+    assert set(stage.starts()) == {"parse-2"}
+
+
+def test_a_released_node_returns_to_what_the_descriptor_says(stage: Stage) -> None:
+    scaled(stage, 4)
+    stage.all_say(InstanceState.RUNNING)
+    scaled(stage, None, number=1)
+
+    assert stage.told(Verb.LEAVE) == {"parse-2", "parse-3"}
+    assert stage.state.desired("parse") == 2
+
+
+def test_a_wish_that_comes_again_does_not_undo_a_later_one(stage: Stage) -> None:
+    scaled(stage, 4, number=7)
+    scaled(stage, 3, number=8)
+    scaled(stage, 4, number=7)
+
+    assert stage.state.desired("parse") == 3
+
+
+@pytest.mark.parametrize("ending", ["drain", "kill"])
+def test_a_job_that_is_ending_is_not_scaled(stage: Stage, ending: str) -> None:
+    stage.drain() if ending == "drain" else stage.kill()
+    scaled(stage, 4)
+
+    assert stage.starts() == {}
+
+
+def test_a_node_that_has_ended_gets_no_new_instances(stage: Stage) -> None:
+    stage.completes("parse-0")
+    scaled(stage, 4)
+
+    assert stage.starts() == {}
+
+
+def test_a_job_completes_when_those_that_stayed_have(stage: Stage) -> None:
+    scaled(stage, 1)
+    stage.completes("parse-1")
+    for instance in ("lines-0", "parse-0", "save-0"):
+        stage.completes(instance)
+
+    assert stage.phase() is JobPhase.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("node", "replicas", "words"),
+    [
+        pytest.param("parse", 5, "at most 4 \\(maxStatelessCount\\)", id="more than its most"),
+        pytest.param("parse", 1, "at least 2", id="fewer than its least"),
+        pytest.param("save", 2, "sink node and has exactly one", id="a sink"),
+    ],
+)
+def test_replicas_that_a_node_cannot_have_are_refused_and_change_nothing(
+    stage: Stage, node: str, replicas: int, words: str
+) -> None:
+    with pytest.raises(ScaleError, match=words):
+        check(PLAN.nodes[node], replicas)
+
+    stage.take(Scaled(node, replicas, 0))
+    assert stage.state.pins == {}
