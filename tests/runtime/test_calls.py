@@ -1,4 +1,4 @@
-"""Calling the user's function for each message of a frame: one that fails harms no other, and the one in hand is told."""
+"""Calling the user's function for each message of a frame: one that fails harms no other; the one in hand is told."""
 
 from __future__ import annotations
 
