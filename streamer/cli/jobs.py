@@ -20,10 +20,10 @@ from pathlib import Path
 
 from streamer import clock
 from streamer.cli.output import tell
+from streamer.control.book import find, lines
 from streamer.control.hosts.home import has_log, open_log
 from streamer.control.hosts.lock import is_supervised
 from streamer.control.hosts.lost import bury, can_go_on, lost_jobs
-from streamer.control.ledger import find, lines
 from streamer.control.records import JobLine, KeptJob
 from streamer.errors import NoSuchJobError
 from streamer.log.base import ControlLog

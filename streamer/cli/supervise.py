@@ -17,10 +17,10 @@ from streamer.cli.exits import FAILED, OK
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import tell
 from streamer.cli.run import Interrupts, news, observation
+from streamer.control.book import find
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import open_log
 from streamer.control.jobs import JobSnapshot, JobStatus
-from streamer.control.ledger import find
 from streamer.control.records import KeptJob
 from streamer.errors import NoSuchJobError, PortError
 from streamer.metrics.endpoint import Endpoint

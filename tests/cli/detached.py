@@ -17,6 +17,7 @@ import pytest
 from tests.cli.command import Desk, Done
 
 _PATIENCE_S = 45.0
+_LOOK_S = 0.1
 PASS = "def start(args, api):\n    return args['streamInput']['message']\n"
 
 
@@ -50,7 +51,7 @@ class Detached:
         deadline = time.monotonic() + _PATIENCE_S
         while not true():
             assert time.monotonic() < deadline, (self.folder / "supervisor.log").read_text()
-            time.sleep(0.1)
+            time.sleep(_LOOK_S)
 
     def until_status(self, status: str) -> None:
         self.until(lambda: bool(self.ps()["status"] == status))

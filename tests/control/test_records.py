@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import clock
+from streamer.control.book import Book, find, lines
 from streamer.control.events import Ask, Asked, Scaled
 from streamer.control.jobs import JobStatus
-from streamer.control.ledger import Ledger, find, lines
 from streamer.control.records import JobFacts, KeptJob, instance_entry, job_entry, kept_job, line_of, plan_entry
 from streamer.control.state import InstanceRecord, JobState
 from streamer.control.wishes import want_end, want_replicas
@@ -87,14 +87,14 @@ def test_a_record_that_is_none_is_refused() -> None:
 
 def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() -> None:
     log = MemoryLog(MemoryStore())
-    first = Ledger(log, FACTS)
+    first = Book(log, FACTS)
     first.begin(LINE)
     number = want_replicas(log, "job", "parse", 3)
     want_end(log, "job", Ask.DRAIN)
     assert list(first.wishes()) == [Scaled("parse", 3, number), Asked(Ask.DRAIN)]
     assert list(first.wishes()) == []
 
-    second = Ledger(log, FACTS)
+    second = Book(log, FACTS)
 
     assert second.epoch > first.epoch
     assert list(second.wishes()) == [Scaled("parse", 3, number), Asked(Ask.DRAIN)]
@@ -104,12 +104,12 @@ def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() ->
 
 def test_what_has_not_changed_is_not_written_again() -> None:
     log = MemoryLog(MemoryStore())
-    ledger = Ledger(log, FACTS)
+    book = Book(log, FACTS)
     state, _, _ = play([])
-    ledger.keep(state)
+    book.keep(state)
     written = len(log.read(Topic.JOBS, BEGINNING).records) + len(log.read(Topic.ASSIGNMENTS, BEGINNING).records)
 
-    ledger.keep(dataclasses.replace(state, versions={}))
+    book.keep(dataclasses.replace(state, versions={}))
 
     again = len(log.read(Topic.JOBS, BEGINNING).records) + len(log.read(Topic.ASSIGNMENTS, BEGINNING).records)
     assert again == written
@@ -117,7 +117,7 @@ def test_what_has_not_changed_is_not_written_again() -> None:
 
 def test_a_job_that_has_not_begun_is_starting() -> None:
     log = MemoryLog(MemoryStore())
-    Ledger(log, FACTS).begin(LINE)
+    Book(log, FACTS).begin(LINE)
 
     found = find(log, "job")
 

@@ -17,7 +17,7 @@ from tests.control.plans import LINE
 from tests.control.stage import Stage
 
 PLAN = dataclasses.replace(
-    LINE, nodes={**LINE.nodes, "parse": dataclasses.replace(LINE.nodes["parse"], max_replicas=4)}
+    LINE, nodes={**LINE.nodes, "parse": dataclasses.replace(LINE.nodes["parse"], min_replicas=1, max_replicas=4)}
 )
 
 
@@ -148,7 +148,7 @@ def test_a_job_completes_when_those_that_stayed_have(stage: Stage) -> None:
     ("node", "replicas", "words"),
     [
         pytest.param("parse", 5, "at most 4 \\(maxStatelessCount\\)", id="more than its most"),
-        pytest.param("parse", 1, "at least 2", id="fewer than its least"),
+        pytest.param("parse", 0, "at least 1", id="fewer than its least"),
         pytest.param("save", 2, "sink node and has exactly one", id="a sink"),
     ],
 )

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import zmq
 
 from streamer import clock
+from streamer.control.book import Book, find
 from streamer.control.events import (
     UNSEEN,
     Ask,
@@ -47,11 +49,10 @@ from streamer.control.hosts.home import (
 from streamer.control.hosts.link import ControlLink
 from streamer.control.hosts.lock import JobLock
 from streamer.control.jobs import JobAccount, JobSnapshot, account, snapshot
-from streamer.control.ledger import Ledger, find
 from streamer.control.records import JobFacts, KeptJob
 from streamer.control.state import JobState
 from streamer.control.step import step
-from streamer.errors import PlatformError, StateError
+from streamer.errors import LogError, PlatformError, StateError
 from streamer.log.sqlite import SqliteLog
 from streamer.plan.compile import Plan
 from streamer.platform.alone import AlonePlatform, is_locked
@@ -97,7 +98,7 @@ class EmbeddedHost:
         self._state: JobState | None = None
         self._link: ControlLink | None = None
         self._log: SqliteLog | None = None
-        self._ledger: Ledger | None = None
+        self._records: Book | None = None
         self._lock: JobLock | None = None
         logs = self.folder / LOGS_FOLDER
         self._platform: LocalPlatform | AlonePlatform = (
@@ -125,18 +126,18 @@ class EmbeddedHost:
             kept = find(self._log, self.job)
             if kept is None:
                 raise StateError(f"the control log of {self._home} has no job {self.job}")
-            self._ledger = Ledger(self._log, replace(kept.line.facts, metrics=self._facts.metrics))
+            self._records = Book(self._log, replace(kept.line.facts, metrics=self._facts.metrics))
             self._link = ControlLink(kept.line.facts.token, kept.line.facts.control, lasting=True)
-            state = kept.state(self._ledger.clock_offset_s, self._ledger.epoch * _VERSIONS_OF_AN_EPOCH)
+            state = kept.state(self._records.clock_offset_s, self._records.epoch * _VERSIONS_OF_AN_EPOCH)
         else:
             self._log = open_log(self._home)
             make_folder(self.folder)
             self._lock = JobLock(self.folder)
-            self._ledger = Ledger(self._log, self._facts)
-            self._ledger.begin(self._plan)
+            self._records = Book(self._log, self._facts)
+            self._records.begin(self._plan)
             self._link = ControlLink(self._facts.token)
             state = None
-        self._ledger.served_at(control=self._link.endpoint)
+        self._records.served_at(control=self._link.endpoint)
         if state is None:
             self._take(JobSubmitted(self.job, self._plan))
         else:
@@ -173,9 +174,12 @@ class EmbeddedHost:
     def close(self) -> None:
         """Let go of everything; instances of a job that is not detached are killed."""
         self._platform.close()
-        if self._ledger is not None:
-            self._ledger.close()
+        if self._records is not None:
+            self._records.close()
         if self._log is not None:
+            if self._state is not None and self._state.phase.ended:
+                with suppress(LogError):  # another command will do it when there is room, or time
+                    self._log.compact()
             self._log.close()
         if self._lock is not None:
             self._lock.release()
@@ -208,6 +212,8 @@ class EmbeddedHost:
             if life is not None and life.epoch == epoch:
                 assert isinstance(self._platform, AlonePlatform)
                 self._platform.adopt(instance, epoch, life.pid, life.started)
+                if self._job_state().phase.ending_by_force:
+                    self._platform.kill(instance, epoch)
             elif is_locked(folder):
                 continue  # it has just been started, and will say in a moment who it is
             else:
@@ -293,10 +299,10 @@ class EmbeddedHost:
     def _instance_folder(self, instance: str) -> Path:
         return self.folder / INSTANCES_FOLDER / instance
 
-    def _book(self) -> Ledger:
-        if self._ledger is None:
+    def _book(self) -> Book:
+        if self._records is None:
             raise PlatformError("the job is not started, or closed already")
-        return self._ledger
+        return self._records
 
     def _control(self) -> ControlLink:
         if self._link is None:

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from streamer import clock
+from streamer.control.book import Book
 from streamer.control.jobs import JobAccount, account
-from streamer.control.ledger import Ledger
 from streamer.control.records import JobFacts, KeptJob
 from streamer.errors import HomeError, StateError
 from streamer.log.sqlite import SqliteLog
@@ -80,9 +80,9 @@ def submit(plan: Plan, home: Path, *, duration_s: float | None = None, metrics: 
     try:
         facts = replace(new_job(plan, home, detached=True), duration_s=duration_s, metrics=metrics)
         make_folder(Path(facts.folder))
-        ledger = Ledger(log, facts)
-        ledger.begin(plan)
-        ledger.close()
+        book = Book(log, facts)
+        book.begin(plan)
+        book.close()
     finally:
         log.close()
     return facts

@@ -11,9 +11,9 @@ import dataclasses
 from pathlib import Path
 
 from streamer import clock
+from streamer.control.book import Book, find, lines
 from streamer.control.events import JobSubmitted
 from streamer.control.hosts.lock import JobLock, is_supervised
-from streamer.control.ledger import Ledger, find, lines
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.records import JobLine
 from streamer.control.step import step
@@ -47,12 +47,12 @@ def _write_failed(log: ControlLog, job: str, error: str) -> None:
     kept = find(log, job)
     if kept is None or not kept.line.live:
         return
-    ledger = Ledger(log, kept.line.facts)
+    book = Book(log, kept.line.facts)
     now = clock.now()
-    state = kept.state(ledger.clock_offset_s, 0) or step(None, JobSubmitted(job, kept.plan), now)[0]
+    state = kept.state(book.clock_offset_s, 0) or step(None, JobSubmitted(job, kept.plan), now)[0]
     instances = {
         name: record if record.phase.gone else dataclasses.replace(record, phase=InstancePhase.DEAD)
         for name, record in state.instances.items()
     }
-    ledger.keep(dataclasses.replace(state, phase=JobPhase.FAILED, instances=instances, ended_at=now, error=error))
-    ledger.close()
+    book.keep(dataclasses.replace(state, phase=JobPhase.FAILED, instances=instances, ended_at=now, error=error))
+    book.close()

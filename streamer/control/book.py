@@ -32,7 +32,7 @@ from streamer.log.topics import Topic
 from streamer.plan.compile import Plan
 
 
-class Ledger:
+class Book:
     """`facts` are those of the job; `complaint` tells why the last records could not be written, and will be again."""
 
     def __init__(self, log: ControlLog, facts: JobFacts) -> None:
