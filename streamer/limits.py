@@ -37,8 +37,10 @@ FRAME_BYTES_MAX = 96 * KIB
 """A frame closes at this size (measured optimum: 64 to 128 KiB); one larger message still travels, alone."""
 FRAME_AGE_MAX_S = 0.002
 """A frame that is older at the end of a handler call is sent: there is no linger timer."""
-PARTS_MAX = 5
-"""ZeroMQ parts of one data frame: header, body, segment table, positions, hashes."""
+PARTS_MAX = 6
+"""ZeroMQ parts of one data frame: header, body, segment table, positions, hashes, headers of messages."""
+HEADERS_BYTES_MAX = 4 * KIB
+"""Headers of one message: they travel with it and with all that is sent for it."""
 CONTROL_FRAME_BYTES_MAX = MIB
 
 # -- what an instance may hold ----------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ unpack as a whole is unpacked body by body, and only the bad body is at fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
 
 from streamer.errors import MessageError
-from streamer.limits import FRAME_MESSAGES_MAX, MESSAGE_BYTES_MAX
+from streamer.limits import FRAME_MESSAGES_MAX, HEADERS_BYTES_MAX, MESSAGE_BYTES_MAX
 
 Pack = Callable[[object], bytes]
 
@@ -36,6 +36,28 @@ PACK_ERRORS = (TypeError, ValueError, OverflowError, RecursionError, BufferError
 def pack_error(value: object, cause: BaseException) -> MessageError:
     """The error for a message that does not pack."""
     return MessageError(f"a message of type {type(value).__name__} cannot be packed: {cause}")
+
+
+def pack_headers(headers: Mapping[str, Any], inherited: bytes | None) -> bytes:
+    """Headers of a message beside those that it inherits, packed. Raises MessageError."""
+    if not all(isinstance(name, str) for name in headers):
+        raise MessageError("headers have names that are no str")
+    merged = {**unpack_headers(inherited), **headers}
+    packed = pack_message(packer(), merged)
+    if len(packed) > HEADERS_BYTES_MAX:
+        raise MessageError(
+            f"headers of {len(packed)} bytes are over the limit of {HEADERS_BYTES_MAX} (HEADERS_BYTES_MAX)"
+        )
+    return packed
+
+
+def unpack_headers(packed: bytes | None) -> dict[str, Any]:
+    """The headers of a message, empty for one without; and for one whose headers a peer has packed badly."""
+    try:
+        headers = unpack_one(packed) if packed else {}
+    except UNPACK_ERRORS:
+        return {}
+    return headers if isinstance(headers, dict) else {}
 
 
 def size_error(size: int) -> MessageError:

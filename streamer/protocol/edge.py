@@ -104,6 +104,8 @@ def _merged(a: Segment, b: Segment) -> Segment | None:
         and a.route == b.route
         and a.hops == b.hops
         and 0 <= b.time_us - a.time_us < _MERGE_US
+        and a.headers is None
+        and b.headers is None
     ):
         return Segment(a.origin, range(pa.start, pb.stop), a.hash, None, a.route, a.hops, a.time_us)
     return None

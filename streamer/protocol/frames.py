@@ -1,9 +1,10 @@
 """Frames and bytes: everything that travels on an edge, bounded and checked before it is believed.
 
 A data frame is a ZeroMQ multipart: a header of 48 bytes with all that one segment needs, the body (one flat msgpack
-array), and only where present a segment table, explicit positions and explicit hashes. The other kinds are rare or
-small: OPEN (session facts, once), STATUS (grants and acknowledgements, absolute totals, about once per quarter window),
-PULSE (the process lives), CLOSE, REFUSED, END. Bytes from a peer never raise anything but PeerError here.
+array), and only where present a segment table, explicit positions, explicit hashes and headers of messages. The other
+kinds are rare or small: OPEN (session facts, once), STATUS (grants and acknowledgements, absolute totals, about once
+per quarter window), PULSE (the process lives), CLOSE, REFUSED, END. Bytes from a peer never raise anything but
+PeerError here.
 
     data header   version u8 | kind u8 | flags u8 | hops u8 | count u16 | route u16 | sequence u64
                   | origin u64 | position u64 | hash u64 | time_us u64
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import msgpack
 
 from streamer.errors import PeerError
-from streamer.limits import CONCURRENCY_MAX, CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
+from streamer.limits import CONCURRENCY_MAX, CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, HEADERS_BYTES_MAX
 from streamer.protocol.codec import announces
 from streamer.protocol.segment import Segment
 
@@ -50,6 +51,7 @@ _REDELIVERED = 1
 _TABLE = 2
 _POSITIONS = 4
 _HASHES = 8
+_HEADERS = 16
 _END_SEEN = 1
 _POSITIONS_END = 1 << 64
 
@@ -123,6 +125,9 @@ def encode_data(sequence: int, segments: list[Segment], count: int, body: bytes,
         position = first.positions.start
     else:
         flags, position, tail = _encode_columns(flags, segments)
+    if any(s.headers is not None for s in segments):
+        flags |= _HEADERS
+        tail.append(msgpack.packb([h for s in segments for h in s.headers or [None] * len(s)]))
     header = _DATA.pack(
         WIRE_VERSION, Kind.DATA, flags, first.hops, count, first.route, sequence,
         first.origin, position, first.hash, first.time_us,
@@ -158,6 +163,9 @@ def decode_data(parts: Sequence[bytes]) -> Data:
         (_, _, flags, hops, count, route, sequence, origin, position, hash_, time_us) = _DATA.unpack(parts[0])
         if not 0 < count <= FRAME_MESSAGES_MAX:
             raise PeerError(f"a data frame of {count} messages")
+        headers: bytes | None = None
+        if flags & _HEADERS:
+            *parts, headers = parts
         if flags & _TABLE:
             segments = _decode_columns(flags, count, parts)
         else:
@@ -166,9 +174,28 @@ def decode_data(parts: Sequence[bytes]) -> Data:
             segments = [Segment(origin, _run(position, count), hash_, None, route, hops, time_us)]
         if not announces(parts[1], count):
             raise PeerError(f"a data frame of {count} messages with a body of another count")
+        if headers is not None:
+            _give_headers(segments, headers, count)
         return Data(sequence, segments, count, parts[1], bool(flags & _REDELIVERED))
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, ValueError, TypeError, msgpack.UnpackException) as error:
         raise PeerError(f"a data frame cannot be read: {error}") from error
+
+
+def _give_headers(segments: list[Segment], part: bytes, count: int) -> None:
+    """Hand each segment its part of the headers, if one of its messages has any."""
+    if len(part) > count * (HEADERS_BYTES_MAX + 8) + 8:
+        raise PeerError("a data frame whose headers are over the limit")
+    headers = msgpack.unpackb(part)
+    if not isinstance(headers, list) or len(headers) != count:
+        raise PeerError("a data frame with headers of another count")
+    if any(h is not None and not isinstance(h, bytes) for h in headers):
+        raise PeerError("a data frame with headers of another type")
+    at = 0
+    for segment in segments:
+        own = headers[at : at + len(segment)]
+        at += len(segment)
+        if any(own):
+            segment.headers = own
 
 
 def _decode_columns(flags: int, count: int, parts: Sequence[bytes]) -> list[Segment]:

@@ -17,10 +17,11 @@ class Segment:
     """`positions` is a `range` where the run has no holes; `hashes` is None where all equal `hash`.
 
     `time_us` is when their roots were made, in microseconds of the time of day. `route` is the position (in the job's
-    route table) that the receiver is to handle; `hops` counts edges inside cycles.
+    route table) that the receiver is to handle; `hops` counts edges inside cycles. `headers` are None where no message
+    has any, which is nearly always, and else packed, or None, for each.
     """
 
-    __slots__ = ("hash", "hashes", "hops", "origin", "positions", "route", "time_us")
+    __slots__ = ("hash", "hashes", "headers", "hops", "origin", "positions", "route", "time_us")
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Segment:
         route: int,
         hops: int,
         time_us: int,
+        headers: Sequence[bytes | None] | None = None,
     ) -> None:
         self.origin = origin
         self.positions = positions
@@ -39,6 +41,7 @@ class Segment:
         self.route = route
         self.hops = hops
         self.time_us = time_us
+        self.headers = headers
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -46,14 +49,16 @@ class Segment:
     def cut(self, start: int, end: int) -> Segment:
         """The part of it from message `start` to before `end`."""
         hashes = self.hashes[start:end] if self.hashes is not None else None
-        return Segment(self.origin, self.positions[start:end], self.hash, hashes, self.route, self.hops, self.time_us)
+        headers = self.headers[start:end] if self.headers is not None else None
+        positions = self.positions[start:end]
+        return Segment(self.origin, positions, self.hash, hashes, self.route, self.hops, self.time_us, headers)
 
     def id(self, index: int) -> MessageId:
         return MessageId(self.origin, self.positions[index], self.hashes[index] if self.hashes else self.hash)
 
     def towards(self, route: int, hops: int) -> Segment:
         """The same messages on another edge: only the receiver's route and the hops differ."""
-        return Segment(self.origin, self.positions, self.hash, self.hashes, route, hops, self.time_us)
+        return Segment(self.origin, self.positions, self.hash, self.hashes, route, hops, self.time_us, self.headers)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Segment) and all(
@@ -86,7 +91,8 @@ def children(
         hash_, hashes = chained(parent.hash, first), None
     else:
         hash_, hashes = 0, _hashes(parent, indexes, node, flow, occurrence, before)
-    return Segment(parent.origin, positions, hash_, hashes, parent.route, parent.hops, parent.time_us)
+    headers = [parent.headers[i] for i in indexes] if parent.headers is not None else None
+    return Segment(parent.origin, positions, hash_, hashes, parent.route, parent.hops, parent.time_us, headers)
 
 
 def _hashes(parent: Segment, indexes: Sequence[int], node: str, flow: str, occurrence: int, before: int) -> list[int]:

@@ -6,7 +6,7 @@ other place makes a root. Everything else is handed on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import get_ident
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from streamer.runtime.turn import Turn
 class Host(Protocol):
     """What the instance offers to its api."""
 
-    def send_root(self, message: object, flow: str | None) -> None: ...
+    def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None: ...
 
     def send_later(self, time_s: float, message: object, flow: str | None) -> None: ...
 
@@ -45,7 +45,7 @@ class Sender(Protocol):
     def at_work(self) -> Turn | None:
         """The turn of the call at work; None outside of one."""
 
-    def send(self, message: object, flow: str | None) -> None: ...
+    def send(self, message: object, flow: str | None, headers: Mapping[str, Any] | None = None) -> None: ...
 
 
 class Listeners(Protocol):
@@ -77,12 +77,18 @@ class Api:
         """Where registered listeners are kept; without it, registering is refused."""
         self._listeners = listeners
 
-    def sendMessage(self, msg: object, flowName: str | None = None) -> None:
-        """Send to the next nodes of the message's flow, or along the flow named."""
+    def sendMessage(self, msg: object, flowName: str | None = None, headers: Mapping[str, Any] | None = None) -> None:
+        """Send to the next nodes of the message's flow, or along the flow named; `headers` beside those inherited."""
         if self._turn is not None and get_ident() == self._handler_thread:
-            self._turn.send(msg, flowName)
+            self._turn.send(msg, flowName, headers)
         else:
-            self._host.send_root(msg, flowName)
+            self._host.send_root(msg, flowName, headers)
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Of the message in hand: what its senders have put there, down from its root; empty outside of a handler."""
+        turn = self._at_work()
+        return {} if turn is None else turn.headers
 
     def hold(self, timeout_s: float | None = None) -> Hold:
         """Do not settle the message in hand when the handler returns, but when the hold is ended, or its time is."""

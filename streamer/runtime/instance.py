@@ -9,10 +9,10 @@ work's goodbye, everything settled, END known to all consumers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from threading import Condition, get_ident
-from typing import Protocol
+from typing import Any, Protocol
 
 from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
@@ -98,6 +98,7 @@ class Instance:
         self._end_asked = False
         self.beat_at = clock()
         self._completed = 0
+        self._settled_before = self._settled_roots()
         self._woken = False
         self._thread = 0
         self.stage = Stage.RUNNING
@@ -142,7 +143,7 @@ class Instance:
         if now - self.beat_at >= HEARTBEAT_S:
             self.beat_at = now
             self.outbox.check(now)
-            self.inbox.beat(now, self._unsettled)
+            self.inbox.beat(now, lambda frames: unsettled(frames, self.outbox.edges))
             self.holds.expire(now)
 
     def _send(self, now: float, *, drained: bool) -> None:
@@ -154,6 +155,8 @@ class Instance:
     def _publish(self) -> None:
         if self.outbox.dirty:
             self.outbox.dirty = False
+            if not self.assignment.inputs:
+                self.account.completed = self._settled_roots()
             self.store.publish()
 
     def _advance_work(self, now: float) -> bool:
@@ -310,9 +313,6 @@ class Instance:
         self.account.completed += count
         self.outbox.dirty = True
 
-    def _unsettled(self, frames: set[InputFrame]) -> dict[InputFrame, set[int]]:
-        return unsettled(frames, self.outbox.edges)
-
     # -- what the user's api asks for ------------------------------------------------------------------------------
 
     def emit(self, segment: Segment, blobs: list[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
@@ -320,9 +320,9 @@ class Instance:
         with self.lock:
             self.outbox.emit(segment, blobs, parent, indexes)
 
-    def send_root(self, message: object, flow: str | None) -> None:
+    def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None = None) -> None:
         """Send outside of any handler call, from any thread."""
-        self.roots.send(message, flow, self._flush_full, pump=self._pump_here())
+        self.roots.send(message, flow, headers, self._flush_full, pump=self._pump_here())
         self.wake()
 
     def send_later(self, time_s: float, message: object, flow: str | None) -> None:
@@ -366,7 +366,7 @@ class Instance:
             address=self.address,
             received=self.account.received,
             failed=self.account.failed,
-            completed=self._completed if self.assignment.inputs else self._settled_roots(),
+            completed=self._completed if self.assignment.inputs else self._settled_roots() - self._settled_before,
             quiet=self._quiet(),
             exhausted=self.work.exhausted,
             busy_s=self.busy_s,

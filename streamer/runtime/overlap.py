@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,9 @@ from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHIN
 
 Invoke = Callable[[Turn, list[Any], int, str], Awaitable[None]]
 """Call the user's function for these messages, the first of which has this index, from this node."""
+
+
+Headers = Mapping[str, Any] | None
 
 
 class _Call:
@@ -42,7 +45,7 @@ _current: ContextVar[_Call | None] = ContextVar("streamer_call", default=None)
 class ContextTurn:
     """Sends for the call in whose context it is asked; `root` is for what is in none."""
 
-    def __init__(self, root: Callable[[object, str | None], None]) -> None:
+    def __init__(self, root: Callable[[object, str | None, Headers], None]) -> None:
         self._root = root
 
     @property
@@ -50,12 +53,12 @@ class ContextTurn:
         call = _current.get()
         return None if call is None else call.turn
 
-    def send(self, message: object, flow: str | None) -> None:
+    def send(self, message: object, flow: str | None, headers: Headers = None) -> None:
         turn = self.at_work
         if turn is None:
-            self._root(message, flow)
+            self._root(message, flow, headers)
         else:
-            turn.send(message, flow)
+            turn.send(message, flow, headers)
 
 
 class _Flight:

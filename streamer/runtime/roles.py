@@ -6,7 +6,7 @@ connectors from wherever they have them, so none of them knows how a role is wir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +111,8 @@ class _ApiHost:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
 
-    def send_root(self, message: object, flow: str | None) -> None:
-        self._instance.send_root(message, flow)
+    def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None:
+        self._instance.send_root(message, flow, headers)
 
     def send_later(self, time_s: float, message: object, flow: str | None) -> None:
         self._instance.send_later(time_s, message, flow)

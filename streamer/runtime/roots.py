@@ -8,13 +8,14 @@ a single message does not wait for others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Condition
+from typing import Any
 
 from streamer.clock import Clock
 from streamer.errors import OverloadError, StreamEndedError
 from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
-from streamer.protocol.codec import pack_message, packer
+from streamer.protocol.codec import pack_headers, pack_message, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier
@@ -27,10 +28,11 @@ _WAIT_S = 0.1
 class _Open:
     """Roots into one route that were not handed to the outbox yet."""
 
-    __slots__ = ("blobs", "position", "size", "time_us")
+    __slots__ = ("blobs", "headers", "position", "size", "time_us")
 
     def __init__(self) -> None:
         self.blobs: list[bytes] = []
+        self.headers: dict[int, bytes] = {}
         self.size = 0
         self.position = 0
         self.time_us = 0
@@ -57,7 +59,13 @@ class Roots:
         return not self._held
 
     def send(
-        self, message: object, flow: str | None, full: Callable[[], None], *, pump: Callable[[], None] | None
+        self,
+        message: object,
+        flow: str | None,
+        headers: Mapping[str, Any] | None,
+        full: Callable[[], None],
+        *,
+        pump: Callable[[], None] | None,
     ) -> None:
         """Take one message. Waits while the outbox is full: by `pump` if that is given, else for room to be notified.
 
@@ -69,7 +77,7 @@ class Roots:
             route, blob = self.packed(message, flow)
             if (edge := self._outbox.refusing(route)) is not None:
                 raise OverloadError(f"edge {edge} is full")
-            if self.take(route, blob):
+            if self.take(route, blob, pack_headers(headers, None) if headers else None):
                 full()
 
     def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
@@ -79,13 +87,15 @@ class Roots:
         route = self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
         return route, pack_message(self._pack, message)
 
-    def take(self, route: int, blob: bytes) -> bool:
+    def take(self, route: int, blob: bytes, headers: bytes | None = None) -> bool:
         """Collect one packed message; True if that made a whole frame, which is in the outbox now. Under the lock."""
         held = self._open.get(route)
         if held is None:
             held = self._open[route] = _Open()
         if not held.blobs:
             held.time_us = int(self._wall() * 1e6)
+        if headers is not None:
+            held.headers[len(held.blobs)] = headers
         held.blobs.append(blob)
         held.size += len(blob)
         self._held += 1
@@ -123,6 +133,9 @@ class Roots:
                 hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
                 ids = range(held.position, held.position + n)
                 segment = Segment(self._origin, ids, hash_, None, route, 0, held.time_us)
+                if held.headers:
+                    segment.headers = [held.headers.get(at) for at in range(n)]
+                    held.headers = {}
                 self._outbox.emit(segment, held.blobs, None, ())
                 held.position += n
                 held.blobs = []

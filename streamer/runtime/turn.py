@@ -8,13 +8,13 @@ that raises had sent is taken back. Only a call that by itself sends more than f
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Generator, MutableSequence, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Mapping, MutableSequence, Sequence
+from typing import TYPE_CHECKING, Any
 
 from streamer.errors import FlowError, OverloadError
 from streamer.limits import MESSAGE_BYTES_MAX, SPILL_BYTES
 from streamer.plan.routing import RouteTable
-from streamer.protocol.codec import pack_message, packer, size_error
+from streamer.protocol.codec import pack_headers, pack_message, packer, size_error, unpack_headers
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 
@@ -35,15 +35,17 @@ Emit = Callable[[Segment, list[bytes], InputFrame | None, Sequence[int]], None]
 class Sends:
     """Packed messages of a turn into one route, and the index of the message that each was sent for.
 
-    `left` children of the message `left_of` were let out before its handler was done.
+    `headers` are those of messages that were given some, by their place here; others inherit. `left` children of the
+    message `left_of` were let out before its handler was done.
     """
 
-    __slots__ = ("blobs", "indexes", "left", "left_of", "route")
+    __slots__ = ("blobs", "headers", "indexes", "left", "left_of", "route")
 
     def __init__(self, route: int) -> None:
         self.route = route
         self.blobs: list[bytes] = []
         self.indexes: list[int] = []
+        self.headers: dict[int, bytes] = {}
         self.left = 0
         self.left_of = -1
 
@@ -158,7 +160,7 @@ class Turn:
                 sends.blobs = _Refusing(edge)
         return sends
 
-    def send(self, message: object, flow: str | None) -> None:
+    def send(self, message: object, flow: str | None, headers: Mapping[str, Any] | None = None) -> None:
         """Collect one message for the message in hand. Raises FlowError or MessageError."""
         segment = self._segment
         assert segment is not None
@@ -167,6 +169,8 @@ class Turn:
         else:
             sends = self._into(self._exits.named(flow, segment.route))
         blob = pack_message(self.pack, message)
+        if headers:
+            sends.headers[len(sends.blobs)] = pack_headers(headers, self._packed_headers())
         sends.blobs.append(blob)
         sends.indexes.append(self._hand[IN_HAND])
         self._bytes += len(blob)
@@ -192,6 +196,15 @@ class Turn:
             self.weigh(len(blob))
             own.blobs.append(blob)
             own.indexes.append(index)
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Of the message in hand; of a batch, those of its first one."""
+        return unpack_headers(self._packed_headers())
+
+    def _packed_headers(self) -> bytes | None:
+        headers = None if self._segment is None else self._segment.headers
+        return None if headers is None else headers[self._hand[IN_HAND] - self._base]
 
     @property
     def at_work(self) -> Turn | None:
@@ -255,6 +268,7 @@ class Turn:
             while sends.indexes and sends.indexes[-1] >= index:
                 sends.indexes.pop()
                 sends.blobs.pop()
+            sends.headers = {at: headers for at, headers in sends.headers.items() if at < len(sends.blobs)}
         while self._undo and self._undo[-1][0] >= index:
             self._undo.pop()[1]()
 
@@ -276,6 +290,9 @@ class Turn:
         before = sends.left if sends.left_of == indexes[0] else 0
         ids = children(segment, own, place.node, place.flow, place.occurrence, before)
         ids.route = sends.route
+        if sends.headers:
+            ids.headers = [sends.headers.get(at, h) for at, h in enumerate(ids.headers or [None] * count)]
+            sends.headers = {at - count: headers for at, headers in sends.headers.items() if at >= count}
         self._emit(ids, sends.blobs[:count], self._frame, indexes)
         del sends.blobs[:count]
         del sends.indexes[:count]

@@ -170,3 +170,32 @@ def test_what_was_held_at_a_kill_is_handled_again(desk: Desk) -> None:
 
     assert {*written(desk)} == {*range(200)}
     assert done.account["nodes"][1]["restarts"] == 1
+
+
+def test_headers_go_with_a_message_and_with_what_is_sent_for_it(desk: Desk) -> None:
+    desk.write(
+        "mark.py",
+        textwrap.dedent(
+            """
+            def start(args, api):
+                n = args["streamInput"]["message"]["id"]
+                api.sendMessage(n, headers={"odd": bool(n % 2)} if n % 3 else None)
+            """
+        ),
+    )
+    desk.write("pass.py", 'def start(args): return args["streamInput"]["message"]\n')
+    desk.write("show.py", 'def start(args, api): return [args["streamInput"]["message"], api.headers]\n')
+    desk.pipeline(
+        "  - {nodeName: numbers, kind: source, spec: {connector: generator, count: 1000}}\n"
+        "  - {nodeName: mark, kind: algorithm, algorithmName: mark, stateType: stateless, minStatelessCount: 2}\n"
+        "  - {nodeName: pass, kind: algorithm, algorithmName: pass, stateType: stateless}\n"
+        "  - {nodeName: show, kind: algorithm, algorithmName: show, stateType: stateless}\n"
+        "  - {nodeName: out, kind: sink, spec: {connector: file, path: out.jsonl, format: jsonl}}\n",
+        "{main: numbers >> mark >> pass >> show >> out}",
+        "".join(f"---\nname: {name}\ncode: {{path: {name}.py}}\n" for name in ("mark", "pass", "show")),
+    )
+
+    done = desk.run("run", "pipeline.yaml", "--json")
+
+    assert done.code == 0, done.stderr
+    assert sorted(written(desk)) == [[n, {"odd": bool(n % 2)} if n % 3 else {}] for n in range(1000)]

@@ -100,8 +100,8 @@ class Kept:
 
 
 class _Account:
-    def __init__(self) -> None:
-        self.account = InstanceAccount()
+    def __init__(self, former: EdgeCounts | None) -> None:
+        self.account = InstanceAccount(edges=[former] if former else [])
 
     def publish(self) -> None: ...
 
@@ -115,7 +115,10 @@ class _Letters:
 
 
 class Chain:
-    """`step` lets each instance act once; `finish` goes on to the end of the stream."""
+    """`step` lets each instance act once; `finish` goes on to the end of the stream.
+
+    `former`: what former lives of the source have left in its account.
+    """
 
     def __init__(
         self,
@@ -125,16 +128,17 @@ class Chain:
         role: Role = Role.STATELESS,
         batch: int = 100,
         concurrency: int = 1,
+        former: EdgeCounts | None = None,
     ) -> None:
         self.time_s = 0.0
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
         self.sink = Kept()
         self._letters = _Letters()
         self._numbers = count(1)
-        hub = MemoryHub()
-        self.numbers = self._instance(hub, "numbers", Role.SOURCE, (), ("work",), roots_again=True)
-        self.work = self._instance(hub, "work", role, ("numbers",), ("out",), concurrency=concurrency)
-        self.out = self._instance(hub, "out", Role.SINK, ("work",), ())
+        self.hub = MemoryHub()
+        self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), roots_again=True, former=former)
+        self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency)
+        self.out = self._instance("out", Role.SINK, ("work",), ())
         give_source(self.numbers, Given(messages, batch), self._now, self._now)
         self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now)
         give_sink(self.out, self.sink)
@@ -147,7 +151,6 @@ class Chain:
 
     def _instance(
         self,
-        hub: MemoryHub,
         node: str,
         role: Role,
         inputs: tuple[str, ...],
@@ -155,6 +158,7 @@ class Chain:
         *,
         concurrency: int = 1,
         roots_again: bool = False,
+        former: EdgeCounts | None = None,
     ) -> Instance:
         assignment = Assignment(
             job="job",
@@ -176,8 +180,8 @@ class Chain:
         )
         return Instance(
             assignment,
-            MemoryTransport(hub),
-            _Account(),
+            MemoryTransport(self.hub),
+            _Account(former),
             self._letters,
             clock=self._now,
             wall=self._now,

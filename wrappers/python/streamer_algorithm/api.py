@@ -7,7 +7,7 @@ any object that has the calls they need.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 OnMessage = Callable[[Any, str], object] | Callable[[Any], object]
@@ -46,7 +46,11 @@ class StreamingApi(Protocol):
 
     def isListeningToMessages(self) -> bool: ...
 
-    def sendMessage(self, msg: object, flowName: str | None = None) -> None:
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Of the message in hand: what its senders have put there, down from its root; empty outside of a handler."""
+
+    def sendMessage(self, msg: object, flowName: str | None = None, headers: Mapping[str, Any] | None = None) -> None:
         """Send `msg` to the next nodes of its flow, or along the flow named.
 
         The message is packed before the call returns, so the object may be used again. Raises if it does not pack, is
@@ -83,7 +87,9 @@ class StreamingApi(Protocol):
 
     def is_listening_to_messages(self) -> bool: ...
 
-    def send_message(self, msg: object, flow_name: str | None = None, /) -> None: ...
+    def send_message(
+        self, msg: object, flow_name: str | None = None, headers: Mapping[str, Any] | None = None, /
+    ) -> None: ...
 
     def stop_streaming(self, force: bool = True) -> None: ...
 
