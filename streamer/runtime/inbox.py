@@ -41,7 +41,7 @@ class Upstream:
         self.peer = peer
         self.connection = connection
         self.session = session
-        self.opened_at = 0.0
+        self.opened_at: float | None = None
 
 
 class Inbox:
@@ -133,7 +133,7 @@ class Inbox:
         for upstream in self._upstreams.values():
             session = upstream.session
             self._renew(session, sessions)
-            if session.due(drained) and upstream.opened_at:
+            if session.due(drained) and upstream.opened_at is not None:
                 upstream.connection.send(encode_status(session.status()))
 
     def beat(self, now: float, unsettled: Callable[[set[InputFrame]], dict[InputFrame, set[int]]]) -> None:
@@ -142,7 +142,7 @@ class Inbox:
         still = unsettled(old) if old else {}
         for upstream in self._upstreams.values():
             session = upstream.session
-            if session.state is State.OPENING and now - upstream.opened_at >= HEARTBEAT_S:
+            if session.state is State.OPENING and now - (upstream.opened_at or 0.0) >= HEARTBEAT_S:
                 self._send_open(upstream, now)
             self._renew(session, len(self._upstreams))
             upstream.connection.send(encode_status(session.status(still)))
@@ -207,7 +207,7 @@ class Inbox:
             return
         upstream.connection.close()
         upstream.session, upstream.connection = self._session(upstream.peer)
-        upstream.opened_at = 0.0
+        upstream.opened_at = None
         self._send_open(upstream, now)
 
     def _session(self, peer: Peer) -> tuple[ReceivingSession, Connection]:
@@ -228,9 +228,9 @@ class Inbox:
         """Open the sessions whose connection was not there yet; True if some still wait."""
         waiting = False
         for upstream in self._upstreams.values():
-            if not upstream.opened_at:
+            if upstream.opened_at is None:
                 self._send_open(upstream, now)
-                waiting = waiting or not upstream.opened_at
+                waiting = waiting or upstream.opened_at is None
         return waiting
 
     # -- the end ---------------------------------------------------------------------------------------------------
