@@ -115,7 +115,12 @@ def _execute(path: Path) -> dict[str, Any]:
     except ImportError:  # the file cannot have called Algorunner.Run then, so it can only define functions
         return runpy.run_path(str(path), run_name="__main__")
     with host(lambda a: handed.update(start=a.start, init=a.init, stop=a.stop, exit=a.exit, onMessages=a.on_messages)):
-        rest = runpy.run_path(str(path), run_name="__main__")
+        try:
+            rest = runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as end:
+            if not handed or end.code:
+                raise
+            rest = {}  # sys.exit(main()) is how many programs end
     return handed or rest
 
 
