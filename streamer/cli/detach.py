@@ -53,6 +53,8 @@ def detach(plan: Plan, *, duration_s: float | None, metrics_port: int, as_json: 
         return FAILED
     tell(f"job {job} of pipeline {line.facts.pipeline}")
     tell(f"  metrics  {line.facts.metrics}\n  logs     {Path(line.facts.folder) / LOGS_FOLDER}")
+    for node, url in line.addresses.items():
+        tell(f"  gateway  {node}  {url}")
     say(json_line({"job": job}) if as_json else job)
     return OK
 

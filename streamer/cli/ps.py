@@ -36,6 +36,8 @@ def status(name: str, *, as_json: bool) -> int:
     line = kept.line
     say(table(("job", "pipeline", "status", "since", "nodes"), [facts_of(line)]))
     say(f"\nfolder   {line.facts.folder}\nmetrics  {line.facts.metrics}")
+    for node, url in line.addresses.items():
+        say(f"gateway  {node}  {url}")
     if line.error:
         say(f"error    {line.error}")
     if kept.instances:
@@ -54,6 +56,7 @@ def _document(kept: KeptJob) -> dict[str, object]:
         "error": kept.line.error,
         "folder": facts.folder,
         "metrics": facts.metrics,
+        "gateways": dict(kept.line.addresses),
         "detached": facts.detached,
         "pinned": {node: pin for node, pin in kept.line.pins.items() if pin is not None},
         "instances": _instances(kept),

@@ -52,12 +52,16 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """A job but for its instances and its plan. `phase` None: it has not begun."""
+    """A job but for its instances and its plan. `phase` None: it has not begun.
+
+    `addresses` are those at which its nodes take messages from outside, as far as this supervisor was told them.
+    """
 
     facts: JobFacts
     status: str = "starting"
     phase: JobPhase | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
     submitted_at: float = 0.0
     ended_components: frozenset[int] = frozenset()
     drain_deadline: float | None = None
@@ -127,6 +131,7 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         status=str(status_of(state)),
         phase=state.phase,
         replicas=state.replicas(),
+        addresses={r.node: r.sample.address for r in state.instances.values() if r.sample and r.sample.address},
         submitted_at=state.submitted_at + clock_offset_s,
         ended_components=state.ended_components,
         drain_deadline=_moved(state.drain_deadline, clock_offset_s),
