@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from streamer.limits import (
     CRASH_ATTEMPTS_MAX,
-    CRASH_SUSPECTS_MAX,
     ENDED_SESSIONS_KEPT,
     FRAME_BYTES_MAX,
     FRAME_MESSAGES_MAX,
@@ -236,8 +236,9 @@ def test_only_so_many_ended_sessions_are_remembered() -> None:
     assert edge.accuse(1, 1, 0)
 
 
-def test_only_so_many_suspects_are_remembered() -> None:
-    edge = edge_of(chunk(range(CRASH_SUSPECTS_MAX + 1)))
+def test_only_so_many_suspects_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.protocol.suspects.CRASH_SUSPECTS_MAX", 100)
+    edge = edge_of(chunk(range(101)))
     frames: list[OutFrame] = []
     while (frame := edge.cut(1)) is not None:
         frame.sequence = len(frames) + 1
@@ -246,7 +247,7 @@ def test_only_so_many_suspects_are_remembered() -> None:
     edge.requeue(1, frames)
     for _ in range(CRASH_ATTEMPTS_MAX - 1):
         edge.accuse(1, 1, 0)
-    for sequence in range(2, CRASH_SUSPECTS_MAX + 2):
+    for sequence in range(2, 102):
         edge.accuse(1, sequence, 0)
     edge.accuse(1, 1, 0)
     assert edge.take_poison() == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streamer.errors import PeerError
-from streamer.limits import CONTROL_FRAME_BYTES_MAX, PARTIAL_ACK_AGE_S
+from streamer.limits import CONTROL_FRAME_BYTES_MAX, PARTIAL_ACK_AGE_S, STATUS_RANGES_MAX
 from streamer.protocol.account import EdgeCounts
 from streamer.protocol.credit import Pace
 from streamer.protocol.edge import Edge, OutFrame
@@ -225,15 +225,17 @@ def test_what_was_told_of_an_old_frame_is_not_taken_back() -> None:
 
 def test_however_much_settles_out_of_order_a_status_keeps_its_limit() -> None:
     session = consumer()
-    frames = [session.accept(data(n, [n]), 0.0) for n in range(1, 140_000)]
+    frames = [session.accept(data(n, [n]), 0.0) for n in range(1, 3 * STATUS_RANGES_MAX)]
     for frame in frames[1::2]:
         assert frame is not None
         handle(frame)
-    assert all(len(part) <= CONTROL_FRAME_BYTES_MAX for part in encode_status(session.status()))
+    told = session.status()
+    assert len(told.ranges) == 2 * STATUS_RANGES_MAX
+    assert all(len(part) <= CONTROL_FRAME_BYTES_MAX for part in encode_status(told))
     for frame in frames[::2]:
         assert frame is not None
         handle(frame)
-    assert session.status().floor == 140_000
+    assert session.status().floor == 3 * STATUS_RANGES_MAX
 
 
 # -- the producer ------------------------------------------------------------------------------------------------------
