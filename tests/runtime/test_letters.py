@@ -1,0 +1,145 @@
+"""What a dead letter says, for each way in which a message can be given up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import pytest
+
+from streamer.connectors.base import BadRecord
+from streamer.limits import CRASH_ATTEMPTS_MAX
+from streamer.plan.assignment import Assignment, Role
+from streamer.protocol.account import EdgeCounts
+from streamer.protocol.codec import BadBody
+from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.identity import MessageId
+from streamer.runtime.dead_letters import DeadLetter
+from streamer.runtime.letters import Failure, Letters, user_traceback
+from tests.protocol.messages import blobs
+from tests.runtime.received import ALERT, MAIN, ROUTES, segment
+
+ASSIGNMENT = Assignment(
+    job="job",
+    pipeline="words",
+    token="secret",
+    node="parse",
+    instance="parse-2",
+    epoch=1,
+    role=Role.STATELESS,
+    routes=ROUTES,
+    inputs=(),
+    outputs=(),
+    folder="",
+    dead_letters="",
+    control="",
+)
+
+
+class Box:
+    """Where the letters of a test go."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self.writer = Letters(ASSIGNMENT, self, lambda: 1_700_000_000.0)
+
+    def append(self, records: Sequence[DeadLetter]) -> None:
+        self.letters += records
+
+    @property
+    def letter(self) -> DeadLetter:
+        (letter,) = self.letters
+        return letter
+
+
+@pytest.fixture
+def box() -> Box:
+    return Box()
+
+
+def raised(error: Exception) -> Exception:
+    """The error, after it was raised in user code."""
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+def test_a_failed_handler_is_told_with_error_traceback_route_and_id(box: Box) -> None:
+    failure = Failure(1, {"n": 1}, raised(ValueError("bad number")))
+    box.writer.failed("lines", [segment(range(5, 8), MAIN)], [failure])
+    letter = box.letter
+    assert (letter.node, letter.instance, letter.source, letter.target) == ("parse", "parse-2", "lines", "parse")
+    assert (letter.reason, letter.error, letter.flow) == ("handler", "ValueError: bad number", "main")
+    assert letter.traceback.splitlines()[0] == "Traceback (most recent call last):"
+    assert letter.traceback.endswith("ValueError: bad number\n")
+    assert (letter.message, letter.message_id) == ({"n": 1}, str(MessageId(9, 6, 1)))
+    assert (letter.attempts, letter.time_s) == (1, 1_700_000_000.0)
+
+
+def test_each_failure_is_placed_in_its_own_segment(box: Box) -> None:
+    segments = [segment(range(5, 7), MAIN), segment(range(90, 93), ALERT)]
+    failures = [Failure(index, index, raised(ValueError())) for index in (0, 1, 2, 4)]
+    box.writer.failed("lines", segments, failures)
+    assert [(letter.flow, letter.message_id) for letter in box.letters] == [
+        (flow, str(MessageId(9, position, 1)))
+        for flow, position in (("main", 5), ("main", 6), ("alert", 90), ("alert", 92))
+    ]
+
+
+def test_a_body_that_cannot_be_read_is_told_with_its_bytes(box: Box) -> None:
+    box.writer.failed("lines", [segment(range(1))], [Failure(0, b"", BadBody(b"\x81\x92", "TypeError: unhashable"))])
+    assert (box.letter.reason, box.letter.message) == ("unreadable", b"\x81\x92")
+    assert (box.letter.error, box.letter.traceback) == ("TypeError: unhashable", "")
+
+
+def test_records_that_cannot_be_read_are_told_with_their_place(box: Box) -> None:
+    box.writer.unreadable(9, [BadRecord(7, "access.log, line 8", "{", "not JSON")])
+    assert (box.letter.reason, box.letter.error) == ("unreadable record", "access.log, line 8: not JSON")
+    assert (box.letter.source, box.letter.message) == ("access.log, line 8", "{")
+    assert box.letter.message_id == str(MessageId(9, 7, 0))
+
+
+def edge_and_chunk(*values: object) -> tuple[Edge, Chunk]:
+    packed = blobs(values)
+    size = reduce(lambda total, blob: total + len(blob), packed, 0)
+    return Edge(EdgeCounts("save")), Chunk(packed, segment(range(3, 3 + len(values)), 1), None, (), size)
+
+
+def test_a_message_that_killed_its_instances_is_told_by_who_sent_it(box: Box) -> None:
+    edge, chunk = edge_and_chunk({"n": 1})
+    box.writer.crashed(edge, [chunk])
+    letter = box.letter
+    assert (letter.reason, letter.attempts, letter.message) == ("crash", CRASH_ATTEMPTS_MAX, {"n": 1})
+    assert letter.error == f"in hand when {CRASH_ATTEMPTS_MAX} instances of node 'save' died"
+    assert (letter.node, letter.source, letter.target) == ("parse", "parse", "save")
+
+
+def test_messages_that_were_not_to_be_sent_on_are_told_one_by_one(box: Box) -> None:
+    edge, chunk = edge_and_chunk("a", "b")
+    box.writer.undelivered(edge, chunk, "hop limit", "too many hops")
+    assert [(letter.message, letter.message_id) for letter in box.letters] == [
+        ("a", str(MessageId(9, 3, 1))),
+        ("b", str(MessageId(9, 4, 1))),
+    ]
+    assert {(letter.reason, letter.error, letter.target) for letter in box.letters} == {
+        ("hop limit", "too many hops", "save")
+    }
+
+
+def test_a_sent_message_that_nobody_could_read_is_told_as_its_bytes(box: Box) -> None:
+    edge, chunk = edge_and_chunk({(1, 2): 3})
+    box.writer.undelivered(edge, chunk, "hop limit", "too many hops")
+    assert box.letter.message == chunk.blobs[0]
+
+
+def test_a_traceback_of_user_code_has_no_frame_of_the_engine_above_it() -> None:
+    def user_code() -> None:
+        raise KeyError("here")
+
+    try:
+        user_code()
+    except KeyError as error:
+        shown = user_traceback(error)
+    assert "user_code()" in shown
+    assert shown.endswith("KeyError: 'here'\n")
