@@ -20,7 +20,7 @@ from tests.examples.example import EXAMPLES
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
-    ignored = shutil.ignore_patterns("*.jsonl", "__pycache__")
+    ignored = shutil.ignore_patterns("*.jsonl", "access.log*", "__pycache__")
     return Path(shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=ignored))
 
 
