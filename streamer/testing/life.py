@@ -194,12 +194,10 @@ class Life:
         self._stepping = True
         operations = self._operations
         try:
-            if self._start is not None and self.instance.met:
-                start, self._start = self._start, None
-                with suppress(StreamEndedError):  # it went on sending after a drain, as any user's loop may
-                    start()
-                self.instance.work.start_returned.set()  # type: ignore[attr-defined]  # the work of a stateful node
             wait_s = self.instance.step()
+            if self._start is not None:
+                self._start_once(self._start)
+                wait_s = 0.0
             if self.instance.stage is Stage.ENDED:
                 self._leave()
                 return
@@ -217,6 +215,13 @@ class Life:
             self.pulse_for(busy_s)
         due_s, self._due_s = self._due_s, float("inf")
         self.wake_at(min(due_s, clock.now() + busy_s + wait_s))
+
+    def _start_once(self, start: Callable[[], None]) -> None:
+        """The user's `start`, in a thread of its own by right; the first step cannot end anything before it."""
+        self._start = None
+        with suppress(StreamEndedError):  # it went on sending after a drain, as any user's loop may
+            start()
+        self.instance.work.start_returned.set()  # type: ignore[attr-defined]  # the work of a stateful node
 
     def _watch_idleness(self, operations: int, wait_s: float) -> None:
         idle = operations == self._operations and wait_s < 0.001 and self._ahead_s == 0.0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from streamer.limits import CRASH_ATTEMPTS_MAX
-from streamer.plan.assignment import Delivery, Role
+from streamer.plan.assignment import Delivery, Overload, Role
 from streamer.plan.compile import Plan
 from streamer.runtime.turn import Exits
 from streamer.testing.disk import Unreadable
@@ -127,9 +127,11 @@ class _Walk:
 def judge(world: World, cast: Cast, *, calm: bool, drained: bool) -> None:
     """Compare a job that has ended with what it had to do. Raises PromiseError.
 
-    `calm`: nothing was done to it. `drained`: it was asked to end, so only what its sources say is settled is owed.
+    `calm`: nothing was done to it (what it drops by its own policies is harm too). `drained`: it was asked to end, so
+    only what its sources say is settled is owed.
     """
     wanted = expected(world.scene.plan, cast)
+    calm = calm and not any(edge.dropped for edge in world.account().edges)
     owed = expected(world.scene.plan, _settled_part(world, cast)) if drained else wanted
     _account_is_closed(world, wanted, calm=calm)
     _sources_are_counted(world, cast, drained=drained)
@@ -201,4 +203,5 @@ def _under(message: str, above: Sequence[str]) -> bool:
 
 
 def _may_lose(plan: Plan) -> bool:
-    return any(o.delivery is Delivery.AT_MOST_ONCE for node in plan.nodes.values() for o in node.outputs)
+    outputs = [output for node in plan.nodes.values() for output in node.outputs]
+    return any(o.delivery is Delivery.AT_MOST_ONCE or o.overload is not Overload.BLOCK for o in outputs)

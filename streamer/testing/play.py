@@ -13,7 +13,7 @@ from random import Random
 
 from streamer.descriptor.flow import parse_flow
 from streamer.limits import QUEUE_BYTES_DEFAULT
-from streamer.plan.assignment import Delivery, Input, Output, Role
+from streamer.plan.assignment import Delivery, Input, Output, Overload, Role
 from streamer.plan.compile import Plan, PlannedNode
 from streamer.plan.graph import Graph, graph_of
 from streamer.plan.routing import compile_routes
@@ -46,7 +46,8 @@ class Choices:
 
 def choose(shape: Shape, random: Random) -> Choices:
     algorithms = [node for node in shape.behaviours if node not in shape.starters]
-    poisoned = random.random() < 0.1 and bool(algorithms) and not shape.at_most_once
+    may_lose = shape.at_most_once or shape.overload
+    poisoned = random.random() < 0.1 and bool(algorithms) and not may_lose
     malice = random.choice((CALM, KILLS, WIRE, PAUSES, DRAINED, ALL, ALL))
     return Choices(
         replicas={node: 1 if node in shape.stateful else random.choice((1, 1, 2, 3, 4)) for node in shape.behaviours},
@@ -110,6 +111,7 @@ def _node(
                 Delivery.AT_MOST_ONCE if target in shape.at_most_once else Delivery.AT_LEAST_ONCE,
                 choices.queue_bytes,
                 shape.hop_limit,
+                shape.overload.get(target, Overload.BLOCK),
             )
             for target in graph.targets(name)
         ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from streamer.plan.assignment import Overload
 from streamer.testing.outcome import Behave, RefusalError, Sends
 
 
@@ -76,6 +77,7 @@ class Shape:
     stateful: frozenset[str] = frozenset()
     farewells: frozenset[str] = frozenset()
     at_most_once: frozenset[str] = frozenset()
+    overload: Mapping[str, Overload] = field(default_factory=dict)
     hop_limit: int = 64
     default: str = field(default="main")
 
@@ -115,6 +117,12 @@ SHAPES: Mapping[str, Shape] = {
             {"a": switches("a", "alert", 3), "b": passes("b"), "c": filters("c", 6)},
         ),
         _shape("lossy", "s >> a >> b >> out", {"a": passes("a"), "b": passes("b")}, at_most_once=frozenset({"b"})),
+        _shape(
+            "dropping",
+            "s >> a & b >> out",
+            {"a": passes("a"), "b": passes("b")},
+            overload={"a": Overload.DROP_OLDEST, "b": Overload.DROP_NEWEST},
+        ),
         _shape(
             "stateful",
             "s >> a >> b >> c >> out",
