@@ -31,6 +31,8 @@ OVERLOAD = 10
 ALLOWANCE_BYTES = 100_000_000
 """What an instance may take beside what its limits let it hold."""
 _HANDLER_S = 0.001
+_HANDLER_BYTES_S = 20_000_000
+"""Large messages are handled so slowly that ten times as many can still be made and sent by one machine."""
 _SAMPLE_S = 0.05
 _BEGIN_S = 30.0
 _MB = 1_000_000
@@ -38,7 +40,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`origin` is what makes the messages. The relay is as fast as it can be, the last node takes 1 ms a message."""
+    """`origin` is what makes the messages. The relay is as fast as it can be, the last node takes `handler_s` each."""
 
     origin: str
     payload_bytes: int
@@ -47,14 +49,18 @@ class Case:
     def name(self) -> str:
         return f"{self.origin} -> relay -> slow node, {self.payload_bytes:,} B"
 
+    @property
+    def handler_s(self) -> float:
+        return max(_HANDLER_S, self.payload_bytes / _HANDLER_BYTES_S)
+
     def plan(self, folder: Path) -> Plan:
         first = (
-            source(self.payload_bytes, rate=OVERLOAD / _HANDLER_S)
+            source(self.payload_bytes, rate=OVERLOAD / self.handler_s)
             if self.origin == "connector"
             else algorithm("source", "stateful", "send", self.payload_bytes)
         )
         relay = algorithm("relay", "stateless", "relay")
-        return plan_of([first, relay, algorithm("sink", "stateless", "slow", _HANDLER_S)], folder)
+        return plan_of([first, relay, algorithm("sink", "stateless", "slow", self.handler_s)], folder)
 
 
 CASES = tuple(Case(origin, size) for origin in ("connector", "algorithm") for size in (100, 10_000, 1_000_000))

@@ -150,10 +150,11 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
             f"{f['straight_per_s']:,}",
             _by_process(f["engine_cpu_us"]),
             _by_process(f["straight_cpu_us"]),
+            f"{f['elsewhere_cores_max']:.2f}",
         )
         for f in figures
     ]
-    columns = ("ratio", "from to", "CPU ratio", "messages/s", "straight", "CPU us a message", "straight")
+    columns = ("ratio", "from to", "CPU ratio", "messages/s", "straight", "CPU us a message", "straight", "others")
     return page.table(("pipeline",), columns, rows)
 
 
