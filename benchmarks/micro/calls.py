@@ -73,7 +73,7 @@ def _handling(plan: Plan, node: str, folder: Path) -> Callable[[], None]:
 
     def handle() -> None:
         work.handle(frame)
-        instance.reset(None)
+        instance.outbox.reset(None)
 
     return handle
 
