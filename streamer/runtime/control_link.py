@@ -101,7 +101,8 @@ class ControlLink:
                 pulse_at = now + HEARTBEAT_S
                 if now - self._beat_at() > 2 * HEARTBEAT_S:
                     self._pulse()
-            while socket.poll(int(1000 * min(REPORT_S, HEARTBEAT_S) / 5)):
+            if socket.poll(int(1000 * min(REPORT_S, HEARTBEAT_S) / 5)):
+                # one at a time, so that a controller with much to say keeps no report and no pulse back
                 self._command(Command.from_wire(msgpack.unpackb(socket.recv())))
         for pulse in self._pulses.values():
             pulse.close(0)
