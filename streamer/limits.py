@@ -32,13 +32,18 @@ HOP_LIMIT_DEFAULT = 64
 
 # -- messages and frames ----------------------------------------------------------------------------------------------
 MESSAGE_BYTES_MAX = 1024 * MIB
+LARGE_BYTES = 128 * KIB
+"""Buffers of this size travel uncopied, as parts of their own (below, copying costs less than a part)."""
+BUFFERS_MAX = 256
+"""... and so many of one message; further ones are packed."""
 FRAME_MESSAGES_MAX = 512
 FRAME_BYTES_MAX = 96 * KIB
 """A frame closes at this size (measured optimum: 64 to 128 KiB); one larger message still travels, alone."""
 FRAME_AGE_MAX_S = 0.002
 """A frame that is older at the end of a handler call is sent: there is no linger timer."""
 PARTS_MAX = 6
-"""ZeroMQ parts of one data frame: header, body, segment table, positions, hashes, headers of messages."""
+"""ZeroMQ parts of one data frame: header, body, segment table, positions, hashes, headers of messages. The frame of a
+large message has its buffers as further parts, and one that says how many."""
 HEADERS_BYTES_MAX = 4 * KIB
 """Headers of one message: they travel with it and with all that is sent for it."""
 CONTROL_FRAME_BYTES_MAX = MIB
@@ -183,6 +188,7 @@ ENDED_SESSIONS_KEPT = 16
 """Ended sessions whose frames a producer still knows, to find the message that was in hand at a death."""
 CRASH_SUSPECTS_MAX = 10_000
 
+assert LARGE_BYTES > FRAME_BYTES_MAX, "a message with buffers beside it must travel alone"
 assert FRAME_MESSAGES_MAX < 65_536, "a frame's count travels as an unsigned 16-bit integer"
 assert 4 * MIB <= CREDIT_BYTES <= 16 * MIB, "smaller starves fast nodes, larger falls out of the cache"
 assert CREDIT_MESSAGES_MAX >= 4 * FRAME_MESSAGES_MAX, "a quarter window must hold a full frame"

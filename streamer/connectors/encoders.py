@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 
 from streamer.connectors.json_form import to_json
+from streamer.protocol.buffers import whole_array
 
 Encoder = Callable[[Sequence[object]], bytes]
 
@@ -48,7 +49,7 @@ def _jsonl(values: Sequence[object]) -> bytes:
 
 
 def _msgpack(values: Sequence[object]) -> bytes:
-    return b"".join(map(msgpack.packb, values))
+    return b"".join([msgpack.packb(value, default=whole_array) for value in values])
 
 
 _ENCODERS: Mapping[Format, Encoder] = {Format.TEXT: _text, Format.JSONL: _jsonl, Format.MSGPACK: _msgpack}

@@ -12,6 +12,7 @@ converted first, which costs a few microseconds more.
 | bytes | `{"$base64": "AAE="}` |
 | NaN, infinities | `{"$float": "NaN"}`, `"Infinity"`, `"-Infinity"` |
 | msgpack timestamp | `{"$timestamp": "1700000000.000000001"}`: seconds since 1970, exact |
+| array of NumPy | `{"$array": "<f8", "shape": [2, 3], "$base64": "AAE="}` |
 | msgpack extension | `{"$ext": 7, "$base64": "AAE="}` |
 | any key that is no str | the JSON text of the key: `1`, `null`, `{"$base64":"AAE="}` |
 | all else, and what is nested too deeply | `{"$repr": "..."}` |
@@ -100,6 +101,10 @@ def _special(value: object) -> object:
         nanoseconds = value.seconds * 1_000_000_000 + value.nanoseconds
         sign, nanoseconds = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
         return {"$timestamp": f"{sign}{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"}
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    if dtype is not None and shape is not None:
+        content = b64encode(memoryview(value).tobytes()).decode("ascii")  # type: ignore[arg-type]  # arrays are buffers
+        return {"$array": str(dtype.str), "shape": list(shape), "$base64": content}
     return {"$repr": repr(value)}
 
 

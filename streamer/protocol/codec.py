@@ -8,13 +8,14 @@ unpack as a whole is unpacked body by body, and only the bad body is at fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgpack
 
 from streamer.errors import MessageError
-from streamer.limits import FRAME_MESSAGES_MAX, HEADERS_BYTES_MAX, MESSAGE_BYTES_MAX
+from streamer.limits import FRAME_MESSAGES_MAX, HEADERS_BYTES_MAX, LARGE_BYTES, MESSAGE_BYTES_MAX
+from streamer.protocol.buffers import Bulky, LargeArrayError, packed_array, restored_inside, restoring, take_out
 
 Pack = Callable[[object], bytes]
 
@@ -25,7 +26,7 @@ _ARRAY_HEADERS = tuple(
 
 def packer() -> Pack:
     """A function that packs one message; not to be shared between threads. Its errors are `pack_error`'s business."""
-    pack: Pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
+    pack: Pack = msgpack.Packer(autoreset=True, use_bin_type=True, default=packed_array).pack
     return pack
 
 
@@ -71,11 +72,40 @@ def pack_message(pack: Pack, value: object) -> bytes:
     """Pack with the errors that a caller of `sendMessage` is promised. Raises MessageError."""
     try:
         blob = pack(value)
+    except LargeArrayError:
+        return pack_large(pack, value)
+    except PACK_ERRORS as error:
+        raise pack_error(value, error) from error
+    if len(blob) >= LARGE_BYTES and type(blob) is bytes:
+        return pack_large(pack, value)
+    return blob
+
+
+class LargePacker:
+    """Packs messages that are expected to be large, so that no large buffer is packed before it is found to be one."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+        self.expected = False
+
+    def __call__(self, value: object) -> bytes:
+        """Raises what the packer raises, and MessageError if the message is too large."""
+        blob = take_out(value, self._pack)
+        self.expected = bool(blob.buffers)
+        if len(blob) > MESSAGE_BYTES_MAX:
+            raise size_error(len(blob))
+        return blob if blob.buffers else bytes(blob)
+
+
+def pack_large(pack: Pack, value: object) -> bytes:
+    """Pack a message of which is known that it is large, its large buffers beside it. Raises MessageError."""
+    try:
+        blob = take_out(value, pack)
     except PACK_ERRORS as error:
         raise pack_error(value, error) from error
     if len(blob) > MESSAGE_BYTES_MAX:
         raise size_error(len(blob))
-    return blob
+    return blob if blob.buffers else bytes(blob)
 
 
 def join(blobs: list[bytes]) -> bytes:
@@ -93,15 +123,17 @@ def announces(body: bytes, count: int) -> bool:
     return body.startswith(_ARRAY_HEADERS[count])
 
 
-def unpack(body: bytes) -> list[Any]:
+def unpack(body: bytes, buffers: Sequence[bytes] = ()) -> list[Any]:
     """All messages of a body. Raises what msgpack raises if one of them is bad: then `unpack_each` tells which."""
-    messages: list[Any] = msgpack.unpackb(body, strict_map_key=False, raw=False)
+    hook = restoring(buffers) if buffers else restored_inside
+    messages: list[Any] = msgpack.unpackb(body, strict_map_key=False, raw=False, ext_hook=hook)
     return messages
 
 
 def unpack_one(blob: bytes) -> Any:
     """One packed message. Raises one of `UNPACK_ERRORS` if it is bad."""
-    return msgpack.unpackb(blob, strict_map_key=False, raw=False)
+    hook = restoring(blob.buffers) if isinstance(blob, Bulky) else restored_inside
+    return msgpack.unpackb(blob, strict_map_key=False, raw=False, ext_hook=hook)
 
 
 UNPACK_ERRORS = (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException)

@@ -18,6 +18,7 @@ from streamer.limits import (
     MESSAGE_OVERHEAD_BYTES,
 )
 from streamer.protocol.account import DROP_REASONS, EdgeCounts
+from streamer.protocol.buffers import Bulky
 from streamer.protocol.codec import join
 from streamer.protocol.frames import Parts, encode_data
 from streamer.protocol.segment import Segment
@@ -88,7 +89,8 @@ class OutFrame:
                 segments.append(chunk.segment)
             if blobs is not self.chunks[0].blobs:
                 blobs += chunk.blobs
-        return encode_data(self.sequence, segments, self.count, join(blobs), self.chunks[0].redelivered)
+        buffers = blobs[0].buffers if isinstance(blobs[0], Bulky) else ()
+        return encode_data(self.sequence, segments, self.count, join(blobs), self.chunks[0].redelivered, buffers)
 
 
 def _merged(a: Segment, b: Segment) -> Segment | None:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgpack
 
 from streamer.errors import PeerError
-from streamer.limits import CONCURRENCY_MAX, CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, HEADERS_BYTES_MAX
+from streamer.limits import BUFFERS_MAX, CONCURRENCY_MAX, CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, HEADERS_BYTES_MAX
 from streamer.protocol.codec import announces
 from streamer.protocol.segment import Segment
 
@@ -52,6 +52,7 @@ _TABLE = 2
 _POSITIONS = 4
 _HASHES = 8
 _HEADERS = 16
+_BUFFERS = 32
 _END_SEEN = 1
 _POSITIONS_END = 1 << 64
 
@@ -61,7 +62,7 @@ Parts = list[bytes]
 class Data:
     """A data frame, its body still packed."""
 
-    __slots__ = ("body", "count", "redelivered", "segments", "sequence")
+    __slots__ = ("body", "buffers", "count", "redelivered", "segments", "sequence")
 
     def __init__(self, sequence: int, segments: list[Segment], count: int, body: bytes, redelivered: bool) -> None:
         self.sequence = sequence
@@ -69,6 +70,7 @@ class Data:
         self.count = count
         self.body = body
         self.redelivered = redelivered
+        self.buffers: Sequence[bytes] = ()
 
 
 class InHand(NamedTuple):
@@ -116,8 +118,15 @@ class Status:
     end_seen: bool = False
 
 
-def encode_data(sequence: int, segments: list[Segment], count: int, body: bytes, redelivered: bool) -> Parts:
-    """Parts of a data frame; `count` messages in `segments`, packed in `body`."""
+def encode_data(
+    sequence: int,
+    segments: list[Segment],
+    count: int,
+    body: bytes,
+    redelivered: bool,
+    buffers: Sequence[bytes] = (),
+) -> Parts:
+    """Parts of a data frame; `count` messages in `segments`, packed in `body`, the `buffers` of a large one beside."""
     first = segments[0]
     flags = _REDELIVERED if redelivered else 0
     tail: Parts = []
@@ -128,6 +137,9 @@ def encode_data(sequence: int, segments: list[Segment], count: int, body: bytes,
     if any(s.headers is not None for s in segments):
         flags |= _HEADERS
         tail.append(msgpack.packb([h for s in segments for h in s.headers or [None] * len(s)]))
+    if buffers:
+        flags |= _BUFFERS
+        tail += [*buffers, len(buffers).to_bytes(2, "little")]
     header = _DATA.pack(
         WIRE_VERSION, Kind.DATA, flags, first.hops, count, first.route, sequence,
         first.origin, position, first.hash, first.time_us,
@@ -163,6 +175,9 @@ def decode_data(parts: Sequence[bytes]) -> Data:
         (_, _, flags, hops, count, route, sequence, origin, position, hash_, time_us) = _DATA.unpack(parts[0])
         if not 0 < count <= FRAME_MESSAGES_MAX:
             raise PeerError(f"a data frame of {count} messages")
+        buffers: Sequence[bytes] = ()
+        if flags & _BUFFERS:
+            parts, buffers = _without_buffers(parts, count)
         headers: bytes | None = None
         if flags & _HEADERS:
             *parts, headers = parts
@@ -176,9 +191,20 @@ def decode_data(parts: Sequence[bytes]) -> Data:
             raise PeerError(f"a data frame of {count} messages with a body of another count")
         if headers is not None:
             _give_headers(segments, headers, count)
-        return Data(sequence, segments, count, parts[1], bool(flags & _REDELIVERED))
+        data = Data(sequence, segments, count, parts[1], bool(flags & _REDELIVERED))
+        data.buffers = buffers
+        return data
     except (struct.error, IndexError, ValueError, TypeError, msgpack.UnpackException) as error:
         raise PeerError(f"a data frame cannot be read: {error}") from error
+
+
+def _without_buffers(parts: Sequence[bytes], count: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """The other parts, and the buffers behind them."""
+    wanted = int.from_bytes(parts[-1], "little") if len(parts[-1]) == 2 else 0
+    first = len(parts) - 1 - wanted
+    if count != 1 or not 0 < wanted <= BUFFERS_MAX or first < 2:
+        raise PeerError(f"a data frame of {count} messages and {len(parts)} parts that announces {wanted} buffers")
+    return parts[:first], parts[first:-1]
 
 
 def _give_headers(segments: list[Segment], part: bytes, count: int) -> None:

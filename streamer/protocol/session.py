@@ -171,8 +171,8 @@ class InputFrame:
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "count", "dead", "handled", "held", "open", "segments", "sequence", "session",
-        "size", "together", "told", "told_dead", "watches",
+        "alone", "arrived_at", "body", "buffers", "count", "dead", "handled", "held", "open", "segments", "sequence",
+        "session", "size", "together", "told", "told_dead", "watches",
     )  # fmt: skip
 
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
@@ -180,8 +180,9 @@ class InputFrame:
         self.sequence = data.sequence
         self.segments: list[Segment] = data.segments
         self.count = data.count
-        self.size = payload_bytes(data.body, data.count)
+        self.size = payload_bytes(data.body, data.count) + sum(map(len, data.buffers))
         self.body = data.body
+        self.buffers = data.buffers
         self.alone = data.redelivered and data.count == 1
         self.arrived_at = now
         self.open = 1

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from streamer.clock import Clock
 from streamer.errors import MessageError, StreamerError
-from streamer.limits import FRAME_MESSAGES_MAX, SPILL_BYTES
-from streamer.protocol.codec import UNPACK_ERRORS, BadBody, unpack, unpack_each
+from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, SPILL_BYTES
+from streamer.protocol.buffers import LargeArrayError
+from streamer.protocol.codec import UNPACK_ERRORS, BadBody, pack_large, unpack, unpack_each
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
 from streamer.runtime.letters import Failure
@@ -61,11 +62,14 @@ class StatelessCalls:
                     continue
                 try:
                     blob = pack(result)
+                except LargeArrayError:
+                    blob = pack_large(pack, result)
                 except TypeError:
                     if not self._turn.take_each(result):
                         raise
                     continue
                 if len(blob) >= _WEIGHTY:
+                    blob = pack_large(pack, result) if type(blob) is bytes and len(blob) >= LARGE_BYTES else blob
                     self._turn.weigh(len(blob))
                 own.blobs.append(blob)
                 own.indexes.append(index)
@@ -252,7 +256,7 @@ class Handler:
 def bodies_of(frame: InputFrame, failures: list[Failure]) -> list[Any]:
     """The frame's messages; one that does not unpack is added to `failures` and keeps its place."""
     try:
-        return unpack(frame.body)
+        return unpack(frame.body, frame.buffers)
     except UNPACK_ERRORS:
         bodies = unpack_each(frame.body, frame.count)
         failures += [Failure(i, body.blob, body) for i, body in enumerate(bodies) if isinstance(body, BadBody)]

@@ -66,7 +66,6 @@ def overlap(instance: Instance, invoke: Invoke, hand: Hand, clock: Clock, *, who
     hands = [hand[at : at + HAND_WORDS] for at in range(0, concurrency * HAND_WORDS, HAND_WORDS)]
     turns = [(Turn(instance.exits, instance.emit, h, instance.pump, instance.outbox.refusing), h) for h in hands]
     for turn, _ in turns:
-        turn.pack = turns[0][0].pack
         turn.holds = instance.holds
     instance.inbox.pace.least = 2 * concurrency
     observe = instance.handler_seconds.observe

@@ -14,9 +14,9 @@ from typing import Any
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
 from streamer.errors import MessageError
-from streamer.limits import FRAME_MESSAGES_MAX, MESSAGE_BYTES_MAX, READ_AHEAD_BYTES, ROOT_SPAN_MAX
+from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, READ_AHEAD_BYTES, ROOT_SPAN_MAX
 from streamer.protocol.account import InstanceAccount
-from streamer.protocol.codec import PACK_ERRORS, pack_message, packer
+from streamer.protocol.codec import PACK_ERRORS, pack_large, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.intake import Intake
 from streamer.protocol.segment import Segment
@@ -49,6 +49,7 @@ class SourceWork:
         self._letters = letters
         self._wall = wall
         self._pack = packer()
+        self._large = False
         self._edges = [account.edge(edge.target) for edge in outbox.edges]
         self._done_before = min((e.settled + e.dead_lettered + sum(e.drops) for e in self._edges), default=0)
         self._route = exits.of_source() if self._edges else None
@@ -152,18 +153,19 @@ class SourceWork:
         """Pack all; a record that cannot travel is this source's failure, and leaves a hole."""
         pack = self._pack
         try:
-            blobs = [pack(value) for value in records.values]
-            if sum(map(len, blobs)) <= MESSAGE_BYTES_MAX:
+            blobs = [] if self._large else [pack(value) for value in records.values]
+            if not self._large and max(map(len, blobs), default=0) < LARGE_BYTES:
                 return blobs, records.positions
         except PACK_ERRORS:
-            pass  # which of them it was is found one by one
+            pass  # which of them it was is found one by one, as are large ones, which are packed another way
         blobs, kept = [], []
         for position, value in zip(records.positions, records.values, strict=True):
             try:
-                blobs.append(pack_message(pack, value))
+                blobs.append(pack_large(pack, value))
                 kept.append(position)
             except MessageError as error:
                 self._give_up(position, time_us, value, error)
+        self._large = max(map(len, blobs), default=0) >= LARGE_BYTES
         return blobs, kept
 
     def _give_up(self, position: int, time_us: int, value: object, error: MessageError) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Generator, Mapping, MutableSequence, Seque
 from typing import TYPE_CHECKING, Any
 
 from streamer.errors import FlowError, OverloadError
-from streamer.limits import MESSAGE_BYTES_MAX, SPILL_BYTES
+from streamer.limits import LARGE_BYTES, MESSAGE_BYTES_MAX, SPILL_BYTES
 from streamer.plan.routing import RouteTable
-from streamer.protocol.codec import pack_headers, pack_message, packer, size_error, unpack_headers
+from streamer.protocol.codec import LargePacker, Pack, pack_headers, pack_message, packer, size_error, unpack_headers
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 
@@ -127,7 +127,9 @@ class Turn:
         self._spill = spill
         self._hand = hand
         self._refusing = refusing
-        self.pack = packer()
+        self.pack: Pack = packer()
+        self._plain = self.pack
+        self._large = LargePacker(self._plain)
         self._base = 0
         self._frame: InputFrame | None = None
         self._segment: Segment | None = None
@@ -150,6 +152,7 @@ class Turn:
         self._bytes = 0
         route = segment.route
         self._own = self._into(route) if self._exits.continues(route) else None
+        self.pack = self._large if frame.buffers or self._large.expected else self._plain
         return self._own
 
     def _into(self, route: int) -> Sends:
@@ -242,6 +245,8 @@ class Turn:
         """A message of so many bytes is about to be collected. Raises MessageError if it is too large."""
         if size > MESSAGE_BYTES_MAX:
             raise size_error(size)
+        if size >= LARGE_BYTES:
+            self._large.expected = True
         self._bytes += size
         if self._bytes > SPILL_BYTES:
             self.make_room()

@@ -199,3 +199,55 @@ def test_headers_go_with_a_message_and_with_what_is_sent_for_it(desk: Desk) -> N
 
     assert done.code == 0, done.stderr
     assert sorted(written(desk)) == [[n, {"odd": bool(n % 2)} if n % 3 else {}] for n in range(1000)]
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_large_payloads_arrive_whole_also_after_a_kill(desk: Desk, kill: bool) -> None:
+    desk.write(
+        "check.py",
+        textwrap.dedent(
+            f"""
+            import os, signal
+            from pathlib import Path
+
+            def start(args):
+                message = args["streamInput"]["message"]
+                n, data, numbers = message["n"], message["data"], message["numbers"]
+                if n == 17 and {kill} and not Path("killed").exists():
+                    Path("killed").touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if n == 23:
+                    raise ValueError("twenty-three")
+                assert type(data) is bytes and data == bytes([n]) * (1_000_000 + n)
+                assert numbers.tolist() == [n] * 50_000
+                return n
+            """
+        ),
+    )
+    desk.write(
+        "make.py",
+        textwrap.dedent(
+            """
+            from array import array
+
+            def start(args):
+                n = args["streamInput"]["message"]["id"]
+                return {"n": n, "data": bytes([n]) * (1_000_000 + n), "numbers": array("d", [n]) * 50_000}
+            """
+        ),
+    )
+    desk.pipeline(
+        "  - {nodeName: numbers, kind: source, spec: {connector: generator, count: 60}}\n"
+        "  - {nodeName: make, kind: algorithm, algorithmName: make, stateType: stateless}\n"
+        "  - {nodeName: check, kind: algorithm, algorithmName: check, stateType: stateless, minStatelessCount: 2}\n"
+        "  - {nodeName: out, kind: sink, spec: {connector: file, path: out.jsonl, format: jsonl}}\n",
+        "{main: numbers >> make >> check >> out}",
+        "".join(f"---\nname: {name}\ncode: {{path: {name}.py}}\n" for name in ("make", "check")),
+    )
+
+    done = desk.run("run", "pipeline.yaml", "--json")
+
+    assert done.code == 0, done.stderr
+    assert {*written(desk)} == {*range(60)} - {23}
+    assert [message["n"] for message in dead(desk)] == [23]
+    assert sum(node["restarts"] for node in done.account["nodes"]) == kill

@@ -1,0 +1,132 @@
+"""Large buffers travel beside their message, uncopied where nobody can change them, and arrays keep type and shape."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import msgpack
+import pytest
+
+from streamer.errors import MessageError, PeerError
+from streamer.limits import BUFFERS_MAX, LARGE_BYTES
+from streamer.protocol.account import EdgeCounts
+from streamer.protocol.buffers import ARRAY, BUFFER, Bulky
+from streamer.protocol.codec import join, pack_message, packer, payload_bytes, unpack, unpack_one
+from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.frames import decode_data
+from streamer.protocol.session import InputFrame, ReceivingSession
+from tests.protocol.messages import segment
+
+LARGE = bytes(range(256)) * (LARGE_BYTES // 256)
+
+
+def sent(value: object) -> tuple[bytes, list[Any], list[Any]]:
+    """The packed message, the parts of its frame, and the messages that a consumer finds in them."""
+    blob = pack_message(packer(), value)
+    edge = Edge(EdgeCounts("b"))
+    edge.append(Chunk([blob], segment(range(1)), None, (), len(blob)))
+    frame = edge.cut(10)
+    assert frame is not None
+    parts = frame.encode()
+    data = decode_data(parts)
+    received = InputFrame(ReceivingSession(1, "a", False, lambda _count: None), data, 0.0)
+    assert received.size == frame.size == len(blob)
+    return blob, parts, unpack(received.body, received.buffers)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda b: b, lambda b: {"data": b}, lambda b: [1, (b, {"x": [b]}), "text"], lambda b: {"a": b, "b": b[:-1]}],
+    ids=["alone", "in-a-map", "nested-twice", "beside-a-small-one"],
+)
+def test_large_bytes_come_back_as_they_were(wrap: Any) -> None:
+    value = wrap(LARGE)
+    blob, parts, [found] = sent(value)
+
+    assert isinstance(blob, Bulky)
+    assert found == msgpack.unpackb(msgpack.packb(value))
+    assert unpack_one(blob) == found
+    assert any(part is LARGE for part in parts)
+    assert len(parts[1]) < len(LARGE) + 100
+
+
+def test_small_bytes_stay_inside_their_message() -> None:
+    blob, parts, [found] = sent({"data": LARGE[:-1], "more": "x" * LARGE_BYTES})
+
+    assert type(blob) is bytes
+    assert len(parts) == 2
+    assert found["data"] == LARGE[:-1]
+
+
+@pytest.mark.parametrize("kind", [bytearray, lambda b: memoryview(bytearray(b))], ids=["bytearray", "memoryview"])
+def test_what_its_owner_can_change_is_as_it_was_when_it_was_sent(kind: Any) -> None:
+    value = kind(LARGE)
+    blob = pack_message(packer(), value)
+    value[0] = 255
+
+    assert unpack_one(blob) == LARGE
+
+
+@pytest.mark.parametrize("count", [3, LARGE_BYTES], ids=["small", "large"])
+def test_arrays_keep_their_type(count: int) -> None:
+    numbers = array("d", range(count))
+    _, parts, [found] = sent({"numbers": numbers, "n": count})
+
+    assert found["numbers"].tolist() == numbers.tolist()
+    assert found["n"] == count
+    assert (len(parts) > 2) == (count > 3)
+
+
+def test_arrays_keep_their_shape() -> None:
+    grid = memoryview(array("i", range(6))).cast("B").cast("i", [2, 3])
+    packed = packer()([1, array("i")])
+
+    assert unpack_one(packer()(msgpack.ExtType(ARRAY, msgpack.packb(["<i4", [2, 3], grid.tobytes()])))).tolist() == [
+        [0, 1, 2],
+        [3, 4, 5],
+    ]
+    assert len(unpack_one(packed)[1]) == 0
+
+
+def test_beyond_so_many_buffers_they_are_packed() -> None:
+    value = [LARGE] * (BUFFERS_MAX + 2)
+    _, parts, [found] = sent(value)
+
+    assert found == value
+    assert len(parts) == 2 + BUFFERS_MAX + 1
+
+
+def test_a_message_over_the_limit_is_told_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.protocol.codec.MESSAGE_BYTES_MAX", 10 * LARGE_BYTES)
+    pack = packer()
+
+    assert len(pack_message(pack, [LARGE] * 9)) < 10 * LARGE_BYTES
+    with pytest.raises(MessageError, match=r"larger than the limit of \d+ \(MESSAGE_BYTES_MAX\)"):
+        pack_message(pack, [LARGE] * 10)
+
+
+def test_extensions_of_the_user_stay_what_they_are() -> None:
+    mine = msgpack.ExtType(5, b"x" * LARGE_BYTES)
+    foreign = [msgpack.ExtType(code, data) for code in (ARRAY, BUFFER) for data in (b"", b"\x05", b"\xc1")]
+
+    assert sent([mine, *foreign])[2] == [[mine, *foreign]]
+
+
+@pytest.mark.parametrize("spoil", [lambda p: p[:-1], lambda p: [*p[:-1], b"\x09\x00"], lambda p: [*p[:-1], b""]])
+def test_a_frame_that_announces_other_buffers_is_refused(spoil: Any) -> None:
+    _, parts, _ = sent(LARGE)
+
+    with pytest.raises(PeerError):
+        decode_data(spoil(parts))
+
+
+def test_a_redelivered_large_message_is_whole_again() -> None:
+    blob = pack_message(packer(), {"data": LARGE})
+    chunk = Chunk([blob, packer()(1)], segment(range(2)), None, (), len(blob) + 1)
+
+    piece = chunk.cut(0, 1)
+
+    assert piece.size == len(blob) > LARGE_BYTES
+    assert unpack_one(piece.blobs[0]) == {"data": LARGE}
+    assert payload_bytes(join(piece.blobs), 1) < 100
