@@ -152,11 +152,13 @@ def test_a_message_that_kills_its_instances_is_dead_lettered_by_its_sender_and_n
 
 
 def test_a_controller_with_much_to_say_keeps_no_report_back(office: Office) -> None:
+    office.numbers(rate=10)
     office.work(PASS)
     office.until(lambda: office.reports["work"] > 0)
 
     def told_often() -> bool:
-        office.say_again("work")
+        for _ in range(5):
+            office.say_again("work")
         return office.reports["work"] > 4
 
     office.until(told_often)
