@@ -144,6 +144,3 @@ class AlgorithmWork:
     def close(self) -> None:
         if self._algorithm.exit is not None:
             self._algorithm.exit(self._args)
-
-    def statistics(self) -> dict[str, Any]:
-        return {}

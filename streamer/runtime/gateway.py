@@ -173,9 +173,6 @@ class GatewayWork:
         if self._server is not None:
             self._server.close()
 
-    def statistics(self) -> dict[str, Any]:
-        return {}
-
 
 def _parsed_flow(table: RouteTable) -> Mapping[str, list[dict[str, Any]]]:
     """`{flow: [{source, next}]}`: the edges of each flow by source."""

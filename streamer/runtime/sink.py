@@ -5,8 +5,6 @@ A frame is settled when it is written; no message of it can fail alone, other th
 
 from __future__ import annotations
 
-from typing import Any
-
 from streamer.connectors.base import Sink
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of
@@ -50,6 +48,3 @@ class SinkWork:
 
     def close(self) -> None:
         self._sink.close()
-
-    def statistics(self) -> dict[str, Any]:
-        return {}

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
-
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
 from streamer.errors import MessageError
@@ -225,9 +223,6 @@ class SourceWork:
 
     def close(self) -> None:
         self._source.close()
-
-    def statistics(self) -> dict[str, Any]:
-        return {}
 
 
 def _end(roots: RangeSet) -> int:

@@ -7,7 +7,7 @@ but for the two kinds of algorithm, which differ in who calls whom.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from streamer.protocol.session import InputFrame
 from streamer.runtime.letters import Failure
@@ -50,6 +50,3 @@ class Work(Protocol):
 
     def close(self) -> None:
         """The end of this life, all being settled."""
-
-    def statistics(self) -> dict[str, Any]:
-        """Durations for `get_streaming_statistics`, in milliseconds."""
