@@ -37,7 +37,7 @@ LARGE_BYTES = 128 * KIB
 BUFFERS_MAX = 256
 """... and so many of one message; further ones are packed."""
 FRAME_MESSAGES_MAX = 512
-FRAME_BYTES_MAX = 96 * KIB
+FRAME_BYTES_MAX = 120 * KIB
 """A frame closes at this size (measured optimum: 64 to 128 KiB); one larger message still travels, alone."""
 FRAME_AGE_MAX_S = 0.002
 """A frame that is older at the end of a handler call is sent: there is no linger timer."""

@@ -23,6 +23,8 @@ from streamer.connectors.base import Mark, Records
 from streamer.connectors.rates import Program, program_of
 
 _PLACEHOLDER = "{n}"
+_ENVELOPE_BYTES = 32
+"""What a message takes beside its data: a batch that does not fit one frame would be cut, each time."""
 _ROUNDING_S = 1e-6
 """A message is given so much early, or the rounding of times would put off the one for which the caller waited."""
 
@@ -41,7 +43,9 @@ class GeneratorSource:
         self._count: int | None = None if count is None else int(count)
         self._pace = None if rate is None else _Pace(program_of(rate))
         size = int(spec.get("size") or 0)
-        self._batch_max = max(1, limits.FRAME_BYTES_MAX // size) if size else limits.FRAME_MESSAGES_MAX
+        self._batch_max = (
+            max(1, limits.FRAME_BYTES_MAX // (size + _ENVELOPE_BYTES)) if size else limits.FRAME_MESSAGES_MAX
+        )
         self._make = _maker(spec)
         self._next = 0
 

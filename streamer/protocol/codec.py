@@ -110,7 +110,7 @@ def pack_large(pack: Pack, value: object) -> bytes:
 
 def join(blobs: list[bytes]) -> bytes:
     """The body of a frame: a msgpack array of these packed messages."""
-    return _ARRAY_HEADERS[len(blobs)] + b"".join(blobs)
+    return b"".join((_ARRAY_HEADERS[len(blobs)], *blobs))
 
 
 def payload_bytes(body: bytes, count: int) -> int:

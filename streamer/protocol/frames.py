@@ -41,6 +41,7 @@ class Kind(IntEnum):
     END = 7
 
 
+_KINDS = {int(kind): kind for kind in Kind}
 _DATA = struct.Struct("<BBBBHHQQQQQ")
 _SEGMENT = struct.Struct("<HBBHHQQQQ")
 _STATUS = struct.Struct("<BBHIQQQQQQQ")
@@ -265,8 +266,8 @@ def kind_of(parts: Sequence[bytes]) -> Kind:
     if parts[0][0] != WIRE_VERSION:
         raise PeerError(f"a frame of wire version {parts[0][0]}; this is version {WIRE_VERSION}")
     try:
-        return Kind(parts[0][1])
-    except ValueError as error:
+        return _KINDS[parts[0][1]]
+    except KeyError as error:
         raise PeerError(f"a frame of unknown kind {parts[0][1]}") from error
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from threading import Condition, get_ident
+from threading import Condition, RLock, get_ident
 from typing import Any, Protocol
 
 from streamer.clock import Clock
@@ -40,6 +40,10 @@ from streamer.runtime.work import Work
 from streamer.transport.base import Transport, bound_again
 
 _OPEN_RETRY_S = 0.005
+_TURN_S = 0.0005
+"""Frames are handled for so long before the wire is served again: a look at it costs as much as a few messages."""
+_ROOTS_AGE_MAX_S = 0.001
+"""While roots keep coming, the message thread looks for them this often, so that their senders need not wake it."""
 
 
 class AccountStore(Protocol):
@@ -80,7 +84,7 @@ class Instance:
         self.store = store
         self.account = store.account
         self.letters = Letters(assignment, letters, wall)
-        self.lock = Condition()
+        self.lock = Condition(RLock())
         self._transport = transport
         self._clock = clock
         self._wall = wall
@@ -121,9 +125,11 @@ class Instance:
             self._serve(now)
         if self.stage <= Stage.STOPPING:
             more = self._advance_work(now)
+            while more and (at := self._clock()) - now < _TURN_S:
+                more = self._advance_work(at)
         with self.lock:
             self.later.advance()
-            self.roots.commit()
+            self.roots.looked_after = self.roots.commit()
             self._send(self._clock(), drained=self.inbox.drained and not more)
         if self.stage is not Stage.ENDED:
             self._advance_end(now)
@@ -235,6 +241,8 @@ class Instance:
         asked = self.work.wait_s(now)
         if asked is not None and (room or self.stage is not Stage.RUNNING) and asked > 0.0:
             wait = min(wait, asked)
+        if self.roots.looked_after:
+            wait = min(wait, _ROOTS_AGE_MAX_S)
         due_s = self.later.wait_s()
         return wait if due_s is None else min(wait, due_s)
 
@@ -323,7 +331,8 @@ class Instance:
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None = None) -> None:
         """Send outside of any handler call, from any thread."""
         self.roots.send(message, flow, headers, self._flush_full, pump=self._pump_here())
-        self.wake()
+        if not self.roots.looked_after:
+            self.wake()
 
     def send_later(self, time_s: float, message: object, flow: str | None) -> None:
         """Send a root at a time of the day, in seconds since 1970."""

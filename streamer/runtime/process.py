@@ -8,6 +8,7 @@ new life may not have, 3 the algorithm or connector cannot be opened, which no n
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
@@ -17,6 +18,7 @@ from threading import Thread
 from streamer import clock
 from streamer.connectors.registry import open_sink, open_source
 from streamer.errors import AlgorithmError, ConnectorError, StreamEndedError, StreamerError
+from streamer.limits import MIB
 from streamer.mapped import MappedWords
 from streamer.plan.assignment import Assignment, Role
 from streamer.platform.adopted import started_at
@@ -35,6 +37,8 @@ from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
 CANNOT_OPEN = 3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MMAP_THRESHOLD_BYTES, _TRIM_THRESHOLD_BYTES = 4 * MIB, 32 * MIB
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Messages are short-lived and rarely cyclic: collecting after every 700 allocations only costs throughput."""
 
@@ -107,6 +111,16 @@ def _stateful(instance: Instance, link: ControlLink, transport: ZmqTransport, wo
     thread.join()
 
 
+def _keep_memory() -> None:
+    """Have glibc keep the memory of frames that were freed: giving it back costs a page fault for each page anew."""
+    try:
+        allocator = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    allocator(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
+    allocator(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)
+
+
 def _tell(error: BaseException) -> None:
     """Show an error: of user code without our frames, of the engine whole."""
     if isinstance(error, StreamerError) and error.__cause__ is None:
@@ -153,6 +167,7 @@ def main(path: str) -> int:
         alone=assignment.alone,
     )
     link.start()
+    _keep_memory()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)

@@ -39,7 +39,10 @@ class _Open:
 
 
 class Roots:
-    """`lock` is the instance's lock; whoever makes room in the outbox notifies it while `waiters` is positive."""
+    """`lock` is the instance's lock; whoever makes room in the outbox notifies it while `waiters` is positive.
+
+    `looked_after`: the message thread found roots when it looked last, and will look again in a millisecond by itself.
+    """
 
     def __init__(self, exits: Exits, outbox: Outbox, lock: Condition, instance: str, epoch: int, wall: Clock) -> None:
         self._exits = exits
@@ -49,7 +52,9 @@ class Roots:
         self._pack = packer()
         self._origin = origin_of(exits.node, instance, epoch)
         self._open: dict[int, _Open] = {}
+        self._by_flow: dict[str | None, _Open] = {}
         self._held = 0
+        self.looked_after = False
         self._barrier: Barrier | None = None
         self.waiters = 0
         self.ended = False
@@ -73,36 +78,60 @@ class Roots:
         StreamEndedError.
         """
         with self._lock:
-            self.wait_for_room(pump)
-            route, blob = self.packed(message, flow)
-            if (edge := self._outbox.refusing(route)) is not None:
-                raise OverloadError(f"edge {edge} is full")
-            if self.take(route, blob, pack_headers(headers, None) if headers else None):
+            held = self._by_flow.get(flow)
+            if held is None or not held.blobs or headers or self.ended:
+                held = self._begin(flow, pump)
+                if headers:
+                    held.headers[len(held.blobs)] = pack_headers(headers, None)
+            try:
+                blob = pack_message(self._pack, message)
+            except BaseException:
+                held.headers.pop(len(held.blobs), None)
+                raise
+            held.blobs.append(blob)
+            held.size += len(blob)
+            self._held += 1
+            if len(held.blobs) >= FRAME_MESSAGES_MAX or held.size >= FRAME_BYTES_MAX:
+                self.commit()
                 full()
 
-    def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
-        """The route and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
+    def _begin(self, flow: str | None, pump: Callable[[], None] | None) -> _Open:
+        """A frame of roots begins: here, and not for each of its messages, its sender waits for room.
+
+        Raises FlowError, OverloadError, StreamEndedError.
+        """
+        self.wait_for_room(pump)
+        route = self._route(flow)
+        if (edge := self._outbox.refusing(route)) is not None:
+            raise OverloadError(f"edge {edge} is full")
+        held = self._by_flow[flow] = self._opened(route)
+        return held
+
+    def _route(self, flow: str | None) -> int:
         if self.ended:
             raise StreamEndedError(f"the stream of node {self._exits.node!r} has ended")
-        route = self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
-        return route, pack_message(self._pack, message)
+        return self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
 
-    def take(self, route: int, blob: bytes, headers: bytes | None = None) -> bool:
-        """Collect one packed message; True if that made a whole frame, which is in the outbox now. Under the lock."""
+    def _opened(self, route: int) -> _Open:
         held = self._open.get(route)
         if held is None:
             held = self._open[route] = _Open()
         if not held.blobs:
             held.time_us = int(self._wall() * 1e6)
-        if headers is not None:
-            held.headers[len(held.blobs)] = headers
+        return held
+
+    def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
+        """The route and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
+        return self._route(flow), pack_message(self._pack, message)
+
+    def take(self, route: int, blob: bytes) -> None:
+        """Collect one packed message. Under the lock."""
+        held = self._opened(route)
         held.blobs.append(blob)
         held.size += len(blob)
         self._held += 1
-        if len(held.blobs) < FRAME_MESSAGES_MAX and held.size < FRAME_BYTES_MAX:
-            return False
-        self.commit()
-        return True
+        if len(held.blobs) >= FRAME_MESSAGES_MAX or held.size >= FRAME_BYTES_MAX:
+            self.commit()
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Have `tell` called once all roots that were sent so far are settled."""
@@ -122,10 +151,10 @@ class Roots:
                 self._lock.wait(_WAIT_S)
                 self.waiters -= 1
 
-    def commit(self) -> None:
-        """Hand what was collected to the outbox. Under the lock."""
+    def commit(self) -> bool:
+        """Hand what was collected to the outbox; False if there was nothing. Under the lock."""
         if not self._held:
-            return
+            return False
         for route, held in self._open.items():
             if held.blobs:
                 place = self._exits.table.routes[route]
@@ -141,3 +170,4 @@ class Roots:
                 held.blobs = []
                 held.size = 0
         self._held = 0
+        return True

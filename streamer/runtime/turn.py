@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 from streamer.errors import FlowError, OverloadError
 from streamer.limits import LARGE_BYTES, MESSAGE_BYTES_MAX, SPILL_BYTES
 from streamer.plan.routing import RouteTable
-from streamer.protocol.codec import LargePacker, Pack, pack_headers, pack_message, packer, size_error, unpack_headers
+from streamer.protocol.codec import (
+    PACK_ERRORS,
+    LargePacker,
+    Pack,
+    pack_headers,
+    pack_message,
+    packer,
+    size_error,
+    unpack_headers,
+)
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 
@@ -171,7 +180,12 @@ class Turn:
             sends = self._own or self._into(self._exits.unnamed(segment.route))
         else:
             sends = self._into(self._exits.named(flow, segment.route))
-        blob = pack_message(self.pack, message)
+        try:
+            blob = self.pack(message)
+            if len(blob) >= LARGE_BYTES:
+                blob = pack_message(self.pack, message)
+        except PACK_ERRORS:  # what it was is found, and told, by packing it with more care
+            blob = pack_message(self.pack, message)
         if headers:
             sends.headers[len(sends.blobs)] = pack_headers(headers, self._packed_headers())
         sends.blobs.append(blob)

@@ -15,8 +15,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 from threading import Lock
+from typing import Any
 
 import zmq
+from zmq.backend import Socket as _Raw
 
 from streamer.errors import PlatformError
 from streamer.transport.base import Parts
@@ -34,6 +36,13 @@ _WAKES = 4_096
 _PLAIN_PARTS = 2
 _UNCOPIED_BYTES = 128 * 1024
 """Handing a part over uncopied costs a few microseconds: so much as copying a part of this size."""
+
+# pyzmq's own methods look up flags as enumerations and count parts anew, for each part: twice the cost of the call
+_get: Callable[[Any, int], Any] = _Raw.get
+_send: Callable[[Any, bytes, int], object] = _Raw.send
+_receive: Callable[[Any, int], Any] = _Raw.recv
+_EVENTS, _MORE_TO_COME, _POLLIN = int(zmq.EVENTS), int(zmq.RCVMORE), int(zmq.POLLIN)
+_NOBLOCK, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 
 Forget = Callable[["zmq.Socket[bytes]"], None]
 
@@ -60,7 +69,15 @@ def _options(socket: zmq.Socket[bytes]) -> None:
 
 
 def _readable(socket: zmq.Socket[bytes]) -> bool:
-    return bool(socket.getsockopt(zmq.EVENTS) & zmq.POLLIN)  # type: ignore[operator,arg-type]  # this option is an int
+    return bool(_get(socket, _EVENTS) & _POLLIN)
+
+
+def _received(socket: zmq.Socket[bytes]) -> Parts:
+    """All parts of the next frame, which is there."""
+    parts = [_receive(socket, _NOBLOCK)]
+    while _get(socket, _MORE_TO_COME):
+        parts.append(_receive(socket, _NOBLOCK))
+    return parts
 
 
 class ZmqBinding:
@@ -75,8 +92,14 @@ class ZmqBinding:
     def send(self, route: bytes, parts: Parts) -> bool:
         try:
             with self._guard:
-                large = len(parts) > _PLAIN_PARTS and len(parts[-2]) >= _UNCOPIED_BYTES
-            self._socket.send_multipart([route, *parts], zmq.NOBLOCK, copy=not large)
+                if len(parts) > _PLAIN_PARTS and len(parts[-2]) >= _UNCOPIED_BYTES:
+                    self._socket.send_multipart([route, *parts], zmq.NOBLOCK, copy=False)
+                    return True
+                socket = self._socket
+                _send(socket, route, _MORE)
+                for part in parts[:-1]:
+                    _send(socket, part, _MORE)
+                _send(socket, parts[-1], _NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False
@@ -87,7 +110,7 @@ class ZmqBinding:
         with self._guard:
             if not _readable(self._socket):
                 return None
-            route, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            route, *parts = _received(self._socket)
         return route, parts
 
     def close(self) -> None:
@@ -110,7 +133,7 @@ class ZmqConnection:
     def receive(self) -> Parts | None:
         if not _readable(self._socket):
             return None
-        return self._socket.recv_multipart(zmq.NOBLOCK)
+        return _received(self._socket)
 
     def close(self) -> None:
         self._forget(self._socket)
