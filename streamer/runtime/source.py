@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
 from streamer.errors import MessageError
