@@ -150,3 +150,9 @@ class LifecycleError(StreamerError):
     """A job or an instance met an event that its phase does not know: a defect of streamer."""
 
     remedy = "Stop the job and report it, with the job's folder: the data in sinks and sources is not touched by this."
+
+
+class HarnessError(StreamerError):
+    """A pipeline cannot be played in one process and in virtual time, or not as it was asked for."""
+
+    remedy = "docs/testing.md says what a pipeline in the harness can do, and how its nodes are fed and made to fail."

@@ -102,6 +102,10 @@ class Watch:
     def began(self, life: Life) -> None:
         self._senders[life.name] = _Sender(life)
 
+    def read(self, life: Life, record: object) -> None:
+        """A source gives a record."""
+        life.emits(record)
+
     def stepped(self, life: Life) -> None:
         instance = life.instance
         account_balances(life.name, instance.account)

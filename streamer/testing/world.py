@@ -65,11 +65,11 @@ class World:
     `doomed` says after how many effects the next life of an instance dies.
     """
 
-    def __init__(self, scene: Scene, seed: int) -> None:
+    def __init__(self, scene: Scene, seed: int, watch: Watch | None = None) -> None:
         self.scene = scene
         self.random = Random(seed)
         self.clock = VirtualClock()
-        self.watch = Watch(replayable=scene.replayable)
+        self.watch = watch or Watch(replayable=scene.replayable)
         self.network = Network(self.clock, Random(self.random.random()), self.watch)
         self.letters = LetterBox()
         self.disks: dict[str, Disk] = {}
@@ -156,7 +156,12 @@ class World:
         source = None
         if assignment.role is Role.SOURCE:
             scene = self.scene
-            source = ListSource(scene.records[effect.node], scene.interval_s, scene.batch_max, life.emits)
+            source = ListSource(
+                scene.records[effect.node],
+                scene.interval_s,
+                scene.batch_max,
+                lambda record: self.watch.read(life, record),
+            )
         self.watch.began(life)
         if (operations := self.doomed.pop(effect.instance, None)) is not None:
             life.kill_after(operations)

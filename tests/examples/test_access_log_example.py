@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from streamer.testing import fail, kill, run
 from tests.cli.command import Desk, Watched
 from tests.examples.example import EXAMPLES, Outbox, load_algorithm
 
@@ -95,6 +96,40 @@ def test_what_the_server_could_not_answer_takes_the_flow_of_failures(
     enriched = REQUEST | {"status": status, "section": "shop", "place": "warehouse", "visitor": "program"}
     assert returned == (None if failed else enriched)
     assert api.sent == ([(enriched, "failed")] if failed else [])
+
+
+def test_lines_are_split_and_what_is_none_is_a_dead_letter() -> None:
+    lines = [LINE, "hello", LINE.replace(" 200 ", " 503 "), "", LINE.replace(" 200 ", " 404 ")]
+
+    played = run(EXAMPLES / EXAMPLE, {"log": lines})
+
+    assert {name: sorted(one["status"] for one in ones) for name, ones in played.items()} == {
+        "visits": [200, 404],
+        "failures": [503],
+    }
+    assert [(letter.node, letter.message) for letter in played.dead_letters] == [("parse", "hello")]
+
+
+def test_what_is_not_found_may_count_as_failed() -> None:
+    played = run(EXAMPLES / EXAMPLE, {"log": [LINE.replace(" 200 ", " 404 ")]}, inputs=["failedFrom=400"])
+
+    assert [len(played["visits"]), len(played["failures"])] == [0, 1]
+
+
+def test_no_line_is_lost_whichever_instance_is_killed() -> None:
+    lines = [LINE.replace(" 512 ", f" {n} ") for n in range(200)]
+    failures = [
+        kill("log"),
+        kill("parse", after=20),
+        kill("enrich", 2, after=50),
+        kill("visits"),
+        fail("enrich", after=90),
+    ]
+
+    played = run(EXAMPLES / EXAMPLE, {"log": lines}, failures=failures)
+
+    given_up: list[Any] = [letter.message for letter in played.dead_letters]
+    assert {request["size"] for request in [*played["visits"], *given_up]} == set(range(200))
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:

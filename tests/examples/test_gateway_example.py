@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from streamer.testing import kill, run
 from tests.cli.command import Desk
 from tests.examples.example import EXAMPLES, Outbox, load_algorithm
 
@@ -40,6 +41,22 @@ def test_a_tweet_takes_the_flow_of_its_topic(text: str, goes_on: bool, sent: lis
 
     assert (returned is not None) == goes_on
     assert [flow for _, flow in api.sent] == sent
+
+
+def test_tweets_are_sorted_also_while_instances_are_killed() -> None:
+    tweets = [{"text": f"{'kafka' if n % 3 == 0 else 'weather'} {n}"} for n in range(60)]
+
+    played = run(EXAMPLES / EXAMPLE, {"twitt": tweets}, failures=[kill("sort", 2, after=10), kill("A")])
+
+    assert {tweet["text"] for tweet in played["A"]} == {tweet["text"] for tweet in tweets[::3]}
+    assert len({tweet["text"] for tweet in played["B"]}) == 40
+
+
+def test_a_tweet_without_a_text_goes_to_the_dead_letters() -> None:
+    played = run(EXAMPLES / EXAMPLE, {"twitt": [{"txet": "kafka"}, {"text": "kafka"}]})
+
+    assert played == {"A": [{"text": "kafka"}], "B": []}
+    assert [letter.error for letter in played.dead_letters] == ["KeyError: 'text'"]
 
 
 def test_tweets_that_are_answered_are_in_the_file_of_their_flow(tmp_path: Path) -> None:

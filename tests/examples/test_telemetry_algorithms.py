@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.examples.example import Outbox, load_algorithm
+from streamer.testing import run
+from tests.examples.example import EXAMPLES, Outbox, load_algorithm
 
 EXAMPLE = "02-telemetry"
 
@@ -139,3 +140,15 @@ def test_a_summary_holds_the_newest_reading_of_each_living_process() -> None:
     assert summary["processes"] == 2
     assert summary["cpu_percent"] == 25.0
     assert summary["busiest"] == ["sh (2): 2.0", "sh (3): 0.5"]
+
+
+def test_readings_are_scored_and_summed_up_and_outliers_are_told() -> None:
+    readings = [reading(time=100 + tick / 10, cpu_percent=50.0 if tick % 7 == 0 else 0.0) for tick in range(35)]
+    single = ["nodes.score.minStatelessCount=1"]
+
+    played = run(EXAMPLES / EXAMPLE, {"processes": readings}, settings=single)
+
+    assert [summary["time"] for summary in played["summaries"]] == [101.0, 102.0, 103.0]
+    assert [(alert["time"], alert["because"]) for alert in played["alerts"]] == [
+        (reading["time"], "cpu_percent") for reading in readings if reading["cpu_percent"]
+    ]
