@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean setup
+.PHONY: demo test lint bench soak clean setup
 
 VENV ?= .venv
 # The first of these that is 3.11 or later; `python3` comes first, as it is what a person expects to be used.
@@ -28,6 +28,11 @@ lint: $(SETUP)
 
 bench: $(SETUP)
 	@$(VENV)/bin/python -m benchmarks
+
+# How long a soak is, in simulated jobs of each shape: about an hour on two cores.
+SOAK ?= 6000
+soak: $(SETUP)
+	@$(VENV)/bin/python -m streamer.testing --count $(SOAK)
 
 setup: $(SETUP)
 

@@ -83,7 +83,7 @@ SETTLED_RANGES_MAX = 4_096
 # -- time -------------------------------------------------------------------------------------------------------------
 HEARTBEAT_S = 0.5
 """Grants and acknowledgements are repeated, and the control thread pulses, this often."""
-SESSION_TIMEOUT_S = 5.0
+SESSION_TIMEOUT_S = 20.0
 """A session of which nothing was heard for this long ends, and what it held is sent to others."""
 PARTIAL_ACK_AGE_S = 1.0
 """Frames older than this are acknowledged message by message."""
@@ -93,6 +93,7 @@ STATUS_PARTIALS_MAX = 512
 REPORT_S = 0.25
 """How often an instance reports its counters to the controller."""
 DRAIN_S = 30.0
+"""What has not drained at this time after the request is killed; what it held stays counted as in flight."""
 START_GRACE_S = 5.0
 """After stop(args) a stateful algorithm's start(args, api) has this long to return and send its last."""
 HOLD_S_MAX = 600.0
@@ -110,8 +111,6 @@ COMMAND_REPEAT_S = 2.0
 """Everything an instance must know is told again this often: a command that was lost costs this long, and no more."""
 LAST_WORD_S = 1.0
 """An exit and the last sample of an instance come on different ways: the sample may be later by this."""
-DRAIN_KILL_S = DRAIN_S + 5.0
-"""What has not drained by itself at this time after the request is killed."""
 PREFLIGHT_S = 60.0
 """An algorithm that does not import within this time is a finding."""
 PREFLIGHTS_MAX = 8
@@ -197,8 +196,7 @@ assert SPILL_BYTES < MESSAGE_BYTES_MAX, "the size of one returned message is onl
 assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
-assert DRAIN_S < DRAIN_KILL_S, "an instance hands back what is left at the drain's end; the kill must come after that"
-assert GATEWAY_SETTLE_S > DRAIN_KILL_S, "what was accepted before a drain hears of its end"
+assert GATEWAY_SETTLE_S > DRAIN_S, "what was accepted before a drain hears of its end"
 assert 16 * STATUS_RANGES_MAX + KIB <= CONTROL_FRAME_BYTES_MAX, "a status that is refused ends its session"
 assert STATUS_PARTIALS_MAX * (3 * FRAME_MESSAGES_MAX + 16) <= CONTROL_FRAME_BYTES_MAX, "as above, each index being told"
 assert REPORT_S * 4 <= LAST_WORD_S, "a sample that is on its way must be in before its absence counts as a death"

@@ -24,9 +24,9 @@ from streamer.control.records import KeptJob
 from streamer.control.scaling import check
 from streamer.control.wishes import want_end, want_replicas
 from streamer.errors import NoSuchJobError, OptionError, ScaleError
-from streamer.limits import DRAIN_KILL_S, START_GRACE_S
+from streamer.limits import DRAIN_S, START_GRACE_S
 
-_SCALE_S = DRAIN_KILL_S + START_GRACE_S
+_SCALE_S = DRAIN_S + START_GRACE_S
 
 
 def stop(name: str, *, now: bool, as_json: bool) -> int:

@@ -91,7 +91,7 @@ def _towards(state: JobState, name: str, wanted: int, now: float) -> tuple[JobSt
 
 def _sent_away(state: JobState, record: InstanceRecord, now: float) -> JobState:
     if record.phase.living:
-        leaving = dataclasses.replace(record, leaving=True, leave_deadline=now + limits.DRAIN_KILL_S)
+        leaving = dataclasses.replace(record, leaving=True, leave_deadline=now + limits.DRAIN_S)
         return state.having(leaving)
     phase = follow(INSTANCE, record.phase, InstanceEvent.RETIRES)
     return topology.changed(state.having(dataclasses.replace(record, phase=phase)), record.node)

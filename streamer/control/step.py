@@ -156,7 +156,7 @@ def _asked(state: JobState, event: Asked, now: float) -> Stepped:
     phase = follow(JOB, state.phase, JobEvent.DRAIN)
     if phase is state.phase:
         return state, ()
-    return dataclasses.replace(state, phase=phase, drain_deadline=now + limits.DRAIN_KILL_S), ()
+    return dataclasses.replace(state, phase=phase, drain_deadline=now + limits.DRAIN_S), ()
 
 
 def _killed(state: JobState, error: str | None) -> Stepped:
@@ -189,7 +189,7 @@ def _ticked(state: JobState, now: float) -> Stepped:
         return state, ()
     if state.phase is JobPhase.DRAINING and state.drain_deadline is not None and now >= state.drain_deadline:
         late = ", ".join(sorted(r.instance for r in state.instances.values() if not r.phase.gone))
-        return _killed(state, f"killed {limits.DRAIN_KILL_S:g} s after the drain began, not drained: {late}")
+        return _killed(state, f"killed {limits.DRAIN_S:g} s after the drain began, not drained: {late}")
     state, effects = _silent_leavers_died(state, now)
     if state.phase.ending_by_force:
         return state, effects

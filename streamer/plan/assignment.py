@@ -16,6 +16,9 @@ from typing import Any
 
 from streamer.plan.routing import Route, RouteTable
 
+SUPERVISOR_VARIABLE = "STREAMER_SUPERVISOR"
+"""Environment variable with the id of the process that started an instance, which may be gone before it looks."""
+
 
 class Role(StrEnum):
     """What hosts the node's work."""

@@ -229,6 +229,10 @@ class _Compiler:
         return {
             "input": resolved,
             "flatInput": flatten(resolved),
+            "storage": {},
+            "batchIndex": None,
+            "parentNodeName": None,
+            "spanId": None,
             "nodeName": node.name,
             "algorithmName": node.algorithm,
             "pipelineName": pipeline.name,

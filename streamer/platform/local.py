@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from streamer.errors import PlatformError
-from streamer.plan.assignment import Assignment
+from streamer.plan.assignment import SUPERVISOR_VARIABLE, Assignment
 from streamer.platform.base import Exit, OnOutput
 from streamer.platform.output import Output
 
@@ -104,6 +104,7 @@ class LocalPlatform:
             stdin=stdin,
             stdout=self._stdout_fd if connector == "stdout" else writer,
             stderr=writer,
+            env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())},
             start_new_session=True,
         )
 

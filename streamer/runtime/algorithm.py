@@ -1,8 +1,8 @@
 """Loading the user's algorithm: a file of plain functions, or a program that hands them to `Algorunner.Run`.
 
 The file is executed once, in the instance's own process, its folder first on the module path, so that it may import
-what lies beside it. A file that defines `start` is a module; one that does not is executed as a program (`__main__`),
-since HKube's programs call `Algorunner.Run` at their end, often only there. What it raises is shown as the user's own.
+what lies beside it. A file that defines `start` is a module; one that calls `Algorunner.Run`, as HKube's programs do,
+or defines no `start`, is executed as a program (`__main__`). What it raises is shown as the user's own.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def load_algorithm(code: Code) -> Algorithm:
 def _execute(path: Path) -> dict[str, Any]:
     """Execute the file once; its functions by name."""
     handed: dict[str, Any] = {}
-    if _binds_start(ast.parse(path.read_bytes(), str(path))):
+    tree = ast.parse(path.read_bytes(), str(path))
+    if _binds_start(tree) and not _hands_over(tree):
         spec = importlib.util.spec_from_file_location(_MODULE, path)
         if spec is None or spec.loader is None:
             raise ImportError(f"{path.name} is not a Python file")
@@ -122,6 +123,15 @@ def _execute(path: Path) -> dict[str, Any]:
                 raise
             rest = {}  # sys.exit(main()) is how many programs end
     return handed or rest
+
+
+def _hands_over(tree: ast.Module) -> bool:
+    """Whether the file calls `Algorunner.Run` somewhere: then it is a program, whatever it defines."""
+    return any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "Run"
+        and isinstance(node.func.value, ast.Name) and node.func.value.id == "Algorunner"
+        for node in ast.walk(tree)
+    )  # fmt: skip
 
 
 def _binds_start(tree: ast.Module) -> bool:

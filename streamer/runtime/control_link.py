@@ -18,7 +18,7 @@ import zmq
 from streamer import clock
 from streamer.limits import HEARTBEAT_S, REPORT_S
 from streamer.metrics.samples import InstanceSample
-from streamer.plan.assignment import Command
+from streamer.plan.assignment import SUPERVISOR_VARIABLE, Command
 from streamer.protocol.frames import Kind, encode_short
 
 _ORPHANED = 4
@@ -54,7 +54,7 @@ class ControlLink:
         self._sessions = sessions
         self._beat_at = beat_at
         self._pulses: dict[str, zmq.Socket[bytes]] = {}
-        self._parent = None if alone else os.getppid()
+        self._parent = None if alone else int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid()))
         self._over = Event()
         self._thread = Thread(target=self._serve_or_die, name="control", daemon=True)
 

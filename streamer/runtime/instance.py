@@ -17,12 +17,7 @@ from typing import Any, Protocol
 from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
-from streamer.metrics.samples import (
-    HANDLER_BOUNDS_S,
-    LATENCY_BOUNDS_S,
-    InstanceSample,
-    InstanceState,
-)
+from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample, InstanceState
 from streamer.plan.assignment import Assignment, Command, Peers, Verb
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.frames import InHand
@@ -33,7 +28,7 @@ from streamer.runtime.inbox import Inbox
 from streamer.runtime.later import Later
 from streamer.runtime.letters import Failure, Letters, LetterStore
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.report import edge_samples
+from streamer.runtime.report import Arrivals, edge_samples
 from streamer.runtime.roots import Roots
 from streamer.runtime.turn import Exits
 from streamer.runtime.work import Work
@@ -110,7 +105,7 @@ class Instance:
         self.busy_s = 0.0
         self.handler_seconds = Histogram(HANDLER_BOUNDS_S)
         self._queue_wait = Histogram(LATENCY_BOUNDS_S)
-        self._end_to_end: dict[str, Histogram] = {}
+        self._arrivals = Arrivals(assignment.routes, wall)
         self.last_error = ""
 
     # -- the step --------------------------------------------------------------------------------------------------
@@ -192,7 +187,7 @@ class Instance:
             self.give_up(frame, failures)
         self.busy_s += busy_s
         if not self.assignment.outputs:
-            self._observe_arrival(frame)
+            self._arrivals.observe(frame)
         with self.lock:
             self.account.received += frame.count
             self.outbox.dirty = True
@@ -207,16 +202,6 @@ class Instance:
             frame.dead += [failure.index for failure in failures]
             self.account.failed += len(failures)
             self.last_error = failures[-1].error if failures else self.last_error
-
-    def _observe_arrival(self, frame: InputFrame) -> None:
-        """The message has reached the end of its flow: how long it took from its root."""
-        wall = self._wall()
-        for segment in frame.segments:
-            flow = self.assignment.routes.routes[segment.route].flow
-            histogram = self._end_to_end.get(flow)
-            if histogram is None:
-                histogram = self._end_to_end[flow] = Histogram(LATENCY_BOUNDS_S)
-            histogram.observe(max(0.0, wall - segment.time_us / 1e6), len(segment))
 
     def pump(self) -> None:
         """Serve the wire once from inside a handler call that waits for room in the outbox."""
@@ -384,7 +369,7 @@ class Instance:
             edges=edge_samples(self.outbox),
             handler=self.handler_seconds.sample(),
             queue_wait=self._queue_wait.sample(),
-            end_to_end={flow: histogram.sample() for flow, histogram in list(self._end_to_end.items())},
+            end_to_end=self._arrivals.samples(),
         )
 
     def _settled_roots(self) -> int:

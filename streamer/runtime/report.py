@@ -1,6 +1,6 @@
-"""What an instance tells of its edges: to the controller as samples, to the user's code in HKube's form.
+"""What an instance tells of its edges and arrivals: to the controller as samples, to user code in HKube's form.
 
-Both are views of the same counters, taken under the instance's lock by whoever asks. They stand apart from the loop,
+They are views of the same counters, taken under the instance's lock by whoever asks. They stand apart from the loop,
 which only counts.
 """
 
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from streamer.clock import Clock
 from streamer.metrics.instruments import Histogram
-from streamer.metrics.samples import EdgeSample
+from streamer.metrics.samples import LATENCY_BOUNDS_S, EdgeSample, HistogramSample
+from streamer.plan.routing import RouteTable
+from streamer.protocol.session import InputFrame
 from streamer.runtime.outbox import Outbox
 
 
@@ -49,3 +52,25 @@ def statistics(outbox: Outbox, handler: Histogram) -> list[dict[str, Any]]:
         }
         for edge in outbox.edges
     ]
+
+
+class Arrivals:
+    """How long messages took from their roots to the ends of their flows, by flow."""
+
+    def __init__(self, routes: RouteTable, wall: Clock) -> None:
+        self._routes = routes.routes
+        self._wall = wall
+        self._by_flow: dict[str, Histogram] = {}
+
+    def observe(self, frame: InputFrame) -> None:
+        """The messages of this frame have reached the end of their flow."""
+        wall = self._wall()
+        for segment in frame.segments:
+            flow = self._routes[segment.route].flow
+            histogram = self._by_flow.get(flow)
+            if histogram is None:
+                histogram = self._by_flow[flow] = Histogram(LATENCY_BOUNDS_S)
+            histogram.observe(max(0.0, wall - segment.time_us / 1e6), len(segment))
+
+    def samples(self) -> dict[str, HistogramSample]:
+        return {flow: histogram.sample() for flow, histogram in list(self._by_flow.items())}

@@ -81,13 +81,9 @@ class Roots:
             held = self._by_flow.get(flow)
             if held is None or not held.blobs or headers or self.ended:
                 held = self._begin(flow, pump)
-                if headers:
-                    held.headers[len(held.blobs)] = pack_headers(headers, None)
-            try:
-                blob = pack_message(self._pack, message)
-            except BaseException:
-                held.headers.pop(len(held.blobs), None)
-                raise
+            blob = pack_message(self._pack, message)
+            if headers:
+                held.headers[len(held.blobs)] = pack_headers(headers, None)
             held.blobs.append(blob)
             held.size += len(blob)
             self._held += 1

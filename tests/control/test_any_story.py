@@ -161,8 +161,8 @@ def test_a_kill_ends_every_story_once_the_processes_are_gone(story: list[Chapter
 def test_a_drain_ends_every_story_in_bounded_time_however_deaf_the_instances_are(story: list[Chapter]) -> None:
     state, processes, now = play(story)
     state, _ = step(state, Asked(Ask.DRAIN), now)
-    state, effects = step(state, Ticked(), now + limits.DRAIN_KILL_S)
+    state, effects = step(state, Ticked(), now + limits.DRAIN_S)
     processes.do(effects)
     for instance, epoch in processes.living.items():
-        state, _ = step(state, Exited(instance, epoch, -9), now + limits.DRAIN_KILL_S)
+        state, _ = step(state, Exited(instance, epoch, -9), now + limits.DRAIN_S)
     assert state.phase.ended

@@ -72,7 +72,7 @@ def test_one_that_is_to_leave_and_dies_is_not_started_again(stage: Stage) -> Non
 
 def test_one_that_does_not_leave_in_a_drains_time_is_killed_once(stage: Stage) -> None:
     scaled(stage, 1)
-    stage.later(limits.DRAIN_KILL_S)
+    stage.later(limits.DRAIN_S)
 
     assert stage.kills() == {"parse-1"}
     stage.tick()

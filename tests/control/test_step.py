@@ -207,11 +207,11 @@ def test_what_has_not_drained_at_the_deadline_is_killed_and_named() -> None:
     stage = running(Stage(LINE))
     stage.drain()
     stage.completes("lines-0")
-    stage.later(limits.DRAIN_KILL_S - 0.1)
+    stage.later(limits.DRAIN_S - 0.1)
     assert stage.kills() == set()
     stage.later(0.2)
     assert stage.kills() == {"parse-0", "parse-1", "save-0"}
-    assert stage.state.error == "killed 35 s after the drain began, not drained: parse-0, parse-1, save-0"
+    assert stage.state.error == "killed 30 s after the drain began, not drained: parse-0, parse-1, save-0"
 
 
 def test_a_second_wish_to_drain_does_not_move_the_deadline() -> None:

@@ -96,7 +96,9 @@ def test_a_stateless_node_starts_with_its_minimum_and_at_least_one(
 def test_a_source_and_a_sink_have_one_instance_and_their_connector(algorithms: dict[str, Algorithm]) -> None:
     plan = compiled(algorithms, "in >> out")
 
-    assert plan.nodes["in"].connector == Connector("file", {"path": str(HERE / "a.log"), "format": "text", "follow": False})
+    assert plan.nodes["in"].connector == Connector(
+        "file", {"path": str(HERE / "a.log"), "format": "text", "follow": False}
+    )
     assert plan.nodes["out"].connector == Connector(
         "file", {"path": str(HERE / "o.jsonl"), "format": "jsonl", "append": True}
     )
@@ -173,6 +175,10 @@ def test_args_are_those_that_algorithms_know(algorithms: dict[str, Algorithm]) -
     assert plan.nodes["work"].args == {
         "input": ["a", {"n": 1}],
         "flatInput": {"0": "a", "1.n": 1},
+        "storage": {},
+        "batchIndex": None,
+        "parentNodeName": None,
+        "spanId": None,
         "nodeName": "work",
         "algorithmName": "work",
         "pipelineName": "p",
