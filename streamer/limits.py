@@ -83,8 +83,10 @@ SETTLED_RANGES_MAX = 4_096
 # -- time -------------------------------------------------------------------------------------------------------------
 HEARTBEAT_S = 0.5
 """Grants and acknowledgements are repeated, and the control thread pulses, this often."""
-SESSION_TIMEOUT_S = 20.0
+SESSION_TIMEOUT_S = 15.0
 """A session of which nothing was heard for this long ends, and what it held is sent to others."""
+TAIL_TIMEOUT_S = 5.0
+"""A consumer that has shown for so long that it lacks the last frames of a session has lost them: they come again."""
 PARTIAL_ACK_AGE_S = 1.0
 """Frames older than this are acknowledged message by message."""
 STATUS_RANGES_MAX = 8_192

@@ -50,7 +50,9 @@ class Program:
         rounds, rest_s = divmod(elapsed_s, self.seconds)
         at = min(bisect_right(self._times, rest_s), len(self._stretches)) - 1
         within = self._counts[at] + self._stretches[at].count(rest_s - self._times[at])
-        return min(_COUNT_MAX, rounds * self._counts[-1] + within)
+        return min(
+            _COUNT_MAX, rounds * self._counts[-1] + max(0.0, within)
+        )  # a wave rounds to just below 0 at its start
 
     def when(self, count: float) -> float:
         """The moment at which more than `count` messages begin to be due; infinite if that never comes."""

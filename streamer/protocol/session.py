@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from streamer.errors import PeerError
-from streamer.limits import PARTIAL_ACK_AGE_S, SESSION_TIMEOUT_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX
+from streamer.limits import PARTIAL_ACK_AGE_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX, TAIL_TIMEOUT_S
 from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
 from streamer.protocol.edge import Edge, OutFrame, Parent
@@ -150,7 +150,7 @@ class SendingSession:
 
         No later frame shows it a gap. To be asked when it was heard; True is said once in so long.
         """
-        if now - self._received_at <= SESSION_TIMEOUT_S:
+        if now - self._received_at <= TAIL_TIMEOUT_S:
             return False
         self._received_at = now
         return True

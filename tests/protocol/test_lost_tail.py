@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamer.limits import FRAME_MESSAGES_MAX, HEARTBEAT_S, SESSION_TIMEOUT_S
+from streamer.limits import FRAME_MESSAGES_MAX, HEARTBEAT_S, TAIL_TIMEOUT_S
 from streamer.protocol.account import EdgeCounts
 from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Status
@@ -34,26 +34,26 @@ def test_frames_that_a_talking_consumer_never_gets_are_lost() -> None:
     session = session_with(3)
 
     assert not lost_at(session, 1, HEARTBEAT_S)
-    assert not lost_at(session, 1, SESSION_TIMEOUT_S)
-    assert lost_at(session, 1, SESSION_TIMEOUT_S + 2 * HEARTBEAT_S)
+    assert not lost_at(session, 1, TAIL_TIMEOUT_S)
+    assert lost_at(session, 1, TAIL_TIMEOUT_S + 2 * HEARTBEAT_S)
     assert [numbers_of(parts) for parts in session.missed(1)] == [[1], [2]]
 
 
 def test_it_is_said_once_in_a_timeout() -> None:
     session = session_with(1)
 
-    assert lost_at(session, 0, SESSION_TIMEOUT_S + 1)
-    assert not lost_at(session, 0, SESSION_TIMEOUT_S + 2)
-    assert lost_at(session, 0, 2 * SESSION_TIMEOUT_S + 2)
+    assert lost_at(session, 0, TAIL_TIMEOUT_S + 1)
+    assert not lost_at(session, 0, TAIL_TIMEOUT_S + 2)
+    assert lost_at(session, 0, 2 * TAIL_TIMEOUT_S + 2)
 
 
 def test_an_idle_session_has_lost_nothing() -> None:
     session = session_with(1)
 
-    assert not any(lost_at(session, 1, at * SESSION_TIMEOUT_S) for at in range(1, 5))
+    assert not any(lost_at(session, 1, at * TAIL_TIMEOUT_S) for at in range(1, 5))
 
 
 def test_a_slow_link_that_goes_on_has_lost_nothing() -> None:
     session = session_with(9)
 
-    assert not any(lost_at(session, n, n * 0.9 * SESSION_TIMEOUT_S) for n in range(1, 9))
+    assert not any(lost_at(session, n, n * 0.9 * TAIL_TIMEOUT_S) for n in range(1, 9))
