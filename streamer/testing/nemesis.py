@@ -207,7 +207,7 @@ def schedule(random: Random, instances: Sequence[str], malice: Malice, span_s: f
         killed[kill.instance] += 1
         if killed[kill.instance] <= _KILLS_PER_INSTANCE_MAX:
             faults.append(kill)
-    faults += [_pause(random, instances, span_s) for _ in range(random.randint(0, malice.pauses))]
+    faults += [_pause(random, instances, span_s, malice) for _ in range(random.randint(0, malice.pauses))]
     faults += [_on_the_wire(random, instances, span_s) for _ in range(random.randint(0, malice.wire))]
     if malice.drained:
         faults.append(Drain(span_s * random.random()))
@@ -224,9 +224,11 @@ def _death(random: Random, instances: Sequence[str], span_s: float) -> Death:
     return Kill(at_s, instance, random.choice((0, random.randint(1, 40))))
 
 
-def _pause(random: Random, instances: Sequence[str], span_s: float) -> Fault:
+def _pause(random: Random, instances: Sequence[str], span_s: float, malice: Malice) -> Fault:
+    """A drain has 30 s in all, so an instance of a drained job does not stand still for half of them."""
     instance, at_s = random.choice(instances), span_s * random.random()
-    for_s = random.choice((0.3, 1.5, SESSION_TIMEOUT_S - 0.5, SESSION_TIMEOUT_S + 2.0)) * random.uniform(0.8, 1.2)
+    long_s = (3.0, 5.0) if malice.drained else (SESSION_TIMEOUT_S - 0.5, SESSION_TIMEOUT_S + 2.0)
+    for_s = random.choice((0.3, 1.5, *long_s)) * random.uniform(0.8, 1.2)
     kind = random.random()
     if kind < 0.4:
         return Stop(at_s, instance, for_s)
