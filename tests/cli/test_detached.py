@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Desk
-from tests.cli.detached import PASS, Detached, detached, is_one_message, pids_with, tell
+from tests.cli.detached import PASS, Detached, detached, is_one_message, tell
 
 COUNT = 8_000
 NODES = (
@@ -326,7 +326,8 @@ def test_a_job_that_fails_before_it_is_at_work_is_told_with_its_error(desk: Desk
 
     assert (done.code, done.stdout) == (1, "")
     assert "no such model" in done.stderr
-    assert not pids_with("supervise", desk.jobs()[0].name)
+    job = Detached(desk, desk.jobs()[0].name)
+    job.until(lambda: not job.supervisors())
 
 
 def test_a_detached_job_has_no_stdin(desk: Desk) -> None:
