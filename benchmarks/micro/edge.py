@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from benchmarks.micro.timing import FRAME, PAYLOAD_BYTES, Case
 from streamer.protocol.account import EdgeCounts
-from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.chunk import Chunk
+from streamer.protocol.edge import Edge
 from streamer.protocol.segment import Segment
 
 

@@ -3,14 +3,13 @@
 A message is appended once, travels in frames that are cut at send time to what the receiver granted, and stays here
 until it is settled; when a session ends, what it still held goes back to the head of the queue, flagged, for whoever
 has credit. A message that was in hand when an instance died becomes a suspect: it travels alone, and after its third
-death it is taken out. Chunks are what one handler turn sent: packed messages with one segment of ids and one parent.
+death it is taken out.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 from streamer.limits import (
     FRAME_BYTES_MAX,
@@ -19,98 +18,13 @@ from streamer.limits import (
 )
 from streamer.protocol.account import DROP_REASONS, EdgeCounts
 from streamer.protocol.buffers import Bulky
-from streamer.protocol.codec import join
-from streamer.protocol.frames import Parts, encode_data
+from streamer.protocol.chunk import Chunk, OutFrame, Parent
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier, RangeSet, intervals
 from streamer.protocol.suspects import Suspects
 
-_MERGE_US = 1000
-"""Segments whose roots are younger than each other by less than this may be told as one."""
-
-
-class Parent(Protocol):
-    """What waits for messages to settle: the input frame whose handling sent them."""
-
-    def settle(self, count: int) -> None: ...
-
-
-class Chunk:
-    """Packed messages of one segment and one parent; `indexes[i]` is the place of the i-th one's parent message."""
-
-    __slots__ = ("blobs", "indexes", "parent", "redelivered", "segment", "size")
-
-    def __init__(
-        self,
-        blobs: list[bytes],
-        segment: Segment,
-        parent: Parent | None,
-        indexes: Sequence[int],
-        size: int,
-        redelivered: bool = False,
-    ) -> None:
-        self.blobs = blobs
-        self.segment = segment
-        self.parent = parent
-        self.indexes = indexes
-        self.size = size
-        self.redelivered = redelivered
-
-    def cut(self, start: int, end: int) -> Chunk:
-        blobs = self.blobs[start:end]
-        indexes = self.indexes[start:end]
-        return Chunk(blobs, self.segment.cut(start, end), self.parent, indexes, sum(map(len, blobs)), self.redelivered)
-
-
-class OutFrame:
-    """A frame on its way: sent in a session under `sequence`, kept until settled. `done`: messages settled already."""
-
-    __slots__ = ("chunks", "count", "done", "sequence", "size")
-
-    def __init__(self, chunks: list[Chunk], count: int, size: int) -> None:
-        self.chunks = chunks
-        self.count = count
-        self.size = size
-        self.sequence = 0
-        self.done: RangeSet | None = None
-
-    @property
-    def open(self) -> int:
-        """Messages not settled."""
-        return self.count - (len(self.done) if self.done else 0)
-
-    def encode(self) -> Parts:
-        segments: list[Segment] = []
-        blobs: list[bytes] = self.chunks[0].blobs if len(self.chunks) == 1 else []
-        for chunk in self.chunks:
-            if segments and (merged := _merged(segments[-1], chunk.segment)):
-                segments[-1] = merged
-            else:
-                segments.append(chunk.segment)
-            if blobs is not self.chunks[0].blobs:
-                blobs += chunk.blobs
-        buffers = blobs[0].buffers if isinstance(blobs[0], Bulky) else ()
-        return encode_data(self.sequence, segments, self.count, join(blobs), self.chunks[0].redelivered, buffers)
-
-
-def _merged(a: Segment, b: Segment) -> Segment | None:
-    pa, pb = a.positions, b.positions
-    if (
-        type(pa) is range
-        and type(pb) is range
-        and pa.stop == pb.start
-        and a.hash == b.hash
-        and a.hashes is None
-        and b.hashes is None
-        and a.origin == b.origin
-        and a.route == b.route
-        and a.hops == b.hops
-        and 0 <= b.time_us - a.time_us < _MERGE_US
-        and a.headers is None
-        and b.headers is None
-    ):
-        return Segment(a.origin, range(pa.start, pb.stop), a.hash, None, a.route, a.hops, a.time_us)
-    return None
+_FULL_ENOUGH_BYTES = FRAME_BYTES_MAX // 2
+"""Chunks are cut to fill a frame up to here and not beyond: two halves of a chunk cost as much as two chunks."""
 
 
 class Edge:
@@ -181,6 +95,8 @@ class Edge:
                     break
                 fit = 1
             whole = fit == len(chunk.blobs)
+            if not whole and size >= _FULL_ENOUGH_BYTES:
+                break
             if whole:
                 self._pending.popleft()
             else:
@@ -189,7 +105,11 @@ class Edge:
             chunks.append(chunk)
             count += fit
             size += chunk.size
-            if not whole or (self._suspects and self._suspects.first_in(chunk.segment) == 0):
+            if (
+                not whole
+                or type(chunk.blobs[0]) is Bulky
+                or (self._suspects and self._suspects.first_in(chunk.segment) == 0)
+            ):
                 break
         if not chunks:
             return None
@@ -205,12 +125,12 @@ class Edge:
                 return 1 if messages and room == FRAME_BYTES_MAX else 0
             if suspect is not None:
                 messages = min(messages, suspect)
-        if len(chunk.blobs) <= messages and chunk.size <= room:
+        if len(chunk.blobs) <= messages and chunk.size <= room and not chunk.bulky:
             return len(chunk.blobs)
         n = 0
         for blob in chunk.blobs[:messages]:
             room -= len(blob)
-            if room < 0:
+            if room < 0 or type(blob) is Bulky:
                 break
             n += 1
         return n
@@ -256,7 +176,7 @@ class Edge:
     def _settle_part(self, frame: OutFrame, done: RangeSet, start: int, end: int) -> int:
         n = 0
         for low, high in list(done.missing(start, end)):
-            for chunk, first, last in _pieces(frame, low, high):
+            for chunk, first, last in frame.pieces(low, high):
                 self._release(chunk, first, last)
             n += high - low
             done.add(low, high)
@@ -285,11 +205,10 @@ class Edge:
             self.flying_bytes -= frame.size
             self.flying_messages -= frame.open
             kept[frame.sequence] = [chunk.segment for chunk in frame.chunks]
-            for low, high in list((frame.done or RangeSet()).missing(0, frame.count)):
-                for chunk, first, last in _pieces(frame, low, high):
-                    piece = chunk.cut(first, last)
-                    piece.redelivered = True
-                    back.append(piece)
+            for chunk, first, last in frame.unsettled():
+                piece = chunk.cut(first, last)
+                piece.redelivered = True
+                back.append(piece)
         self.pending_messages += sum(len(chunk.blobs) for chunk in back)
         self.pending_bytes += sum(chunk.size for chunk in back)
         self._pending.extendleft(reversed(back))
@@ -385,15 +304,4 @@ class Edge:
         for chunk in self._pending:
             yield chunk, 0, len(chunk.blobs)
         for frame in self._frames:
-            for low, high in (frame.done or RangeSet()).missing(0, frame.count):
-                yield from _pieces(frame, low, high)
-
-
-def _pieces(frame: OutFrame, low: int, high: int) -> Iterator[tuple[Chunk, int, int]]:
-    """The chunks that frame indexes `low` to before `high` lie in, with the range inside each."""
-    base = 0
-    for chunk in frame.chunks:
-        end = base + len(chunk.blobs)
-        if base < high and low < end:
-            yield chunk, max(low, base) - base, min(high, end) - base
-        base = end
+            yield from frame.unsettled()

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streamer.limits import FRAME_MESSAGES_MAX
 from streamer.protocol.identity import MessageId, chained, step_of
+
+INDEXES = list(range(FRAME_MESSAGES_MAX))
+"""Indexes of messages in a frame. Who counts with these very objects makes none, and comparing them costs nothing."""
 
 
 class Segment:
@@ -109,7 +113,9 @@ def _hashes(parent: Segment, indexes: Sequence[int], node: str, flow: str, occur
 
 def _ascending(indexes: Sequence[int]) -> bool:
     """Whether no parent occurs twice (`indexes` never descend)."""
-    return isinstance(indexes, range) or len(indexes) < 2 or len(set(indexes)) == len(indexes)
+    if len(indexes) < 2 or indexes == INDEXES[indexes[0] : indexes[-1] + 1]:
+        return True
+    return len(set(indexes)) == len(indexes)
 
 
 def _compact(positions: list[int]) -> Sequence[int]:

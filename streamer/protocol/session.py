@@ -15,9 +15,10 @@ from types import MappingProxyType
 
 from streamer.errors import PeerError
 from streamer.limits import PARTIAL_ACK_AGE_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX, TAIL_TIMEOUT_S
+from streamer.protocol.chunk import OutFrame, Parent
 from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
-from streamer.protocol.edge import Edge, OutFrame, Parent
+from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Data, Kind, Parts, Status, encode_short
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import RangeSet

@@ -9,6 +9,7 @@ frame. Each form of a handler has a class of its own, chosen once: a plain funct
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from streamer.clock import Clock
@@ -16,6 +17,7 @@ from streamer.errors import MessageError, StreamerError
 from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, SPILL_BYTES
 from streamer.protocol.buffers import LargeArrayError
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, pack_large, unpack, unpack_each
+from streamer.protocol.segment import INDEXES
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
 from streamer.runtime.letters import Failure
@@ -50,9 +52,9 @@ class StatelessCalls:
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:
         start, args, api, hand, pack = self._start, self._args, self._api, self._hand, self._turn.pack
-        index = first - 1
-        for body in bodies:
-            index += 1
+        if own is not None:
+            add_blob, add_index = own.blobs.append, own.indexes.append
+        for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
             hand[IN_HAND] = index
             args["streamInput"] = {"message": body, "origin": origin}
             result = start(args, api)
@@ -71,8 +73,8 @@ class StatelessCalls:
                 if len(blob) >= _WEIGHTY:
                     blob = pack_large(pack, result) if type(blob) is bytes and len(blob) >= LARGE_BYTES else blob
                     self._turn.weigh(len(blob))
-                own.blobs.append(blob)
-                own.indexes.append(index)
+                add_blob(blob)
+                add_index(index)
 
 
 class GeneratorCalls:
@@ -176,19 +178,16 @@ class StatefulCalls:
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:  # noqa: ARG002  # a stateful node returns nothing
         hand, listeners = self._hand, self.listeners
-        index = first - 1
         if self.batch_listeners:
             self._over_batch(bodies, first, origin)
             return
         if len(listeners) == 1:
             on_message = listeners[0]
-            for body in bodies:
-                index += 1
+            for index, body in enumerate(bodies, first):
                 hand[IN_HAND] = index
                 on_message(body, origin)
             return
-        for body in bodies:
-            index += 1
+        for index, body in enumerate(bodies, first):
             hand[IN_HAND] = index
             for on_message in listeners:
                 on_message(body, origin)

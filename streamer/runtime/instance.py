@@ -344,6 +344,11 @@ class Instance:
 
     # -- what others see -------------------------------------------------------------------------------------------
 
+    def facts(self) -> tuple[InstanceState, str, bool]:
+        """What the controller waits for: the state, where outgoing edges are bound, and whether all is quiet."""
+        with self.lock:
+            return self._state(), self.endpoint, self._quiet()
+
     def sample(self) -> InstanceSample:
         """This instance now; any thread may ask."""
         with self.lock:

@@ -15,8 +15,9 @@ from streamer.clock import Clock
 from streamer.connectors.base import BadRecord
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Assignment
+from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, unpack_one
-from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
 from streamer.protocol.segment import Segment
 from streamer.runtime.dead_letters import DeadLetter

@@ -23,7 +23,8 @@ from streamer.limits import (
 )
 from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState
 from streamer.protocol.account import InstanceAccount
-from streamer.protocol.edge import Chunk, Edge, Parent
+from streamer.protocol.chunk import Chunk, Parent
+from streamer.protocol.edge import Edge
 from streamer.protocol.frames import InHand, Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import SendingSession, State

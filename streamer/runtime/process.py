@@ -161,6 +161,7 @@ def main(path: str) -> int:
         assignment.control,
         assignment.token,
         instance.sample,
+        instance.facts,
         instance.command,
         instance.inbox.sessions,
         lambda: instance.beat_at,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from streamer.limits import HOPS_MAX
+from streamer.protocol.chunk import Chunk, Parent
 from streamer.protocol.codec import join, packer
-from streamer.protocol.edge import Chunk, Parent
 from streamer.protocol.frames import Data, decode_data
 from streamer.protocol.segment import Segment
 

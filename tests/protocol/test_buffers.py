@@ -12,8 +12,9 @@ from streamer.errors import MessageError, PeerError
 from streamer.limits import BUFFERS_MAX, LARGE_BYTES
 from streamer.protocol.account import EdgeCounts
 from streamer.protocol.buffers import ARRAY, BUFFER, Bulky
+from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import join, pack_message, packer, payload_bytes, unpack, unpack_one
-from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.edge import Edge
 from streamer.protocol.frames import decode_data
 from streamer.protocol.session import InputFrame, ReceivingSession
 from tests.protocol.messages import segment

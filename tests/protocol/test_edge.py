@@ -17,8 +17,9 @@ from streamer.limits import (
     MESSAGE_OVERHEAD_BYTES,
 )
 from streamer.protocol.account import EdgeCounts
+from streamer.protocol.chunk import Chunk, OutFrame
 from streamer.protocol.codec import unpack
-from streamer.protocol.edge import Chunk, Edge, OutFrame
+from streamer.protocol.edge import Edge
 from streamer.protocol.frames import decode_data
 from tests.protocol.messages import chunk, numbers_of
 

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from streamer.errors import PeerError
 from streamer.limits import CONTROL_FRAME_BYTES_MAX, PARTIAL_ACK_AGE_S, STATUS_RANGES_MAX
 from streamer.protocol.account import EdgeCounts
+from streamer.protocol.chunk import OutFrame
 from streamer.protocol.credit import Pace
-from streamer.protocol.edge import Edge, OutFrame
+from streamer.protocol.edge import Edge
 from streamer.protocol.frames import (
     Data,
     Kind,

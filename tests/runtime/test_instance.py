@@ -9,8 +9,9 @@ import pytest
 from streamer.metrics.samples import InstanceState
 from streamer.plan.assignment import Command, Peer, Peers, PeerState, Role, Verb
 from streamer.protocol.account import EdgeCounts
+from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import join
-from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Kind, decode_open, decode_status, kind_of
 from streamer.protocol.session import SendingSession
 from streamer.runtime.algorithm import Algorithm

@@ -11,8 +11,9 @@ from streamer.connectors.base import BadRecord
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Assignment, Role
 from streamer.protocol.account import EdgeCounts
+from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import BadBody
-from streamer.protocol.edge import Chunk, Edge
+from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
 from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.letters import Failure, Letters, user_traceback

@@ -12,8 +12,9 @@ from streamer.limits import FRAME_MESSAGES_MAX, INTAKE_FLOOR, READ_AHEAD_BYTES
 from streamer.plan.assignment import Assignment, Delivery, Output, Role
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
+from streamer.protocol.chunk import OutFrame
 from streamer.protocol.codec import unpack
-from streamer.protocol.edge import Edge, OutFrame
+from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
 from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.letters import Letters
