@@ -109,7 +109,7 @@ def _type_and_shape(value: Any) -> tuple[str, list[int]]:
     return kind, list(view.shape)
 
 
-def restoring(buffers: Sequence[bytes]) -> Callable[[int, bytes], object]:
+def restoring(buffers: Sequence[bytes | memoryview]) -> Callable[[int, bytes], object]:
     """For the unpacker: what stands for a buffer or an array becomes it; any other extension stays what it is."""
 
     def restored(code: int, data: bytes) -> object:
@@ -130,7 +130,7 @@ restored_inside = restoring(())
 """For messages that are whole."""
 
 
-def _array(dtype: str, shape: list[int], content: bytes) -> object:
+def _array(dtype: str, shape: list[int], content: bytes | memoryview) -> object:
     """An array of NumPy where that is installed, else a memoryview of this shape; neither can be written to."""
     if importlib.util.find_spec("numpy") is not None:
         numpy: Any = importlib.import_module("numpy")

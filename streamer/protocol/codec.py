@@ -113,17 +113,18 @@ def join(blobs: list[bytes]) -> bytes:
     return b"".join((_ARRAY_HEADERS[len(blobs)], *blobs))
 
 
-def payload_bytes(body: bytes, count: int) -> int:
+def payload_bytes(body: bytes | memoryview, count: int) -> int:
     """Bytes of the packed messages of a body, which both ends of a session must count alike."""
     return len(body) - len(_ARRAY_HEADERS[count])
 
 
-def announces(body: bytes, count: int) -> bool:
+def announces(body: bytes | memoryview, count: int) -> bool:
     """Whether a body says that it is a frame of so many messages."""
-    return body.startswith(_ARRAY_HEADERS[count])
+    header = _ARRAY_HEADERS[count]
+    return body[: len(header)] == header
 
 
-def unpack(body: bytes, buffers: Sequence[bytes] = ()) -> list[Any]:
+def unpack(body: bytes | memoryview, buffers: Sequence[bytes | memoryview] = ()) -> list[Any]:
     """All messages of a body. Raises what msgpack raises if one of them is bad: then `unpack_each` tells which."""
     hook = restoring(buffers) if buffers else restored_inside
     messages: list[Any] = msgpack.unpackb(body, strict_map_key=False, raw=False, ext_hook=hook)
@@ -139,7 +140,7 @@ def unpack_one(blob: bytes) -> Any:
 UNPACK_ERRORS = (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException)
 
 
-def unpack_each(body: bytes, count: int) -> list[Any | BadBody]:
+def unpack_each(body: bytes | memoryview, count: int) -> list[Any | BadBody]:
     """Messages of a body one by one, a `BadBody` in the place of each that does not unpack.
 
     Behind one whose end cannot be found (too deep, or cut off) no other can be found either.
@@ -154,11 +155,13 @@ def unpack_each(body: bytes, count: int) -> list[Any | BadBody]:
         for _ in range(count):
             scanner.skip()
             end = scanner.tell()
-            messages.append(_unpacked(body[start:end]))
+            messages.append(_unpacked(bytes(body[start:end])))
             start = end
     except UNPACK_ERRORS as error:
         lost = f"the frame cannot be read from here on: {type(error).__name__}: {error}"
-        messages += [BadBody(body[start:] if at == len(messages) else b"", lost) for at in range(len(messages), count)]
+        messages += [
+            BadBody(bytes(body[start:]) if at == len(messages) else b"", lost) for at in range(len(messages), count)
+        ]
     return messages
 
 

@@ -58,6 +58,8 @@ _END_SEEN = 1
 _POSITIONS_END = 1 << 64
 
 Parts = list[bytes]
+Received = Sequence[bytes | memoryview]
+"""Parts as a transport gives them: what is large may be a view of the memory in which it was received."""
 
 
 class Data:
@@ -65,13 +67,15 @@ class Data:
 
     __slots__ = ("body", "buffers", "count", "redelivered", "segments", "sequence")
 
-    def __init__(self, sequence: int, segments: list[Segment], count: int, body: bytes, redelivered: bool) -> None:
+    def __init__(
+        self, sequence: int, segments: list[Segment], count: int, body: bytes | memoryview, redelivered: bool
+    ) -> None:
         self.sequence = sequence
         self.segments = segments
         self.count = count
         self.body = body
         self.redelivered = redelivered
-        self.buffers: Sequence[bytes] = ()
+        self.buffers: Received = ()
 
 
 class InHand(NamedTuple):
@@ -98,8 +102,7 @@ class Open:
     crashed: tuple[InHand, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """Grants and acknowledgements of a session, all totals since its beginning.
 
     `received`: last sequence received without a gap. Sequences below `floor` and in `ranges` (flat start, end pairs)
@@ -170,16 +173,16 @@ def _encode_columns(flags: int, segments: list[Segment]) -> tuple[int, int, Part
     return flags | _TABLE, segments[0].positions[0], parts
 
 
-def decode_data(parts: Sequence[bytes]) -> Data:
+def decode_data(parts: Received) -> Data:
     """Read a data frame whose kind is known to be DATA. Raises PeerError."""
     try:
         (_, _, flags, hops, count, route, sequence, origin, position, hash_, time_us) = _DATA.unpack(parts[0])
         if not 0 < count <= FRAME_MESSAGES_MAX:
             raise PeerError(f"a data frame of {count} messages")
-        buffers: Sequence[bytes] = ()
+        buffers: Received = ()
         if flags & _BUFFERS:
             parts, buffers = _without_buffers(parts, count)
-        headers: bytes | None = None
+        headers: bytes | memoryview | None = None
         if flags & _HEADERS:
             *parts, headers = parts
         if flags & _TABLE:
@@ -199,7 +202,7 @@ def decode_data(parts: Sequence[bytes]) -> Data:
         raise PeerError(f"a data frame cannot be read: {error}") from error
 
 
-def _without_buffers(parts: Sequence[bytes], count: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
+def _without_buffers(parts: Received, count: int) -> tuple[Received, Received]:
     """The other parts, and the buffers behind them."""
     wanted = int.from_bytes(parts[-1], "little") if len(parts[-1]) == 2 else 0
     first = len(parts) - 1 - wanted
@@ -208,7 +211,7 @@ def _without_buffers(parts: Sequence[bytes], count: int) -> tuple[Sequence[bytes
     return parts[:first], parts[first:-1]
 
 
-def _give_headers(segments: list[Segment], part: bytes, count: int) -> None:
+def _give_headers(segments: list[Segment], part: bytes | memoryview, count: int) -> None:
     """Hand each segment its part of the headers, if one of its messages has any."""
     if len(part) > count * (HEADERS_BYTES_MAX + 8) + 8:
         raise PeerError("a data frame whose headers are over the limit")
@@ -225,7 +228,7 @@ def _give_headers(segments: list[Segment], part: bytes, count: int) -> None:
             segment.headers = own
 
 
-def _decode_columns(flags: int, count: int, parts: Sequence[bytes]) -> list[Segment]:
+def _decode_columns(flags: int, count: int, parts: Received) -> list[Segment]:
     wanted = 3 + bool(flags & _POSITIONS) + bool(flags & _HASHES)
     if len(parts) != wanted or len(parts[2]) > FRAME_MESSAGES_MAX * _SEGMENT.size:
         raise PeerError(f"a data frame of {len(parts)} parts; its flags want {wanted}")
@@ -259,7 +262,7 @@ def _run(position: int, count: int) -> range:
     return range(position, position + count)
 
 
-def kind_of(parts: Sequence[bytes]) -> Kind:
+def kind_of(parts: Received) -> Kind:
     """The kind of any frame. Raises PeerError if it is no frame of this version."""
     if not parts or len(parts[0]) < 2:
         raise PeerError("a frame without a header")
@@ -276,7 +279,7 @@ def encode_open(opening: Open) -> Parts:
     return [bytes((WIRE_VERSION, Kind.OPEN)), msgpack.packb(facts)]
 
 
-def decode_open(parts: Sequence[bytes]) -> Open:
+def decode_open(parts: Received) -> Open:
     """Read an OPEN. Raises PeerError."""
     try:
         token, node, instance, epoch, session, crashed = msgpack.unpackb(_bounded(parts[1]))
@@ -302,7 +305,7 @@ def encode_status(s: Status) -> Parts:
     return [head, msgpack.packb(s.partials)] if s.partials else [head]
 
 
-def decode_status(parts: Sequence[bytes]) -> Status:
+def decode_status(parts: Received) -> Status:
     """Read a STATUS. Raises PeerError."""
     try:
         head = _bounded(parts[0])
@@ -328,7 +331,7 @@ def encode_short(kind: Kind, session: int) -> Parts:
     return [_SHORT.pack(WIRE_VERSION, kind, 0, 0, session)]
 
 
-def decode_short(parts: Sequence[bytes]) -> int:
+def decode_short(parts: Received) -> int:
     """The number in a short frame. Raises PeerError."""
     try:
         return int(_SHORT.unpack(parts[0])[4])
@@ -344,7 +347,7 @@ def _unsigned(values: Collection[object]) -> tuple[int, ...]:
     return numbers
 
 
-def _bounded(part: bytes) -> bytes:
+def _bounded(part: bytes | memoryview) -> bytes | memoryview:
     if len(part) > CONTROL_FRAME_BYTES_MAX:
         raise PeerError(f"a control frame of {len(part)} bytes is over the limit of {CONTROL_FRAME_BYTES_MAX}")
     return part

@@ -19,7 +19,7 @@ from streamer.protocol.chunk import OutFrame, Parent
 from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
 from streamer.protocol.edge import Edge
-from streamer.protocol.frames import Data, Kind, Parts, Status, encode_short
+from streamer.protocol.frames import Data, Kind, Parts, Received, Status, encode_short
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import RangeSet
 
@@ -182,8 +182,8 @@ class InputFrame:
         self.segments: list[Segment] = data.segments
         self.count = data.count
         self.size = payload_bytes(data.body, data.count) + sum(map(len, data.buffers))
-        self.body = data.body
-        self.buffers = data.buffers
+        self.body: bytes | memoryview = data.body
+        self.buffers: Received = data.buffers
         self.alone = data.redelivered and data.count == 1
         self.arrived_at = now
         self.open = 1
@@ -201,6 +201,12 @@ class InputFrame:
             self.session.settled(self)
             if self.watches:
                 self.tell_watches(set())
+
+    def done(self) -> None:
+        """Its handlers are done with it. What no hold will read again gives its memory to the next frame."""
+        self.handled = True
+        if not self.held:
+            self.body, self.buffers = b"", ()
 
     def unwatch(self, watch: tuple[range, Callable[[], None]]) -> None:
         self.watches = tuple(other for other in self.watches if other is not watch)

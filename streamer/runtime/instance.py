@@ -191,7 +191,7 @@ class Instance:
         with self.lock:
             self.account.received += frame.count
             self.outbox.dirty = True
-            frame.handled = True
+            frame.done()
             frame.settle(1)
             self.inbox.handled(frame, busy_s, told)
 

@@ -152,8 +152,8 @@ class SourceWork:
         """Pack all; a record that cannot travel is this source's failure, and leaves a hole."""
         pack = self._pack
         try:
-            blobs = [] if self._large else [pack(value) for value in records.values]
-            if not self._large and max(map(len, blobs), default=0) < LARGE_BYTES:
+            blobs = [] if self._large else list(map(pack, records.values))
+            if not self._large and (sum(map(len, blobs)) < LARGE_BYTES or max(map(len, blobs)) < LARGE_BYTES):
                 return blobs, records.positions
         except PACK_ERRORS:
             pass  # which of them it was is found one by one, as are large ones, which are packed another way

@@ -174,12 +174,9 @@ class Turn:
 
     def send(self, message: object, flow: str | None, headers: Mapping[str, Any] | None = None) -> None:
         """Collect one message for the message in hand. Raises FlowError or MessageError."""
-        segment = self._segment
-        assert segment is not None
-        if flow is None:
-            sends = self._own or self._into(self._exits.unnamed(segment.route))
-        else:
-            sends = self._into(self._exits.named(flow, segment.route))
+        sends = self._own if flow is None else None
+        if sends is None:
+            sends = self._towards(flow)
         try:
             blob = self.pack(message)
             if len(blob) >= LARGE_BYTES:
@@ -193,6 +190,12 @@ class Turn:
         self._bytes += len(blob)
         if self._bytes > SPILL_BYTES:
             self.make_room()
+
+    def _towards(self, flow: str | None) -> Sends:
+        """Where a message into this flow goes, if not along the own one. Raises FlowError."""
+        assert self._segment is not None
+        route = self._segment.route
+        return self._into(self._exits.unnamed(route) if flow is None else self._exits.named(flow, route))
 
     def take_each(self, values: object) -> bool:
         """Send what a generator yields along the message's own flow; False if `values` is no generator.

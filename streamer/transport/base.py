@@ -12,7 +12,8 @@ from typing import Protocol
 
 from streamer.errors import PlatformError
 
-Parts = list[bytes]
+Parts = Sequence[bytes | memoryview]
+"""One frame. What is received may be views of the wire's own memory, which live as long as somebody holds them."""
 
 
 class Binding(Protocol):

@@ -34,14 +34,16 @@ _RECONNECT_MAX_MS = 500
 _LINGER_MS = 1_000
 _WAKES = 4_096
 _PLAIN_PARTS = 2
+_VIEWED_BYTES = 4 * 1024
+"""A part of this size is read where libzmq has received it: a view costs as much as copying so much."""
 _UNCOPIED_BYTES = 128 * 1024
 """Handing a part over uncopied costs a few microseconds: so much as copying a part of this size."""
 
 # pyzmq's own methods look up flags as enumerations and count parts anew, for each part: twice the cost of the call
 _get: Callable[[Any, int], Any] = _Raw.get
-_send: Callable[[Any, bytes, int], object] = _Raw.send
-_receive: Callable[[Any, int], Any] = _Raw.recv
-_EVENTS, _MORE_TO_COME, _POLLIN = int(zmq.EVENTS), int(zmq.RCVMORE), int(zmq.POLLIN)
+_send: Callable[[Any, bytes | memoryview, int], object] = _Raw.send
+_receive: Callable[[Any, int, bool], Any] = _Raw.recv
+_EVENTS, _POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 _NOBLOCK, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 
 Forget = Callable[["zmq.Socket[bytes]"], None]
@@ -72,11 +74,14 @@ def _readable(socket: zmq.Socket[bytes]) -> bool:
     return bool(_get(socket, _EVENTS) & _POLLIN)
 
 
-def _received(socket: zmq.Socket[bytes]) -> Parts:
-    """All parts of the next frame, which is there."""
-    parts = [_receive(socket, _NOBLOCK)]
-    while _get(socket, _MORE_TO_COME):
-        parts.append(_receive(socket, _NOBLOCK))
+def _received(socket: zmq.Socket[bytes]) -> list[bytes | memoryview]:
+    """All parts of the next frame, which is there; those that are large as they lie in libzmq's memory."""
+    parts = []
+    more = True
+    while more:
+        part = _receive(socket, _NOBLOCK, False)
+        parts.append(part.bytes if len(part) < _VIEWED_BYTES else part.buffer)
+        more = part.more
     return parts
 
 
@@ -111,7 +116,7 @@ class ZmqBinding:
             if not _readable(self._socket):
                 return None
             route, *parts = _received(self._socket)
-        return route, parts
+        return bytes(route), parts
 
     def close(self) -> None:
         self._forget(self._socket)

@@ -79,7 +79,7 @@ def status(**facts: int | tuple[int, ...] | tuple[tuple[int, tuple[int, ...]], .
 
 def handle(frame: InputFrame, dead: Iterable[int] = ()) -> None:
     frame.dead = list(dead)
-    frame.handled = True
+    frame.done()
     frame.settle(1)
 
 
@@ -404,7 +404,7 @@ class AnyNetwork(RuleBasedStateMachine):
             frame.open += children
             frame.dead = sorted(data.draw(st.sets(st.integers(0, frame.count - 1), max_size=2)))
             self.letters += len(frame.dead)
-            frame.handled = True
+            frame.done()
             self.settle_one(frame)
 
     @precondition(lambda self: any(f.handled for f in self.working))
@@ -480,7 +480,7 @@ class AnyNetwork(RuleBasedStateMachine):
                 self.arrive(lost=False)
             for frame in list(self.working):
                 if not frame.handled:
-                    frame.handled = True
+                    frame.done()
                     frame.settle(1)
                 if frame.open:
                     frame.settle(frame.open)

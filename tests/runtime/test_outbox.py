@@ -17,7 +17,7 @@ from streamer.protocol.frames import (
     InHand,
     Kind,
     Open,
-    Parts,
+    Received,
     Status,
     decode_data,
     decode_short,
@@ -141,7 +141,7 @@ class Consumer:
     def pulse(self) -> None:
         self.connection.send(encode_short(Kind.PULSE, self.session))
 
-    def frames(self) -> list[Parts]:
+    def frames(self) -> list[Received]:
         found = []
         while (parts := self.connection.receive()) is not None:
             found.append(parts)

@@ -69,7 +69,7 @@ class Pair:
     def arrived(self) -> list[bytes]:
         frames = []
         while (parts := self.connection.receive()) is not None:
-            frames.append(parts[0])
+            frames.append(bytes(parts[0]))
         return frames
 
 
