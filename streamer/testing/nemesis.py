@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from streamer.limits import HEARTBEAT_S, SESSION_TIMEOUT_S
+from streamer.limits import DRAIN_S, HEARTBEAT_S, SESSION_TIMEOUT_S
 from streamer.runtime.instance import Stage
 from streamer.testing.network import Link, Way
 from streamer.testing.world import World
@@ -207,7 +207,7 @@ def schedule(random: Random, instances: Sequence[str], malice: Malice, span_s: f
         killed[kill.instance] += 1
         if killed[kill.instance] <= _KILLS_PER_INSTANCE_MAX:
             faults.append(kill)
-    faults += [_pause(random, instances, span_s, malice) for _ in range(random.randint(0, malice.pauses))]
+    faults += [_pause(random, instances, span_s) for _ in range(random.randint(0, malice.pauses))]
     faults += [_on_the_wire(random, instances, span_s) for _ in range(random.randint(0, malice.wire))]
     if malice.drained:
         faults.append(Drain(span_s * random.random()))
@@ -224,11 +224,14 @@ def _death(random: Random, instances: Sequence[str], span_s: float) -> Death:
     return Kill(at_s, instance, random.choice((0, random.randint(1, 40))))
 
 
-def _pause(random: Random, instances: Sequence[str], span_s: float, malice: Malice) -> Fault:
-    """A drain has 30 s in all, so an instance of a drained job does not stand still for half of them."""
+def outlasts_a_drain(faults: Sequence[Fault]) -> bool:
+    """Whether a drain may not be done in its time: an instance stands still for so long, and others wait for it."""
+    return any(isinstance(fault, Stop | Wedge) and fault.for_s >= DRAIN_S / 3 for fault in faults)
+
+
+def _pause(random: Random, instances: Sequence[str], span_s: float) -> Fault:
     instance, at_s = random.choice(instances), span_s * random.random()
-    long_s = (3.0, 5.0) if malice.drained else (SESSION_TIMEOUT_S - 0.5, SESSION_TIMEOUT_S + 2.0)
-    for_s = random.choice((0.3, 1.5, *long_s)) * random.uniform(0.8, 1.2)
+    for_s = random.choice((0.3, 1.5, SESSION_TIMEOUT_S - 0.5, SESSION_TIMEOUT_S + 2.0)) * random.uniform(0.8, 1.2)
     kind = random.random()
     if kind < 0.4:
         return Stop(at_s, instance, for_s)

@@ -19,7 +19,19 @@ from streamer.plan.graph import Graph, graph_of
 from streamer.plan.routing import compile_routes
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
-from streamer.testing.nemesis import ALL, CALM, DRAINED, KILLS, PAUSES, WIRE, Fault, Malice, schedule, unleash
+from streamer.testing.nemesis import (
+    ALL,
+    CALM,
+    DRAINED,
+    KILLS,
+    PAUSES,
+    WIRE,
+    Fault,
+    Malice,
+    outlasts_a_drain,
+    schedule,
+    unleash,
+)
 from streamer.testing.outcome import Cast, expected, judge
 from streamer.testing.shapes import Shape, refuses
 from streamer.testing.world import Scene, World
@@ -164,7 +176,7 @@ class Play:
     def run(self) -> World:
         """Play it to the end and judge it. Raises PromiseError."""
         world = self.world()
-        world.run(LIMIT_S)
+        world.run(LIMIT_S, may_be_cut_off=self.choices.malice.drained and outlasts_a_drain(self.faults))
         judge(world, self.cast, calm=not self.faults and not self.cast.poison, drained=self.choices.malice.drained)
         return world
 

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from streamer.errors import MessageError, PeerError
-from streamer.limits import BUFFERS_MAX, LARGE_BYTES
+from streamer.limits import BUFFERS_MAX, FRAME_MESSAGES_MAX, LARGE_BYTES
 from streamer.protocol.account import EdgeCounts
 from streamer.protocol.buffers import ARRAY, BUFFER, Bulky
 from streamer.protocol.chunk import Chunk
@@ -120,6 +120,23 @@ def test_a_frame_that_announces_other_buffers_is_refused(spoil: Any) -> None:
 
     with pytest.raises(PeerError):
         decode_data(spoil(parts))
+
+
+def test_a_large_message_travels_alone_where_a_frame_would_have_room_for_others() -> None:
+    pack = packer()
+    messages = [1, {"data": LARGE}, 2, {"data": LARGE}, {"data": LARGE}, 3]
+    blobs = [pack_message(pack, message) for message in messages]
+    edge = Edge(EdgeCounts("save"))
+    for first, last in ((0, 3), (3, 4), (4, 6)):
+        own = blobs[first:last]
+        edge.append(Chunk(own, segment(range(first, last)), None, (), sum(map(len, own))))
+
+    frames = []
+    while (frame := edge.cut(FRAME_MESSAGES_MAX)) is not None:
+        data = decode_data(frame.encode())
+        frames.append(unpack(data.body, data.buffers))
+
+    assert frames == [[message] for message in messages]
 
 
 def test_a_redelivered_large_message_is_whole_again() -> None:

@@ -75,6 +75,18 @@ def test_a_message_larger_than_a_frame_travels_alone() -> None:
     assert [numbers(send(edge)) for _ in range(3)] == [[1], [2], [3]]
 
 
+def test_a_chunk_is_not_cut_to_fill_the_rest_of_a_frame_that_is_half_full() -> None:
+    size = FRAME_BYTES_MAX // 10
+    edge = edge_of(chunk(range(6), size=size), chunk(range(6, 12), size=size), chunk(range(12, 14), size=size))
+    assert [len(numbers(send(edge))) for _ in range(2)] == [6, 8]
+
+
+def test_a_chunk_is_cut_to_fill_a_frame_that_is_nearly_empty() -> None:
+    size = FRAME_BYTES_MAX // 10
+    edge = edge_of(chunk(range(1), size=size), chunk(range(1, 13), size=size))
+    assert len(numbers(send(edge))) == 9
+
+
 def test_messages_that_were_sent_before_do_not_share_a_frame_with_others() -> None:
     edge = edge_of(chunk(range(4)))
     frame = send(edge, 2)
