@@ -23,8 +23,9 @@ from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier, RangeSet, intervals
 from streamer.protocol.suspects import Suspects
 
-_FULL_ENOUGH_BYTES = FRAME_BYTES_MAX // 2
-"""Chunks are cut to fill a frame up to here and not beyond: two halves of a chunk cost as much as two chunks."""
+_FULL_ENOUGH_BYTES, _FULL_ENOUGH_MESSAGES = FRAME_BYTES_MAX // 4, FRAME_MESSAGES_MAX // 4
+"""Chunks are cut to fill a frame up to here and not beyond: a piece costs its receiver as much as a whole chunk, and
+once one is cut to fill a frame, so are all that follow it."""
 
 
 class Edge:
@@ -95,7 +96,7 @@ class Edge:
                     break
                 fit = 1
             whole = fit == len(chunk.blobs)
-            if not whole and size >= _FULL_ENOUGH_BYTES:
+            if not whole and (size >= _FULL_ENOUGH_BYTES or count >= _FULL_ENOUGH_MESSAGES):
                 break
             if whole:
                 self._pending.popleft()
