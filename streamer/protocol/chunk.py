@@ -2,7 +2,8 @@
 
 A chunk is what one handler turn sent into an edge: packed messages with one segment of ids and one parent. It is cut
 only where a receiver's grant or a frame's size asks for it, and cut pieces share the packed messages. A frame is cut
-from the queue at send time, joined as it is encoded, and keeps its chunks until they are settled.
+from the queue at send time and keeps its chunks until they are settled; most frames are one chunk, whose messages lie
+in one body already.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from streamer.limits import LARGE_BYTES
+from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, LARGE_BYTES
 from streamer.protocol.buffers import Bulky
-from streamer.protocol.codec import join
+from streamer.protocol.codec import Joined, join, join_all
 from streamer.protocol.frames import Parts, encode_data
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import RangeSet
@@ -34,7 +35,7 @@ class Chunk:
 
     def __init__(
         self,
-        blobs: list[bytes],
+        blobs: Sequence[bytes],
         segment: Segment,
         parent: Parent | None,
         indexes: Sequence[int],
@@ -50,13 +51,24 @@ class Chunk:
 
     @property
     def bulky(self) -> bool:
-        """Whether its messages have buffers beside them: such a message travels alone."""
-        return self.size >= LARGE_BYTES and Bulky in map(type, self.blobs)
+        """Whether messages of it have buffers beside them: such a message travels alone."""
+        return self.size >= LARGE_BYTES and type(self.blobs) is not Joined and Bulky in map(type, self.blobs)
 
     def cut(self, start: int, end: int) -> Chunk:
         blobs = self.blobs[start:end]
         indexes = self.indexes[start:end]
         return Chunk(blobs, self.segment.cut(start, end), self.parent, indexes, sum(map(len, blobs)), self.redelivered)
+
+
+def joined(blobs: Sequence[bytes]) -> tuple[Sequence[bytes], int]:
+    """The same packed messages, in one body if they fit into a frame, and their size."""
+    if isinstance(blobs, Joined):
+        return blobs, blobs.size
+    size = sum(map(len, blobs))
+    fits = len(blobs) <= FRAME_MESSAGES_MAX and size <= FRAME_BYTES_MAX
+    if fits and (size < LARGE_BYTES or Bulky not in map(type, blobs)):
+        return Joined(join(blobs), len(blobs)), size
+    return blobs, size
 
 
 class OutFrame:
@@ -92,16 +104,20 @@ class OutFrame:
 
     def encode(self) -> Parts:
         segments: list[Segment] = []
-        blobs: list[bytes] = self.chunks[0].blobs if len(self.chunks) == 1 else []
         for chunk in self.chunks:
             if segments and (merged := _merged(segments[-1], chunk.segment)):
                 segments[-1] = merged
             else:
                 segments.append(chunk.segment)
-            if blobs is not self.chunks[0].blobs:
-                blobs += chunk.blobs
-        buffers = blobs[0].buffers if isinstance(blobs[0], Bulky) else ()
-        return encode_data(self.sequence, segments, self.count, join(blobs), self.chunks[0].redelivered, buffers)
+        first = self.chunks[0]
+        if len(self.chunks) > 1:
+            body = join_all(self.count, (chunk.blobs for chunk in self.chunks))
+        elif isinstance(first.blobs, Joined):
+            body = first.blobs.body
+        else:
+            body = join(first.blobs)
+        buffers = first.blobs[0].buffers if first.bulky and isinstance(first.blobs[0], Bulky) else ()
+        return encode_data(self.sequence, segments, self.count, body, first.redelivered, buffers)
 
 
 def _merged(a: Segment, b: Segment) -> Segment | None:

@@ -8,8 +8,8 @@ unpack as a whole is unpacked body by body, and only the bad body is at fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import msgpack
 
@@ -108,9 +108,58 @@ def pack_large(pack: Pack, value: object) -> bytes:
     return blob if blob.buffers else bytes(blob)
 
 
-def join(blobs: list[bytes]) -> bytes:
+def join(blobs: Sequence[bytes]) -> bytes:
     """The body of a frame: a msgpack array of these packed messages."""
     return b"".join((_ARRAY_HEADERS[len(blobs)], *blobs))
+
+
+class Joined(Sequence[bytes]):
+    """Packed messages that lie in one body, as they are to travel.
+
+    Messages wait here until they are settled, so each of them would take memory of its own that has gone cold since it
+    was used last, and be freed one by one. In one piece they cost a copy that runs ahead of the cache. A part of it is
+    only asked for where a receiver grants less, or where something went wrong: then it is split, once.
+    """
+
+    __slots__ = ("_blobs", "_count", "body")
+
+    def __init__(self, body: bytes, count: int) -> None:
+        self.body = body
+        self._count = count
+        self._blobs: list[bytes] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the packed messages."""
+        return payload_bytes(self.body, self._count)
+
+    @property
+    def payload(self) -> memoryview:
+        """The packed messages behind each other."""
+        return memoryview(self.body)[len(_ARRAY_HEADERS[self._count]) :]
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if self._blobs is None:
+            self._blobs = [self.body[start:end] for start, end in spans(self.body, self._count)]
+        return self._blobs[index]
+
+
+def join_all(count: int, runs: Iterable[Sequence[bytes]]) -> bytes:
+    """The body of a frame of so many messages, which lie in several lists or bodies."""
+    pieces: list[bytes | memoryview] = [_ARRAY_HEADERS[count]]
+    for blobs in runs:
+        if isinstance(blobs, Joined):
+            pieces.append(blobs.payload)
+        else:
+            pieces += blobs
+    return b"".join(pieces)
 
 
 def payload_bytes(body: bytes | memoryview, count: int) -> int:
@@ -140,27 +189,33 @@ def unpack_one(blob: bytes) -> Any:
 UNPACK_ERRORS = (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException)
 
 
+def spans(body: bytes | memoryview, count: int) -> Iterator[tuple[int, int]]:
+    """Where each packed message of a body begins and ends. Raises one of `UNPACK_ERRORS` where none can be found."""
+    scanner = msgpack.Unpacker(None, max_buffer_size=len(body), strict_map_key=False)
+    scanner.feed(body)
+    scanner.read_array_header()
+    start = scanner.tell()
+    for _ in range(count):
+        scanner.skip()
+        end = scanner.tell()
+        yield start, end
+        start = end
+
+
 def unpack_each(body: bytes | memoryview, count: int) -> list[Any | BadBody]:
     """Messages of a body one by one, a `BadBody` in the place of each that does not unpack.
 
     Behind one whose end cannot be found (too deep, or cut off) no other can be found either.
     """
-    scanner = msgpack.Unpacker(None, max_buffer_size=len(body), strict_map_key=False)
-    scanner.feed(body)
     messages: list[Any | BadBody] = []
-    start = 0
+    end = len(_ARRAY_HEADERS[count])
     try:
-        scanner.read_array_header()
-        start = scanner.tell()
-        for _ in range(count):
-            scanner.skip()
-            end = scanner.tell()
+        for start, end in spans(body, count):
             messages.append(_unpacked(bytes(body[start:end])))
-            start = end
     except UNPACK_ERRORS as error:
         lost = f"the frame cannot be read from here on: {type(error).__name__}: {error}"
         messages += [
-            BadBody(bytes(body[start:]) if at == len(messages) else b"", lost) for at in range(len(messages), count)
+            BadBody(bytes(body[end:]) if at == len(messages) else b"", lost) for at in range(len(messages), count)
         ]
     return messages
 

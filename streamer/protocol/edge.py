@@ -90,14 +90,13 @@ class Edge:
             chunk = self._pending[0]
             if chunks and chunk.redelivered != chunks[0].redelivered:
                 break
-            fit = self._fit(chunk, messages - count, FRAME_BYTES_MAX - size)
+            full = size >= _FULL_ENOUGH_BYTES or count >= _FULL_ENOUGH_MESSAGES
+            fit = self._fit(chunk, messages - count, FRAME_BYTES_MAX - size, only_whole=full)
             if fit == 0:
                 if chunks:
                     break
                 fit = 1
             whole = fit == len(chunk.blobs)
-            if not whole and (size >= _FULL_ENOUGH_BYTES or count >= _FULL_ENOUGH_MESSAGES):
-                break
             if whole:
                 self._pending.popleft()
             else:
@@ -106,11 +105,7 @@ class Edge:
             chunks.append(chunk)
             count += fit
             size += chunk.size
-            if (
-                not whole
-                or type(chunk.blobs[0]) is Bulky
-                or (self._suspects and self._suspects.first_in(chunk.segment) == 0)
-            ):
+            if not whole or chunk.bulky or (self._suspects and self._suspects.first_in(chunk.segment) == 0):
                 break
         if not chunks:
             return None
@@ -118,8 +113,8 @@ class Edge:
         self.pending_bytes -= size
         return OutFrame(chunks, count, size)
 
-    def _fit(self, chunk: Chunk, messages: int, room: int) -> int:
-        """How many of the chunk's first messages go into this frame: 0 if the next one must not."""
+    def _fit(self, chunk: Chunk, messages: int, room: int, *, only_whole: bool) -> int:
+        """How many of the chunk's first messages go into this frame: 0 if the next one must not, or not all of them."""
         if self._suspects and chunk.redelivered:
             suspect = self._suspects.first_in(chunk.segment)
             if suspect == 0:
@@ -128,6 +123,8 @@ class Edge:
                 messages = min(messages, suspect)
         if len(chunk.blobs) <= messages and chunk.size <= room and not chunk.bulky:
             return len(chunk.blobs)
+        if only_whole:
+            return 0
         n = 0
         for blob in chunk.blobs[:messages]:
             room -= len(blob)

@@ -23,7 +23,7 @@ from streamer.limits import (
 )
 from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState
 from streamer.protocol.account import InstanceAccount
-from streamer.protocol.chunk import Chunk, Parent
+from streamer.protocol.chunk import Chunk, Parent, joined
 from streamer.protocol.edge import Edge
 from streamer.protocol.frames import InHand, Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
 from streamer.protocol.segment import Segment
@@ -155,9 +155,11 @@ class Outbox:
 
     # -- in --------------------------------------------------------------------------------------------------------
 
-    def emit(self, segment: Segment, blobs: list[bytes], parent: CountingParent | None, indexes: Sequence[int]) -> None:
+    def emit(
+        self, segment: Segment, blobs: Sequence[bytes], parent: CountingParent | None, indexes: Sequence[int]
+    ) -> None:
         """Send packed messages onwards from the position `segment.route` of this node, to all its next nodes."""
-        size = sum(map(len, blobs))
+        blobs, size = joined(blobs)
         self.dirty = True
         for outlet, route in self._hops[segment.route]:
             inside = outlet.policy.inside
@@ -175,10 +177,10 @@ class Outbox:
                 outlet.overflow(chunk)
             self._bury(outlet, outlet.edge.take_repeat())
 
-    def emit_roots(self, target: str, segment: Segment, blobs: list[bytes]) -> None:
+    def emit_roots(self, target: str, segment: Segment, blobs: Sequence[bytes]) -> None:
         """Send records into one edge only: the others have them settled already."""
         self.dirty = True
-        size = sum(map(len, blobs))
+        blobs, size = joined(blobs)
         for outlet, route in self._hops[segment.route]:
             if outlet.edge.target == target:
                 full = outlet.policy.overload is not Overload.BLOCK and outlet.full

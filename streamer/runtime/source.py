@@ -15,7 +15,7 @@ from streamer.connectors.base import Mark, Records, Source
 from streamer.errors import MessageError
 from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, READ_AHEAD_BYTES, ROOT_SPAN_MAX
 from streamer.protocol.account import InstanceAccount
-from streamer.protocol.codec import PACK_ERRORS, pack_large, packer
+from streamer.protocol.codec import PACK_ERRORS, Joined, pack_large, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.intake import Intake
 from streamer.protocol.segment import Segment
@@ -49,6 +49,7 @@ class SourceWork:
         self._wall = wall
         self._pack = packer()
         self._large = False
+        self._message_bytes = 0.0
         self._edges = [account.edge(edge.target) for edge in outbox.edges]
         self._done_before = min((e.settled + e.dead_lettered + sum(e.drops) for e in self._edges), default=0)
         self._route = exits.of_source() if self._edges else None
@@ -133,7 +134,7 @@ class SourceWork:
         else:
             self._resend(positions, blobs, time_us)
 
-    def _resend(self, positions: Sequence[int], blobs: list[bytes], time_us: int) -> None:
+    def _resend(self, positions: Sequence[int], blobs: Sequence[bytes], time_us: int) -> None:
         """Send into each edge what is not settled there; what is settled everywhere was counted as read before."""
         read_before = sum(1 for p in positions if all(p in edge.roots for edge in self._edges))
         self._account.received -= read_before
@@ -148,15 +149,15 @@ class SourceWork:
         assert self._route is not None
         return Segment(self._origin, positions, self._hash, None, self._route, 0, time_us)
 
-    def _packed(self, records: Records, time_us: int) -> tuple[list[bytes], Sequence[int]]:
+    def _packed(self, records: Records, time_us: int) -> tuple[Sequence[bytes], Sequence[int]]:
         """Pack all; a record that cannot travel is this source's failure, and leaves a hole."""
+        if not self._large:
+            try:
+                if (packed := self._packed_at_once(records.values)) is not None:
+                    return packed, records.positions
+            except PACK_ERRORS:
+                pass  # which of them it was is found one by one, as are large ones, which are packed another way
         pack = self._pack
-        try:
-            blobs = [] if self._large else list(map(pack, records.values))
-            if not self._large and (sum(map(len, blobs)) < LARGE_BYTES or max(map(len, blobs)) < LARGE_BYTES):
-                return blobs, records.positions
-        except PACK_ERRORS:
-            pass  # which of them it was is found one by one, as are large ones, which are packed another way
         blobs, kept = [], []
         for position, value in zip(records.positions, records.values, strict=True):
             try:
@@ -166,6 +167,22 @@ class SourceWork:
                 self._give_up(position, time_us, value, error)
         self._large = max(map(len, blobs), default=0) >= LARGE_BYTES
         return blobs, kept
+
+    def _packed_at_once(self, values: Sequence[object]) -> Sequence[bytes] | None:
+        """Nobody changes these values meanwhile, so one call can pack all of them; None if some are large.
+
+        It cannot be seen of a body of this size whether one of its messages is. Raises one of `PACK_ERRORS`.
+        """
+        expected = len(values) * self._message_bytes
+        if expected < LARGE_BYTES and type(values) is list and 0 < len(values) <= FRAME_MESSAGES_MAX:
+            body = self._pack(values)
+            self._message_bytes = len(body) / len(values)
+            if len(body) < LARGE_BYTES:
+                return Joined(body, len(values))
+        blobs = list(map(self._pack, values))
+        size = sum(map(len, blobs))
+        self._message_bytes = size / max(1, len(blobs))
+        return blobs if size < LARGE_BYTES or max(map(len, blobs)) < LARGE_BYTES else None
 
     def _give_up(self, position: int, time_us: int, value: object, error: MessageError) -> None:
         if self._known(position):
