@@ -60,14 +60,17 @@ class Api:
     """HKube's streaming api. `turn` is None where the node handles no messages (it only sends)."""
 
     def __init__(self, host: Host, turn: Sender | None) -> None:
+        self.handler_thread = 0
         self._host = host
         self._turn = turn
-        self._handler_thread = 0
         self._listeners: Listeners | None = None
+        if isinstance(turn, Turn):
+            quick = turn.sender(self, self.sendMessage)
+            vars(self).update(sendMessage=quick, send_message=quick)
 
     def in_handler(self, on: bool) -> None:
         """The calling thread begins (or stops) to call handlers."""
-        self._handler_thread = get_ident() if on else 0
+        self.handler_thread = get_ident() if on else 0
 
     def sends_go_to(self, turn: Sender) -> None:
         """Whom the calls of handlers belong to is decided by `turn` from now on."""
@@ -79,7 +82,7 @@ class Api:
 
     def sendMessage(self, msg: object, flowName: str | None = None, headers: Mapping[str, Any] | None = None) -> None:
         """Send to the next nodes of the message's flow, or along the flow named; `headers` beside those inherited."""
-        if self._turn is not None and get_ident() == self._handler_thread:
+        if self._turn is not None and get_ident() == self.handler_thread:
             self._turn.send(msg, flowName, headers)
         else:
             self._host.send_root(msg, flowName, headers)
@@ -110,7 +113,7 @@ class Api:
         self._host.send_later(time_s, msg, flowName)
 
     def _at_work(self) -> Turn | None:
-        return self._turn.at_work if self._turn is not None and get_ident() == self._handler_thread else None
+        return self._turn.at_work if self._turn is not None and get_ident() == self.handler_thread else None
 
     def registerInputListener(self, onMessage: Callable[..., Any]) -> None:
         """Have `onMessage(msg, origin)` called for each message, once listening has started."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, MutableSequence, Sequence
-from typing import TYPE_CHECKING, Any
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streamer.errors import FlowError, OverloadError
 from streamer.limits import LARGE_BYTES, MESSAGE_BYTES_MAX, SPILL_BYTES
@@ -121,6 +122,12 @@ class Exits:
         )
 
 
+class Calling(Protocol):
+    """Knows which thread calls handlers; 0 while none does."""
+
+    handler_thread: int
+
+
 class Turn:
     """Collects what the handlers of one thread send.
 
@@ -190,6 +197,34 @@ class Turn:
         self._bytes += len(blob)
         if self._bytes > SPILL_BYTES:
             self.make_room()
+
+    def sender(self, calling: Calling, otherwise: Callable[..., None]) -> Callable[..., None]:
+        """`sendMessage` in one call for what nearly every handler does: a small message along its own flow.
+
+        All else goes `otherwise`, also what comes from another thread than the handler's. The way of three calls costs
+        a fifth more (900 instructions of 5,500 a message).
+        """
+        turn, hand = self, self._hand
+
+        def send_message(msg: object, flowName: str | None = None, headers: Mapping[str, Any] | None = None) -> None:  # noqa: N803  # HKube's
+            own = turn._own
+            if flowName is not None or headers or own is None or get_ident() != calling.handler_thread:
+                otherwise(msg, flowName, headers)
+                return
+            try:
+                blob = turn.pack(msg)
+            except PACK_ERRORS:
+                otherwise(msg)
+                return
+            size = turn._bytes + len(blob)
+            if size > SPILL_BYTES or len(blob) >= LARGE_BYTES:
+                otherwise(msg)
+                return
+            turn._bytes = size
+            own.blobs.append(blob)
+            own.indexes.append(hand[IN_HAND])
+
+        return send_message
 
     def _towards(self, flow: str | None) -> Sends:
         """Where a message into this flow goes, if not along the own one. Raises FlowError."""
@@ -295,10 +330,11 @@ class Turn:
             self._undo.pop()[1]()
 
     def commit(self) -> None:
-        """Hand what was collected to the outbox."""
+        """Hand what was collected to the outbox: no call is at work."""
         for sends in self._sends.values():
             self._hand_on(sends, len(sends.blobs))
         self._bytes = 0
+        self._own = None
 
     def _hand_on(self, sends: Sends, count: int) -> None:
         """Hand on the first `count` messages of one route."""
