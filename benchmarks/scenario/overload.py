@@ -24,7 +24,7 @@ from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.memory import limit_bytes, most_rss
 from streamer.cli.output import say, tell
 from streamer.control.jobs import EdgeAccount, JobAccount, JobStatus
-from streamer.limits import QUEUE_BYTES_DEFAULT
+from streamer.limits import MIB, QUEUE_BYTES_DEFAULT
 from streamer.plan.compile import Plan
 
 NAME = "scenario.overload"
@@ -34,6 +34,8 @@ PAYLOAD_BYTES = 8_000
 """A full queue of these is worked off well within the time of a drain."""
 SHARE_MIN = 0.5
 """A fast branch that waits for nobody gets at least this share of what is offered; a busy machine takes the rest."""
+_BRANCH_QUEUE_BYTES = MIB
+"""Less than what the slow node handles in INTAKE_TIME_S: a source lets no more in, so a longer queue is never full."""
 _BLOCK = "block"
 _MB = 1_000_000
 
@@ -48,7 +50,8 @@ class Case:
 
     @property
     def name(self) -> str:
-        return f"{'slow beside fast' if self.branch else 'slow'}, {self.policy}"
+        queue = "" if self.queue_bytes == QUEUE_BYTES_DEFAULT else f", {self.queue_bytes // MIB} MiB"
+        return f"{'slow beside fast' if self.branch else 'slow'}, {self.policy}{queue}"
 
     def plan(self, folder: Path) -> Plan:
         first = source(PAYLOAD_BYTES, rate=OVERLOAD / HANDLER_S)
@@ -66,7 +69,7 @@ class Case:
 CASES = (
     *(Case(policy) for policy in (_BLOCK, "drop-oldest", "drop-newest", "error")),
     Case(_BLOCK, branch=True),
-    Case("drop-oldest", branch=True),
+    Case("drop-oldest", branch=True, queue_bytes=_BRANCH_QUEUE_BYTES),
 )
 
 
