@@ -29,9 +29,12 @@ lint: $(SETUP)
 bench: $(SETUP)
 	@$(VENV)/bin/python -m benchmarks
 
-# How long a soak is, in simulated jobs of each shape: about an hour on two cores.
+# How long a soak is, in seconds of overload under each policy (some minutes in all), and then in simulated jobs of each
+# shape: about an hour on two cores.
+SOAK_OVERLOAD_S ?= 60
 SOAK ?= 6000
 soak: $(SETUP)
+	@$(VENV)/bin/python -m benchmarks.scenario.overload --window $(SOAK_OVERLOAD_S)
 	@$(VENV)/bin/python -m streamer.testing --count $(SOAK)
 
 setup: $(SETUP)

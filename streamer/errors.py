@@ -116,6 +116,12 @@ class ScaleError(StreamerError):
     remedy = "Stay within minStatelessCount and maxStatelessCount, or change them in the descriptor and start anew."
 
 
+class TapError(StreamerError):
+    """The edges of a job cannot be watched."""
+
+    remedy = "Only a job that is going on has messages to show: `streamer ps` lists those."
+
+
 class SupervisedError(StreamerError):
     """A job was to be supervised that another process supervises already."""
 

@@ -186,6 +186,20 @@ GATEWAY_RETRY_S = 1
 GATEWAY_FAREWELL_S = 2.0
 """At the end of a job everything is settled; its last answers have this long to leave."""
 
+# -- taps -------------------------------------------------------------------------------------------------------------
+TAPS_MAX = 4
+"""Taps that one instance serves at the same time; a further one is refused."""
+TAP_MESSAGES_MAX = 2 * FRAME_MESSAGES_MAX
+TAP_BYTES_MAX = MIB
+"""What may be on its way to one tap; what is sent while so much is, is not shown to it."""
+TAP_FRAME_BYTES_MAX = 16 * MIB
+"""A larger frame (of one large message) is never shown: nobody reads it, and the producer would hold it for the tap."""
+TAP_PACE_S = 0.05
+"""A tap makes room at most this often, so that one of a fast edge leaves the machine to the job."""
+TAP_RENEW_S = 1.0
+TAP_SILENCE_S = 4.0
+"""A tap of which nothing was heard for so long has ended."""
+
 # -- redelivery -------------------------------------------------------------------------------------------------------
 ENDED_SESSIONS_KEPT = 16
 """Ended sessions whose frames a producer still knows, to find the message that was in hand at a death."""
@@ -199,6 +213,9 @@ assert SPILL_BYTES < MESSAGE_BYTES_MAX, "the size of one returned message is onl
 assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
+assert TAP_MESSAGES_MAX >= FRAME_MESSAGES_MAX and TAP_BYTES_MAX >= FRAME_BYTES_MAX, "a tap has room for a whole frame"
+assert TAP_RENEW_S * 4 <= TAP_SILENCE_S, "several words of a tap must be lost before it ends"
+assert TAPS_MAX * (TAP_BYTES_MAX + TAP_FRAME_BYTES_MAX) <= RETAINED_BYTES_MAX, "taps are a small part of an instance"
 assert GATEWAY_SETTLE_S > DRAIN_S, "what was accepted before a drain hears of its end"
 assert 16 * STATUS_RANGES_MAX + KIB <= CONTROL_FRAME_BYTES_MAX, "a status that is refused ends its session"
 assert STATUS_PARTIALS_MAX * (3 * FRAME_MESSAGES_MAX + 16) <= CONTROL_FRAME_BYTES_MAX, "as above, each index being told"

@@ -18,7 +18,7 @@ from benchmarks.processes import own_children
 from benchmarks.scenario.side import BenchmarkError
 from benchmarks.scenario.tally import Tally
 from streamer.control.hosts.embedded import EmbeddedHost
-from streamer.control.jobs import JobStatus
+from streamer.control.jobs import JobAccount, JobStatus
 from streamer.descriptor.load import load
 from streamer.plan.compile import Plan, compile_plan
 from streamer.platform.local import ASSIGNMENT_FILE
@@ -50,9 +50,9 @@ def algorithm(name: str, state_type: str, code: str, *inputs: object) -> Node:
     }
 
 
-def plan_of(nodes: Sequence[Node], folder: Path) -> Plan:
-    """A chain of these nodes, through the same files and checks as anybody's pipeline."""
-    flow = " >> ".join(node["nodeName"] for node in nodes)
+def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "") -> Plan:
+    """A chain of these nodes, or another flow through them, by the same files and checks as anybody's pipeline."""
+    flow = flow or " >> ".join(node["nodeName"] for node in nodes)
     pipeline = {"name": "benchmark", "kind": "stream", "nodes": list(nodes), "streaming": {"flows": {"main": flow}}}
     names = sorted({node["algorithmName"] for node in nodes if "algorithmName" in node})
     files = [folder / "pipeline.json"]
@@ -113,15 +113,20 @@ class EngineSide:
             if Path(last).name == ASSIGNMENT_FILE
         }
 
-    def stop(self) -> None:
+    def end(self) -> JobAccount:
+        """Drain the job; what came of it."""
         self._host.drain()
         deadline = time.monotonic() + _END_S
-        while not (last := self._host.poll(_END_S)).status.ended:
+        while not self._host.poll(_END_S).status.ended:
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"the job has not ended {_END_S:.0f} s after the request to drain")
-        account = self._host.account()
+        return self._host.account()
+
+    def stop(self) -> None:
+        """Drain the job; every message must be settled."""
+        account = self.end()
         settled = all(edge.sent == edge.settled for edge in account.edges)
-        if last.status is not JobStatus.STOPPED or not settled or not account.balanced:
+        if account.status is not JobStatus.STOPPED or not settled or not account.balanced:
             raise BenchmarkError(f"the job ended badly: {account.to_json()} {' / '.join(self._lines)}")
         if self._tally and self._tally.shown != account.edges[-1].settled:
             raise BenchmarkError(f"{account.edges[-1].settled} messages were settled, {self._tally.shown} counted")

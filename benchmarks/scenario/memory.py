@@ -78,7 +78,7 @@ def watch(case: Case, window_s: float) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         plan = case.plan(Path(folder))
         with EngineSide(plan, Path(folder)) as side:
-            most = _most(side, len(plan.nodes), window_s)
+            most = most_rss(side, len(plan.nodes), window_s)
             return [
                 {
                     "case": case.name,
@@ -91,7 +91,8 @@ def watch(case: Case, window_s: float) -> list[dict[str, Any]]:
             ]
 
 
-def _most(side: EngineSide, count: int, window_s: float) -> dict[str, int]:
+def most_rss(side: EngineSide, count: int, window_s: float) -> dict[str, int]:
+    """The most memory that each of so many instances takes from the moment when all are there; by node."""
     deadline = time.monotonic() + _BEGIN_S
     while len(processes := side.processes()) < count:
         if time.monotonic() > deadline:

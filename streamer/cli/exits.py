@@ -18,6 +18,7 @@ from streamer.errors import (
     StateError,
     StreamerError,
     SupervisedError,
+    TapError,
 )
 
 OK = 0
@@ -36,6 +37,7 @@ _INPUT_ERRORS = (
     ScaleError,
     StateError,
     SupervisedError,
+    TapError,
 )
 
 

@@ -92,7 +92,7 @@ def run_command(
     seconds. Ctrl-C (or SIGTERM) drains: sources stop and what is in flight is finished; a second one ends at once.
     Then the account is printed: what became of every message, edge by edge.
 
-    With --detach the job outlives the command and its terminal: see ps, status, logs, scale and stop.
+    With --detach the job outlives the command and its terminal: see ps, status, logs, tap, scale and stop.
 
     State and logs lie under $STREAMER_HOME (~/.streamer).
     """
@@ -158,6 +158,26 @@ def logs_command(
     from streamer.cli.logs import logs
 
     raise typer.Exit(logs(job, node, follow=follow, as_json=as_json))
+
+
+@app.command("tap", short_help="Show the messages of an edge as they pass.")
+def tap_command(
+    job: Job,
+    edge: Annotated[str, typer.Argument(metavar="SOURCE:TARGET", help="The two nodes of an edge.")],
+    count: Annotated[
+        int | None, typer.Option("-n", metavar="N", min=1, help="End after so many messages.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As always: each message is a line of JSON.")] = False,
+) -> None:
+    """Show the messages of an edge as they pass, each as a line of JSON, until Ctrl-C or the end of the job.
+
+    They are copies: nothing is consumed, slowed down or reordered. Of an edge that is faster than they can be shown,
+    only some are; what is delivered again is shown again. Bytes appear as {"$base64": "..."}.
+    """
+    from streamer.cli.tap import tap
+
+    del as_json  # there is no other form
+    raise typer.Exit(tap(job, edge, count=count))
 
 
 @app.command("scale", short_help="Set the replicas of a stateless node.")

@@ -7,11 +7,15 @@ in one place and no other module prints.
 
 from __future__ import annotations
 
+import codecs
 import json
+import os
+import re
+import select
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
 from typing import Any, TextIO
 
 from streamer.errors import OutputError, StreamerError
@@ -22,6 +26,7 @@ _EDGE_KEYS = (
 _NODE_KEYS = ("node", "instances", "restarts", "received", "failed")
 _JOB_KEYS = ("job", "pipeline", "status", "duration_s")
 _NAME_KEYS = frozenset({"job", "pipeline", "status", "source", "target", "node", "since", "nodes", "instance", "state"})
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def allow_any_text() -> None:
@@ -34,6 +39,30 @@ def allow_any_text() -> None:
 def say(text: str) -> None:
     """A result, to stdout."""
     _write(sys.stdout, text)
+
+
+def say_json(text: str) -> None:
+    """A JSON text to stdout, which stays JSON where the terminal does not know its characters."""
+    if not text.isascii() and codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8":
+        text = _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    say(text)
+
+
+def has_reader() -> bool:
+    """Whether somebody may still read stdout: the other end of a pipe may have been closed, and nothing said so yet."""
+    try:
+        watched = select.poll()
+        watched.register(sys.stdout, 0)
+    except UnsupportedOperation:
+        return True  # it is kept in memory
+    return not watched.poll(0)
+
+
+def forget_stdout() -> None:
+    """Nobody reads stdout any more: what waits there to be written goes nowhere, and the end has nothing to tell."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def tell(text: str) -> None:

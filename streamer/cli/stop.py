@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from pathlib import Path
 
 from streamer import clock
 from streamer.cli.exits import FAILED, OK
@@ -17,7 +16,6 @@ from streamer.cli.jobs import LOOK_S, Jobs, nearest, opened_jobs
 from streamer.cli.output import account_table, json_line, say, tell, terminal_width
 from streamer.control.events import Ask
 from streamer.control.hosts.home import account_of
-from streamer.control.hosts.lock import is_supervised
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.records import KeptJob
@@ -67,11 +65,9 @@ def scale(name: str, node: str, replicas: str, *, as_json: bool) -> int:
 
 
 def _later(jobs: Jobs, kept: KeptJob) -> KeptJob:
-    """The job a moment later, with somebody who supervises it."""
+    """The job after a moment."""
     time.sleep(LOOK_S)
-    if not is_supervised(Path(kept.line.facts.folder)):
-        jobs.take_up()
-    return jobs.again(kept.line.facts.job)
+    return jobs.later(kept)
 
 
 def _wanted(replicas: str) -> int | None:

@@ -1,10 +1,12 @@
-"""The address where a Prometheus server finds and scrapes a job: two pages on loopback.
+"""The address where a Prometheus server finds and scrapes a job: its pages on loopback.
 
-All instances of a job are told at one address (`/metrics`), which `/sd` names in the form of Prometheus' discovery over
-HTTP: a server that is configured with that page keeps the job's name on the target when no instance is left to say it.
-It answers from a thread of its own with the last observation that was published, so a scrape never asks an instance,
-and a slow reader never delays the controller. prometheus_client's server is not used: it resolves host names when it
-starts and takes half a second to stop, and a job that has ended should give its terminal back at once.
+`/sd` tells, in the form of Prometheus' discovery over HTTP, a target for each living instance (`/metrics/INSTANCE`) and
+one for what belongs to the job as a whole (`/metrics/job`). They are pages of one address, so that nothing has to reach
+the instances, but targets of their own all the same: a server then knows of each whether it is up, and its series end
+with it. `/metrics` shows everything at once, for people and for servers without discovery. A thread of its own answers
+with the last observation that was published, so a scrape never asks an instance, and a slow reader never delays the
+controller. prometheus_client's server is not used: it resolves host names when it starts and takes half a second to
+stop, and a job that has ended should give its terminal back at once.
 """
 
 from __future__ import annotations
@@ -14,18 +16,22 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from types import TracebackType
+from urllib.parse import unquote
 
 from streamer.errors import PortError
 from streamer.metrics.exposition import CONTENT_TYPE, Observation, exposition
 
 _ADDRESS = "127.0.0.1"
 _READ_TIMEOUT_S = 10.0
+_INSTANCE_PAGES = "/metrics/"
+_JOB_PAGE = "/metrics/job"
+"""No instance has this name: theirs end in a number."""
 _JSON = "application/json; charset=utf-8"
 _STOP_INTERVAL_S = 0.02
 
 
 class Endpoint:
-    """Serves `/metrics` and `/sd` from the moment it exists until it is closed. `port` 0 chooses a free one."""
+    """Serves these pages from the moment it exists until it is closed. `port` 0 chooses a free one."""
 
     def __init__(self, port: int = 0) -> None:
         try:
@@ -77,13 +83,15 @@ class _Page(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         observation = self.server.observation
-        match self.path.partition("?")[0]:
-            case "/" | "/metrics":
-                self._answer(CONTENT_TYPE, exposition(observation))
-            case "/sd":
-                self._answer(_JSON, _discovery(f"{_ADDRESS}:{self.server.server_port}", observation))
-            case _:
-                self.send_error(404, "Metrics are at /metrics, targets at /sd")
+        path = unquote(self.path.partition("?")[0])
+        if path == "/sd":
+            self._answer(_JSON, _discovery(f"{_ADDRESS}:{self.server.server_port}", observation))
+        elif path in ("/", "/metrics"):
+            self._answer(CONTENT_TYPE, exposition(observation))
+        elif (part := _part(observation, path)) is not None:
+            self._answer(CONTENT_TYPE, exposition(part))
+        else:
+            self.send_error(404, "Metrics are at /metrics, targets at /sd")
 
     def _answer(self, content_type: str, text: str) -> None:
         body = text.encode()
@@ -97,7 +105,23 @@ class _Page(BaseHTTPRequestHandler):
         """Scrapes are not written to the terminal of the job."""
 
 
-def _discovery(target: str, observation: Observation | None) -> str:
-    """A list of targets with their labels; a job that has not been observed yet has no name to give."""
-    labels = {"job": observation.job, "pipeline": observation.pipeline} if observation is not None else {}
-    return json.dumps([{"targets": [target], "labels": labels}])
+def _part(observation: Observation | None, path: str) -> Observation | None:
+    """What the page of the job or of an instance shows; None if there is no such page."""
+    if observation is None:
+        return None
+    if path == _JOB_PAGE:
+        return observation.of_job()
+    return observation.of_instance(path.removeprefix(_INSTANCE_PAGES)) if path.startswith(_INSTANCE_PAGES) else None
+
+
+def _discovery(address: str, observation: Observation | None) -> str:
+    """A list of targets with their labels; a job that was not observed yet has none.
+
+    Paths are told as they are: the server that reads them is the one that quotes them.
+    """
+    if observation is None:
+        return json.dumps([])
+    job = {"job": observation.job, "pipeline": observation.pipeline}
+    instances = [{**job, "node": sample.node, "instance": sample.instance} for sample in observation.samples]
+    pages = [(_JOB_PAGE, job), *((_INSTANCE_PAGES + labels["instance"], labels) for labels in instances)]
+    return json.dumps([{"targets": [address], "labels": {"__metrics_path__": path, **own}} for path, own in pages])

@@ -8,7 +8,7 @@ series then ends by itself when its instance has ended, and zeros are written fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from prometheus_client import CollectorRegistry, Metric
@@ -38,6 +38,15 @@ class Observation:
     samples: tuple[InstanceSample, ...] = ()
     replicas: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     desired: Mapping[str, int] = field(default_factory=dict)
+
+    def of_instance(self, instance: str) -> Observation | None:
+        """Of it only what one instance tells; None if that does not live."""
+        own = tuple(sample for sample in self.samples if sample.instance == instance)
+        return Observation(self.job, self.pipeline, own) if own else None
+
+    def of_job(self) -> Observation:
+        """Of it only what no instance tells."""
+        return replace(self, samples=())
 
 
 def exposition(observation: Observation | None) -> str:

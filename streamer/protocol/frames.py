@@ -3,8 +3,8 @@
 A data frame is a ZeroMQ multipart: a header of 48 bytes with all that one segment needs, the body (one flat msgpack
 array), and only where present a segment table, explicit positions, explicit hashes and headers of messages. The other
 kinds are rare or small: OPEN (session facts, once), STATUS (grants and acknowledgements, absolute totals, about once
-per quarter window), PULSE (the process lives), CLOSE, REFUSED, END. Bytes from a peer never raise anything but
-PeerError here.
+per quarter window), PULSE (the process lives), CLOSE, REFUSED, END, and TAP of whoever only watches. Bytes of a peer
+never raise anything but PeerError here.
 
     data header   version u8 | kind u8 | flags u8 | hops u8 | count u16 | route u16 | sequence u64
                   | origin u64 | position u64 | hash u64 | time_us u64
@@ -30,7 +30,10 @@ WIRE_VERSION = 1
 
 
 class Kind(IntEnum):
-    """Consumer to producer: OPEN, STATUS, PULSE, CLOSE. Producer to consumer: REFUSED, DATA, END."""
+    """Consumer to producer: OPEN, STATUS, PULSE, CLOSE. Producer to consumer: REFUSED, DATA, END.
+
+    Tap to producer: TAP. Producer to tap: REFUSED, and copies of DATA.
+    """
 
     OPEN = 1
     STATUS = 2
@@ -39,6 +42,7 @@ class Kind(IntEnum):
     REFUSED = 5
     DATA = 6
     END = 7
+    TAP = 8
 
 
 _KINDS = {int(kind): kind for kind in Kind}
@@ -120,6 +124,22 @@ class Status(NamedTuple):
     ranges: Sequence[int] = ()
     partials: tuple[tuple[int, tuple[int, ...]], ...] = ()
     end_seen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """Somebody wants to be shown what is sent to `node`, and is waited for by nobody. It is said again and again.
+
+    `taken_messages` and `taken_bytes` are totals of what this tap has taken off its connection: room for as much again.
+    `over`: it ends.
+    """
+
+    token: str
+    node: str
+    number: int
+    taken_messages: int = 0
+    taken_bytes: int = 0
+    over: bool = False
 
 
 def encode_data(
@@ -324,6 +344,23 @@ def decode_status(parts: Received) -> Status:
         )
     except (struct.error, ValueError, TypeError, msgpack.UnpackException) as error:
         raise PeerError(f"a status cannot be read: {error}") from error
+
+
+def encode_tap(tap: Tap) -> Parts:
+    facts = [tap.token, tap.node, tap.number, tap.taken_messages, tap.taken_bytes, tap.over]
+    return [bytes((WIRE_VERSION, Kind.TAP)), msgpack.packb(facts)]
+
+
+def decode_tap(parts: Received) -> Tap:
+    """Read a TAP. Raises PeerError."""
+    try:
+        token, node, number, messages, size, over = msgpack.unpackb(_bounded(parts[1]))
+        if not isinstance(token, str) or not isinstance(node, str) or not isinstance(over, bool):
+            raise PeerError("a tap with fields of other types")
+        number, messages, size = _unsigned((number, messages, size))
+        return Tap(token, node, number, messages, size, over)
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        raise PeerError(f"a tap cannot be read: {error}") from error
 
 
 def encode_short(kind: Kind, session: int) -> Parts:

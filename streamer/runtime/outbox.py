@@ -25,10 +25,11 @@ from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Pee
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.chunk import Chunk, Parent, joined
 from streamer.protocol.edge import Edge
-from streamer.protocol.frames import InHand, Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
+from streamer.protocol.frames import Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import SendingSession, State
 from streamer.runtime.letters import Letters
+from streamer.runtime.taps import Taps
 from streamer.transport.base import Binding, Parts
 
 
@@ -82,6 +83,7 @@ class Outbox:
             for index, route in enumerate(assignment.routes.routes)
             if route.node == assignment.node
         }
+        self._taps = Taps(assignment.token)
         self._sessions: dict[int, SendingSession] = {}
         self._children: dict[str, Peer] | None = None
         self._ending = False
@@ -118,9 +120,9 @@ class Outbox:
         held = 0
         for outlet in self._outlets.values():
             if not outlet.policy.inside:
-                limit = (
-                    outlet.policy.queue_bytes if ahead_bytes is None else min(outlet.policy.queue_bytes, ahead_bytes)
-                )
+                limit = outlet.policy.queue_bytes
+                if ahead_bytes is not None:
+                    limit = min(limit, ahead_bytes)
                 if outlet.policy.overload is Overload.BLOCK and outlet.edge.queued_bytes >= limit:
                     return False
                 held += outlet.edge.held_bytes
@@ -212,8 +214,7 @@ class Outbox:
             if outlet.over:
                 self._forget(edge)
                 continue
-            if not outlet.waiting_since:
-                outlet.waiting_since = now
+            outlet.waiting_since = outlet.waiting_since or now
             if drained or now - outlet.waiting_since > FRAME_AGE_MAX_S:
                 self._send(outlet, 1)
             elif edge.pending_messages >= FRAME_MESSAGES_MAX or edge.pending_bytes >= FRAME_BYTES_MAX:
@@ -235,14 +236,14 @@ class Outbox:
                 return
             share = -(-edge.pending_messages // len(ready))
             for session in ready:
-                frame = edge.cut(min(session.grant.available, share))
-                if frame is None:
+                if (frame := edge.cut(min(session.grant.available, share))) is None:
                     break
                 parts = session.send(frame) if kept else session.send_unkept(frame)
-                if not kept:
-                    self.dirty = True
+                self.dirty = self.dirty or not kept
                 if session.route and not self._binding.send(session.route, parts):
                     session.route = None
+                if self._taps.watched:
+                    self._taps.show(self._binding, edge.target, frame.count, parts)
                 outlet.sessions.remove(session)
                 outlet.sessions.append(session)
 
@@ -299,6 +300,8 @@ class Outbox:
         elif kind is Kind.CLOSE:
             if (session := self._sessions.get(decode_short(parts))) is not None:
                 self._close(session)
+        elif kind is Kind.TAP:
+            self._taps.hear(self._binding, route, parts, [edge.target for edge in self.edges], now)
         else:
             raise PeerError(f"a consumer sent a frame of kind {kind.name}")
 
@@ -342,7 +345,8 @@ class Outbox:
             raise PeerError(f"{opening.instance!r} opened with epoch {opening.epoch}; it has epoch {known.epoch}")
         for old in [s for s in outlet.sessions if s.instance == opening.instance]:
             self._close(old)
-        if sum(_accuse(outlet.edge, hand) for hand in opening.crashed):
+        in_hand = [(h.session, h.sequence, h.first + n) for h in opening.crashed for n in range(h.more + 1)]
+        if sum(outlet.edge.accuse(*message) for message in in_hand):
             self._bury(outlet, outlet.edge.take_poison())
         session = SendingSession(opening.session, outlet.edge, opening.instance, opening.epoch, route, now)
         self._sessions[session.number] = session
@@ -368,6 +372,7 @@ class Outbox:
         """End sessions of which nothing was heard for too long, unless it was this process that stood still."""
         stalled = now - self._checked_at > SESSION_TIMEOUT_S / 2
         self._checked_at = now
+        self._taps.expire(now)
         for session in list(self._sessions.values()):
             if stalled:
                 session.heard_at = now
@@ -395,8 +400,3 @@ class Outbox:
         return sum(
             edge.drop_oldest(edge.pending_messages if messages is None else messages, "reset") for edge in self.edges
         )
-
-
-def _accuse(edge: Edge, hand: InHand) -> int:
-    """All messages of a call that was at work at a death gain an attempt; gives how many are known."""
-    return sum(edge.accuse(hand.session, hand.sequence, hand.first + n) for n in range(hand.more + 1))

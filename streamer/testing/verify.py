@@ -92,6 +92,7 @@ class Watch:
         self.frames_with: dict[object, list[int]] = {}
         self.frames = 0
         self._sessions: dict[int, _Session] = {}
+        self._taps: set[int] = set()
         self._senders: dict[str, _Sender] = {}
         self._ids: dict[tuple[int, object], MessageId] = {}
         self._owners: dict[tuple[int, MessageId], object] = {}
@@ -152,8 +153,12 @@ class Watch:
             session, status = self._session(connection), decode_status(parts)
             session.granted_messages = max(session.granted_messages, status.granted_messages)
             session.granted_bytes = max(session.granted_bytes, status.granted_bytes)
+        elif kind is Kind.TAP:
+            self._taps.add(connection)
 
     def down(self, connection: int, host: Host, parts: Parts) -> None:
+        if connection in self._taps:
+            return  # copies, of which nothing is promised
         kind = kind_of(parts)
         session = self._session(connection)
         session.comes_from(host)

@@ -9,12 +9,13 @@ from types import TracebackType
 import psutil
 import pytest
 
-from benchmarks.scenario import memory, throughput
+from benchmarks.scenario import memory, overload, throughput
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.side import BenchmarkError, measure, measure_in_quiet
 from benchmarks.scenario.straight import StraightSide
 from benchmarks.scenario.tally import Tally
 from benchmarks.scenario.throughput import Case
+from streamer.control.jobs import EdgeAccount, JobAccount, JobStatus
 from tests.house.source import ROOT
 
 
@@ -61,6 +62,7 @@ def test_a_sink_that_counts_wrongly_spoils_the_measurement(tmp_path: Path) -> No
 def test_the_cases_are_told_apart_by_their_names() -> None:
     assert len({case.name for case in throughput.CASES}) == len(throughput.CASES)
     assert len({case.name for case in memory.CASES}) == len(memory.CASES)
+    assert len({case.name for case in overload.CASES}) == len(overload.CASES)
 
 
 def test_a_comparison_writes_the_ratio_of_its_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +90,36 @@ def test_instances_stay_within_their_limits_under_overload(tmp_path: Path, capsy
     assert [figure["node"] for figure in figures] == ["source", "relay", "sink"]
     assert all(0 < figure["rss_bytes_max"] <= figure["limit_bytes"] for figure in figures)
     assert "RSS at most" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(overload.Case("block", queue_bytes=1 << 20), id="block"),
+        pytest.param(overload.Case("drop-oldest", branch=True, queue_bytes=1 << 20), id="a branch that drops"),
+    ],
+)
+def test_a_moment_of_overload_adds_up(case: overload.Case) -> None:
+    outcome = overload.play(case, window_s=1.5)
+
+    assert outcome.problems() == []
+    assert set(outcome.rss_bytes_max) == set(outcome.limit_bytes)
+    assert all(edge.settled for edge in outcome.account.edges)
+    assert case.name in overload.memory_table([outcome])
+    assert case.name in overload.account_table([outcome])
+
+
+def test_what_does_not_add_up_is_told() -> None:
+    edge = EdgeAccount("source", "slow", 10, 7, 0, {"drop-newest": 2}, 0, 1, 0)
+    account = JobAccount("job", "benchmark", JobStatus.STOPPED, 1.0, (edge,), ())
+    outcome = overload.Outcome(overload.Case("drop-oldest"), {"slow": 2}, {"slow": 1}, account)
+
+    told = outcome.problems()
+
+    assert len(told) == 3
+    assert "slow, drop-oldest: slow took 2 bytes, over its limit of 1" in told
+    assert any("not everything was settled or dropped" in problem for problem in told)
+    assert any("source >> slow has dropped {'drop-newest': 2}, not by ['drop-oldest']" in problem for problem in told)
 
 
 def test_memory_over_the_limit_is_told() -> None:

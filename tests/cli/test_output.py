@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
-from streamer.cli.output import account_table, json_line
+import pytest
+
+from streamer.cli.output import account_table, json_line, say_json
 
 EDGE = {
     "source": "lines",
@@ -69,3 +73,15 @@ def test_a_json_document_is_one_line_whatever_it_holds() -> None:
 
     assert text.splitlines() == [text]
     assert json.loads(text) == document
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-8"])
+def test_json_stays_json_whatever_the_terminal_knows(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = "a\xe9\u05d0\U0001f600\\"
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding=encoding, errors="backslashreplace"))
+
+    say_json(json.dumps(value, ensure_ascii=False))
+
+    assert json.loads(written.getvalue().decode(encoding)) == value
+    assert (b"\\u05d0" in written.getvalue()) == (encoding != "utf-8")

@@ -115,7 +115,7 @@ def by(series: list[tuple[Labels, float]], *labels: str) -> dict[tuple[str, ...]
     """Sums by these labels."""
     sums: dict[tuple[str, ...], float] = defaultdict(float)
     for found, value in series:
-        sums[tuple(found[label] for label in labels)] += value
+        sums[tuple(found.get(label, "") for label in labels)] += value
     return dict(sums)
 
 
@@ -126,6 +126,7 @@ def test_a_server_finds_every_metric_of_a_running_job_with_values_that_can_be_tr
             server.until('streamer_end_to_end_seconds_count{flow="main", node="summaries"} > 2')
             server.until('rate(streamer_messages_settled_total{source="processes"}[5s]) > 300')
             now = server.everything()
+            up = by(server.query("up"), "job", "node", "instance")
             speeds = by(server.query("rate(streamer_messages_sent_total[5s])"), "source", "target")
         job.interrupt()
         done = job.finish()
@@ -135,6 +136,9 @@ def test_a_server_finds_every_metric_of_a_running_job_with_values_that_can_be_tr
     assert {(found["job"], found["pipeline"]) for series in now.values() for found, _ in series} == {
         (name, "telemetry")
     }
+    instances = {f"{node}-{index}": node for node, count in NODES.items() for index in range(count)}
+    assert {key: 1.0 for key in up if key[2] in instances} == {(name, node, i): 1.0 for i, node in instances.items()}
+    assert len(up) == len(instances) + 1, "one more for the job as a whole"
     check_replicas(now)
     check_edges(now)
     check_times(now)
@@ -142,6 +146,20 @@ def test_a_server_finds_every_metric_of_a_running_job_with_values_that_can_be_tr
     seen = sum(by(now["streamer_messages_settled_total"], "source").values())
     told = sum(edge["settled"] for edge in done.account["edges"])
     assert 0 < seen <= told
+
+
+def test_an_instance_that_comes_is_found_and_its_series_end_with_it(desk: Desk, tmp_path: Path) -> None:
+    with desk.started("run", ".", "--json") as job:
+        name, discovery = started(job)
+        with prometheus(tmp_path, discovery) as server:
+            server.until('streamer_messages_received_total{instance="score-1"} > 0')
+            assert desk.run("scale", name, "score", 3).code == 0
+            server.until('up{instance="score-2"} == 1 and streamer_messages_received_total{instance="score-2"} > 0')
+            assert desk.run("scale", name, "score", 2).code == 0
+            server.until('absent(streamer_messages_received_total{instance="score-2"})')
+            assert server.query('streamer_messages_received_total{instance="score-1"}')
+        job.interrupt()
+        assert job.finish().code == 0
 
 
 def check_replicas(now: Mapping[str, list[tuple[Labels, float]]]) -> None:

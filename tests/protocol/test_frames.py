@@ -19,14 +19,17 @@ from streamer.protocol.frames import (
     Kind,
     Open,
     Status,
+    Tap,
     decode_data,
     decode_open,
     decode_short,
     decode_status,
+    decode_tap,
     encode_data,
     encode_open,
     encode_short,
     encode_status,
+    encode_tap,
     kind_of,
 )
 from streamer.protocol.segment import Segment
@@ -59,6 +62,16 @@ statuses = st.builds(
     ranges=ranges,
     partials=st.lists(st.tuples(u64, st.lists(u64, max_size=4).map(tuple)), max_size=3).map(tuple),
     end_seen=st.booleans(),
+)
+
+taps = st.builds(
+    Tap,
+    token=st.text(max_size=8),
+    node=st.text(max_size=8),
+    number=u64,
+    taken_messages=u64,
+    taken_bytes=u64,
+    over=st.booleans(),
 )
 
 
@@ -106,6 +119,13 @@ def test_a_status_comes_back_as_it_was(status: Status) -> None:
     assert decode_status(parts) == status
 
 
+@given(taps)
+def test_a_tap_comes_back_as_it_was(tap: Tap) -> None:
+    parts = encode_tap(tap)
+    assert kind_of(parts) is Kind.TAP
+    assert decode_tap(parts) == tap
+
+
 @pytest.mark.parametrize("kind", [Kind.PULSE, Kind.CLOSE, Kind.REFUSED, Kind.END])
 def test_a_short_frame_carries_one_number(kind: Kind) -> None:
     parts = encode_short(kind, U64_MAX)
@@ -123,6 +143,7 @@ DECODERS: dict[Kind, Callable[[Parts], Any]] = {
     Kind.CLOSE: decode_short,
     Kind.REFUSED: decode_short,
     Kind.END: decode_short,
+    Kind.TAP: decode_tap,
 }
 
 
@@ -142,6 +163,9 @@ def check(found: Any) -> None:
             encode_short(Kind.REFUSED, found.session)
         case Status():
             assert decode_status(encode_status(found)) == found
+        case Tap():
+            assert decode_tap(encode_tap(found)) == found
+            encode_short(Kind.REFUSED, found.number)
         case int():
             encode_short(Kind.END, found)
         case None:
@@ -155,6 +179,7 @@ frames = st.one_of(
     runs_of_segments.map(encoded),
     openings.map(encode_open),
     statuses.map(encode_status),
+    taps.map(encode_tap),
     st.sampled_from([Kind.PULSE, Kind.CLOSE, Kind.REFUSED, Kind.END]).map(lambda kind: encode_short(kind, 7)),
 )
 
@@ -193,6 +218,11 @@ strange = st.recursive(
 @given(st.one_of(strange, st.lists(strange, min_size=6, max_size=6)))
 def test_an_opening_of_any_values_is_refused_or_valid(facts: object) -> None:
     check(read([bytes((1, Kind.OPEN)), msgpack.packb(facts)]))
+
+
+@given(st.one_of(strange, st.lists(strange, min_size=6, max_size=6)))
+def test_a_tap_of_any_values_is_refused_or_valid(facts: object) -> None:
+    check(read([bytes((1, Kind.TAP)), msgpack.packb(facts)]))
 
 
 @given(strange, st.lists(st.tuples(strange, st.lists(strange, max_size=3)), max_size=3))
