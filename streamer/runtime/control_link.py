@@ -90,7 +90,7 @@ class ControlLink:
             over = self._over.is_set()
             now = clock.now()
             sample = self._sample()
-            facts = (sample.state, sample.endpoint, sample.quiet)
+            facts = (sample.state, sample.endpoint, sample.quiet, sample.wiring, sample.oldest_version)
             if (over or now >= tell_at or facts != told) and self._told(socket, sample):
                 told, tell_at = facts, now + REPORT_S
             if over:

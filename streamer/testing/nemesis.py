@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from streamer.limits import HEARTBEAT_S, SESSION_TIMEOUT_S
-from streamer.runtime.instance import Stage
+from streamer.runtime.stage import Stage
 from streamer.testing.network import Link, Way
 from streamer.testing.world import World
 

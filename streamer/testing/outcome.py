@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Delivery, Overload, Role
 from streamer.plan.compile import Plan
-from streamer.runtime.turn import Exits
+from streamer.runtime.exits import Exits
 from streamer.testing.disk import Unreadable
 from streamer.testing.verify import PromiseError
 from streamer.testing.world import World
@@ -81,7 +81,7 @@ def expected(plan: Plan, cast: Cast) -> Outcome:
 
 class _Walk:
     def __init__(self, plan: Plan, cast: Cast) -> None:
-        self.exits = {name: Exits(name, plan.routes) for name in plan.nodes}
+        self.exits = {name: Exits(name, plan.wiring(name, 1, plan.current.number)) for name in plan.nodes}
         self.outcome = Outcome()
         self._plan = plan
         self._cast = cast

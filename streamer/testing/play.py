@@ -13,10 +13,8 @@ from random import Random
 
 from streamer.descriptor.flow import parse_flow
 from streamer.limits import QUEUE_BYTES_DEFAULT
-from streamer.plan.assignment import Delivery, Input, Output, Overload, Role
-from streamer.plan.compile import Plan, PlannedNode
-from streamer.plan.graph import Graph, graph_of
-from streamer.plan.routing import compile_routes
+from streamer.plan.assignment import Delivery, Overload, Role
+from streamer.plan.compile import Plan, PlannedNode, Policy, flow_version, wired
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
 from streamer.testing.nemesis import ALL, CALM, DRAINED, KILLS, PAUSES, WIRE, Fault, Malice, schedule, unleash
@@ -84,18 +82,12 @@ def cast_of(shape: Shape, choices: Choices, random: Random) -> Cast:
 
 def plan_of(shape: Shape, choices: Choices) -> Plan:
     flows = {name: parse_flow(text, name) for name, text in shape.flows.items()}
-    graph = graph_of(dict.fromkeys(node for flow in flows.values() for node in flow.nodes()), flows)
-    components = graph.cycles()
-    nodes = {name: _node(name, shape, choices, graph, components) for name in graph.nodes}
-    return Plan(shape.name, nodes, compile_routes(flows, shape.default), components)
+    names = dict.fromkeys(node for flow in flows.values() for node in flow.nodes())
+    nodes = {name: _node(name, shape, choices) for name in names}
+    return wired(shape.name, nodes, (flow_version(flows, shape.default, 1),))
 
 
-def _node(
-    name: str, shape: Shape, choices: Choices, graph: Graph, components: tuple[frozenset[str], ...]
-) -> PlannedNode:
-    def inside(one: str, other: str) -> bool:
-        return any(one in component and other in component for component in components)
-
+def _node(name: str, shape: Shape, choices: Choices) -> PlannedNode:
     replicas = choices.replicas.get(name, 1)
     return PlannedNode(
         name=name,
@@ -103,22 +95,18 @@ def _node(
         replicas=replicas,
         min_replicas=replicas,
         max_replicas=None,
-        inputs=tuple(Input(source, inside(source, name)) for source in graph.sources(name)),
-        outputs=tuple(
-            Output(
-                target,
-                inside(name, target),
-                Delivery.AT_MOST_ONCE if target in shape.at_most_once else Delivery.AT_LEAST_ONCE,
-                choices.queue_bytes,
-                shape.hop_limit,
-                shape.overload.get(target, Overload.BLOCK),
-            )
-            for target in graph.targets(name)
-        ),
+        inputs=(),
+        outputs=(),
         code=None,
         connector=None,
         concurrency=1,
         args={},
+        policy=Policy(
+            Delivery.AT_MOST_ONCE if name in shape.at_most_once else Delivery.AT_LEAST_ONCE,
+            choices.queue_bytes,
+            shape.hop_limit,
+            shape.overload.get(name, Overload.BLOCK),
+        ),
     )
 
 

@@ -63,15 +63,18 @@ class _Peaks:
 class _Sender:
     """What the watch has seen of one life as a producer."""
 
-    __slots__ = ("first_deliveries", "known_page", "known_sent", "life", "lossy", "peaks", "sent_before")
+    __slots__ = ("first_deliveries", "known_page", "known_sent", "life", "peaks", "sent_before")
 
     def __init__(self, life: Life) -> None:
         self.life = life
-        self.lossy = any(o.delivery is Delivery.AT_MOST_ONCE for o in life.assignment.outputs)
         self.first_deliveries = 0
         self.peaks: dict[str, _Peaks] = {}
         self.known_page = b""
         self.known_sent = self.sent_before = _sent(life.disk.account())
+
+    @property
+    def lossy(self) -> bool:
+        return any(o.delivery is Delivery.AT_MOST_ONCE for o in self.life.instance.wiring.outputs)
 
     def sent(self) -> int:
         """Messages that the page in force says this life has sent."""
@@ -117,9 +120,9 @@ class Watch:
                     f"{edge.pending_messages} wait and {edge.flying_messages} are on their way"
                 )
             held += edge.held_bytes
-        for output, edge in zip(life.assignment.outputs, instance.outbox.edges, strict=True):
-            if not output.inside:
-                self._bounded(life, edge, output.queue_bytes)
+        for outlet in instance.outbox.outlets:
+            if not outlet.policy.inside:
+                self._bounded(life, outlet.edge, outlet.policy.queue_bytes)
         if held > RETAINED_BYTES_MAX:
             raise PromiseError(f"{life.name} retains {held} bytes")
 

@@ -30,7 +30,7 @@ from streamer.control.jobs import JobAccount, account
 from streamer.control.state import JobState
 from streamer.control.step import step
 from streamer.limits import REPORT_S
-from streamer.plan.assignment import Command, Role
+from streamer.plan.assignment import Command, Role, Wiring
 from streamer.plan.compile import Plan
 from streamer.testing.clock import VirtualClock
 from streamer.testing.disk import Disk, LetterBox, ListSource
@@ -130,7 +130,8 @@ class World:
     def _do(self, effect: Effect) -> None:
         match effect:
             case StartInstance():
-                self.clock.after(self.random.uniform(0.0, 0.2), lambda: self._start(effect))
+                wiring = self.state.wiring_of(effect.node)
+                self.clock.after(self.random.uniform(0.0, 0.2), lambda: self._start(effect, wiring))
             case SendCommand(instance, epoch, command):
                 if self.random.random() >= _LOST_COMMANDS:
                     self.clock.after(self._control_delay(), lambda: self._command(instance, epoch, command))
@@ -145,11 +146,10 @@ class World:
     def _control_delay(self) -> float:
         return self.random.uniform(0.0, _CONTROL_DELAY_S)
 
-    def _start(self, effect: StartInstance) -> None:
-        plan = self.scene.plan
-        assignment = plan.assignment(
+    def _start(self, effect: StartInstance, wiring: Wiring) -> None:
+        assignment = self.state.plan.assignment(
             effect.node, effect.index, job="job", token="secret", epoch=effect.epoch, folder="", dead_letters="",
-            control="", endpoint=effect.endpoint or "sim://machine:0",
+            control="", endpoint=effect.endpoint or "sim://machine:0", wiring=wiring,
         )  # fmt: skip
         disk = self.disks.setdefault(effect.instance, Disk())
         life = self.lives[effect.instance] = Life(self, assignment, disk)

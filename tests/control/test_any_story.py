@@ -121,7 +121,7 @@ def play(story: list[Chapter]) -> tuple[JobState, Processes, float]:
         before = state
         state, effects = step(before, event, now)
         processes.do(effects)
-        assert state.ended_components == before.ended_components or _cycle_works(state), "a cycle ended too early"
+        assert state.ended == before.ended or _cycle_works(state), "a cycle ended too early"
         again, nothing = step(state, event, now)
         assert again == state, "an event that came twice changed something"
         assert nothing == (), "an event that came twice had an effect"

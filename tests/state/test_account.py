@@ -74,10 +74,23 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
         page_of(tmp_path)
 
 
-def test_an_account_of_other_edges_is_refused(tmp_path: Path) -> None:
-    page_of(tmp_path, "save").close()
-    with pytest.raises(StateError):
-        page_of(tmp_path, "save", "alert")
+def test_an_account_gets_the_edges_of_a_later_life_and_keeps_those_of_a_former_one(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "save")
+    page.account.edge("save").sent = page.account.edge("save").settled = 7
+    page.publish()
+    page.close()
+    after = page_of(tmp_path, "alert", "x" * 200)
+    assert [(edge.target, edge.sent) for edge in after.account.edges] == [("save", 7), ("alert", 0), ("x" * 200, 0)]
+    assert read_account(tmp_path) == after.account
+
+
+def test_an_account_grows_while_it_is_mapped(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "save")
+    for number in range(100):
+        page.account.edge(f"another-node-{number}").sent = number
+        page.account.edges[-1].in_flight = number
+        page.publish()
+        assert read_account(tmp_path) == page.account
 
 
 def test_the_page_of_a_source_has_room_for_many_settled_ranges(tmp_path: Path) -> None:
