@@ -89,8 +89,10 @@ class Instance:
         self._peers_version = 0
         self._end_asked = self._drain_asked = False
         self.beat_at = clock()
-        self._completed_before = self.account.completed
         self._roots_completed = self._settled_roots()
+        if not self.wiring.inputs:
+            self.account.completed = max(self.account.completed, self._roots_completed)
+        self._completed_before = self.account.completed
         self._woken = False
         self._thread = 0
         self.stage = Stage.RUNNING

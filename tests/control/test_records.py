@@ -45,11 +45,12 @@ def forgotten(state: JobState) -> JobState:
         name: getattr(blank, name)
         for name in (
             "sample", "heard", "progressed", "quiet_since", "quiet_before", "quiet_last",
-            "told_at", "told_version", "told", "exit",
+            "told_at", "told_version", "told", "wired", "told_wired", "said_before", "said_last", "exit",
         )
     }  # fmt: skip
     instances = {name: dataclasses.replace(record, **volatile) for name, record in state.instances.items()}
-    return dataclasses.replace(state, instances=instances, versions=dict.fromkeys(state.plan.nodes, 9))
+    versions = dict.fromkeys(state.plan.nodes, 9)
+    return dataclasses.replace(state, instances=instances, versions=versions, wired=9, clear=None)
 
 
 @given(stories, st.integers(0, 20))
