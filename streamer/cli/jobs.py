@@ -57,6 +57,13 @@ class Jobs:
             raise NoSuchJobError(f"job {job} is not in the control log any more")
         return kept
 
+    def later(self, kept: KeptJob) -> KeptJob:
+        """The job a moment later, with somebody who supervises it."""
+        time.sleep(LOOK_S)
+        if not is_supervised(Path(kept.line.facts.folder)):
+            self.take_up()
+        return self.again(kept.job)
+
     def take_up(self) -> None:
         """See that every live job is supervised, or is told to have failed."""
         lost = lost_jobs(self.log)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
-from pathlib import Path
 
 from streamer import clock
 from streamer.cli.exits import FAILED, OK
-from streamer.cli.jobs import LOOK_S, Jobs, nearest, opened_jobs
+from streamer.cli.jobs import nearest, opened_jobs
 from streamer.cli.output import account_table, json_line, say, tell, terminal_width
 from streamer.control.events import Ask
 from streamer.control.hosts.home import account_of
-from streamer.control.hosts.lock import is_supervised
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.records import KeptJob
@@ -35,7 +32,7 @@ def stop(name: str, *, now: bool, as_json: bool) -> int:
         if kept.line.live:
             want_end(jobs.log, kept.line.facts.job, Ask.KILL if now else Ask.DRAIN)
         while kept.line.live:
-            kept = _later(jobs, kept)
+            kept = jobs.later(kept)
         account = account_of(kept)
     if kept.line.error:
         tell(kept.line.error)
@@ -53,7 +50,7 @@ def scale(name: str, node: str, replicas: str, *, as_json: bool) -> int:
         number = want_replicas(jobs.log, kept.line.facts.job, node, wanted)
         deadline = clock.now() + _SCALE_S
         while kept.line.live and not _is_scaled(kept, node, number) and clock.now() < deadline:
-            kept = _later(jobs, kept)
+            kept = jobs.later(kept)
     count = kept.line.replicas.get(node, 0)
     if not kept.line.live or not _is_scaled(kept, node, number):
         tell(f"node {node} has {count} replicas: job {kept.line.facts.job} is {kept.line.status}")
@@ -64,14 +61,6 @@ def scale(name: str, node: str, replicas: str, *, as_json: bool) -> int:
     else:
         say(f"node {node} has {count} replicas{', pinned' if pinned else ''}")
     return OK
-
-
-def _later(jobs: Jobs, kept: KeptJob) -> KeptJob:
-    """The job a moment later, with somebody who supervises it."""
-    time.sleep(LOOK_S)
-    if not is_supervised(Path(kept.line.facts.folder)):
-        jobs.take_up()
-    return jobs.again(kept.line.facts.job)
 
 
 def _wanted(replicas: str) -> int | None:

@@ -23,7 +23,8 @@ from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import Answer, Clear, InstanceRecord, JobState, Proposal
 from streamer.errors import FlowsError
 from streamer.plan.assignment import Role
-from streamer.plan.change import changed, new_edges, with_version, without_versions
+from streamer.plan.change import FlowsChange, changed, new_edges, with_version, without_versions
+from streamer.plan.compile import Plan
 
 _GOING_ON = (JobPhase.STARTING, JobPhase.RUNNING)
 _NAMES_TOLD = 5
@@ -35,19 +36,29 @@ def wished(state: JobState, event: FlowsSet, now: float) -> JobState:
         return state
     state = dataclasses.replace(state, wish=event.number)
     try:
-        version = changed(state.plan, event.change)
-        if version is None:
-            return _answered(state, Answer(event.number, state.plan.current.number))
-        check(state)
-        plan = with_version(state.plan, version)
-        _check_ends(state, (target for _, target in new_edges(state.plan, plan)))
+        plan = proposed(state, event.change)
     except FlowsError as error:
-        return _answered(state, Answer(event.number, 0, str(error)))
+        return _answered(state, Answer(event.number, 0, f"{error}\n  {error.advice}"))
+    if plan is None:
+        return _answered(state, Answer(event.number, state.plan.current.number))
     return dataclasses.replace(state, proposal=Proposal(event.number, plan, now), wired=state.wired + 1, clear=None)
 
 
-def check(state: JobState) -> None:
-    """Raises FlowsError if no change can be made now."""
+def proposed(state: JobState, change: FlowsChange) -> Plan | None:
+    """The plan with the version that comes of this change; None if it changes nothing.
+
+    Raises FlowsError if the change is wrong, or cannot be made now.
+    """
+    version = changed(state.plan, change)
+    if version is None:
+        return None
+    _check_moment(state)
+    plan = with_version(state.plan, version)
+    _check_ends(state, (target for _, target in new_edges(state.plan, plan)))
+    return plan
+
+
+def _check_moment(state: JobState) -> None:
     if state.phase not in _GOING_ON:
         raise FlowsError(
             f"job {state.job} is {state.phase}: its flows stay as they are",
