@@ -166,7 +166,7 @@ def _retired(state: JobState, now: float) -> JobState:
     if state.clear is None or below < state.clear.below:
         return dataclasses.replace(state, clear=Clear(below, now))
     below, since = state.clear.below, state.clear.since
-    holders = [record for record in state.instances.values() if record.phase.living]
+    holders = [record for record in state.instances.values() if record.phase.living and record.heard]
     if not all(record.said_before > since for record in holders):
         return state
     before = state.plan
@@ -177,12 +177,16 @@ def _retired(state: JobState, now: float) -> JobState:
 def _oldest(state: JobState, record: InstanceRecord) -> int:
     """The oldest version of which anything can come from this instance: 0 if that is not known.
 
-    What is not living holds nothing, but for a source that is started again: it has its records to send once more.
+    Who makes no messages of its own holds nothing while it is dead, nor before it was heard: until then it was told of
+    no peers. Of others that is not known: a source, for one, has records to send once more.
     """
-    if record.phase.living:
-        return record.sample.oldest_version if record.heard and record.sample is not None else 0
-    again = not record.phase.gone and state.node_of(record).role is Role.SOURCE
-    return 0 if again or record.phase is InstancePhase.LEFT else state.plan.current.number
+    if record.phase.gone:
+        return state.plan.current.number
+    if record.phase.living and record.heard and record.sample is not None:
+        return record.sample.oldest_version
+    fresh = record.phase is InstancePhase.RESTARTING or (record.phase.living and record.wired > 0)
+    passes_on = state.node_of(record).role in (Role.STATELESS, Role.SINK)
+    return state.plan.current.number if fresh and passes_on else 0
 
 
 def _holders(state: JobState, version: int) -> list[InstanceRecord]:

@@ -112,6 +112,8 @@ class InstanceRecord:
             told=frozenset(),
             wired=wired,
             told_wired=UNTOLD,
+            said_before=0.0,
+            said_last=0.0,
             exit=None,
         )
 
