@@ -79,12 +79,12 @@ class SourceWork:
         self._ways: dict[int, _Way] = {}
         self._wiring = _UNSEEN
         self._look()
+        roots = [edge.roots for edge in self._edges]
+        self._known_end = max([account.history.end, *(_end(one) for one in roots)])
         if source.replayable:
-            account.received = _settled_everywhere([edge.roots for edge in self._edges])
+            account.received = _settled_everywhere(roots, self._known_end)
         self._marks: deque[Mark] = deque([Mark(account.mark_position, account.mark_offset)])
         self._next = account.mark_position
-        self._known_end = max((_end(edge.roots) for edge in self._edges), default=0)
-        self._known_end = max(self._known_end, account.history.end)
         source.open(self._marks[0])
 
     # -- the flows -----------------------------------------------------------------------------------------------------
@@ -182,7 +182,8 @@ class SourceWork:
         if records.bad:
             self._bury(records)
         if not self._edges:  # the node is in no flow: it reads, and that is all
-            self._account.received += len(records.values)
+            self._account.received += sum(1 for position in records.positions if position >= self._known_end)
+            self._outbox.dirty = True
             return
         blobs, positions = self._packed(records, time_us)
         if not blobs:
@@ -252,7 +253,9 @@ class SourceWork:
         self._next = max(self._next, records.bad[-1].position + 1)
 
     def _known(self, position: int) -> bool:
-        return self._source.replayable and bool(self._edges) and all(position in edge.roots for edge in self._edges)
+        if not self._source.replayable or not self._edges:
+            return position < self._known_end
+        return all(position in edge.roots for edge in self._edges)
 
     def _settle_bad(self, position: int) -> None:
         self._account.received += 1
@@ -303,11 +306,10 @@ def _end(roots: RangeSet) -> int:
     return roots.ranges[-1] if roots.ranges else roots.floor
 
 
-def _settled_everywhere(roots: Sequence[RangeSet]) -> int:
-    """How many positions are in all of these sets."""
-    end = max((_end(r) for r in roots), default=0)
+def _settled_everywhere(roots: Sequence[RangeSet], end: int) -> int:
+    """How many positions before `end` are in all of these sets."""
     missing = RangeSet()
     for r in roots:
         for low, high in r.missing(0, end):
             missing.add(low, high)
-    return end - (len(missing) if roots else 0)
+    return end - len(missing)
