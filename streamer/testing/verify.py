@@ -75,7 +75,8 @@ class _Sender:
 
     @property
     def lossy(self) -> bool:
-        return any(o.delivery is Delivery.AT_MOST_ONCE for o in self.life.instance.wiring.outputs)
+        wiring = self.life.instance.wiring if self.life.begun else self.life.assignment.wiring
+        return any(output.delivery is Delivery.AT_MOST_ONCE for output in wiring.outputs)
 
     def sent(self) -> int:
         """Messages that the page in force says this life has sent."""

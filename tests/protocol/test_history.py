@@ -15,7 +15,8 @@ extensions = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 2)), max_size
 
 def grown(steps: list[tuple[int, int]]) -> tuple[History, list[int]]:
     """The history, and beside it the version of each position."""
-    history, version, each = History(), 1, []
+    history, version = History(), 1
+    each: list[int] = []
     for more, newer in steps:
         version += newer
         history.extend(len(each) + more, version)

@@ -26,7 +26,14 @@ FLOWS = (
     "lines >> mail",
     "lines >> parse & keep & mail",
 )
-TARGETS = ({"parse", "keep"}, {"keep"}, {"parse", "mail"}, set(), {"mail"}, {"parse", "keep", "mail"})
+TARGETS: tuple[set[str], ...] = (
+    {"parse", "keep"},
+    {"keep"},
+    {"parse", "mail"},
+    set(),
+    {"mail"},
+    {"parse", "keep", "mail"},
+)
 """By version, where the records of `lines` go."""
 
 

@@ -13,7 +13,7 @@ from streamer.errors import StateError
 from streamer.limits import SETTLED_RANGES_MAX
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.state.account import ACCOUNT_FILE, AccountPage, read_account
-from tests.state import endless_account
+from tests.state import endless_account, endless_edges
 
 _KILLS = 8
 
@@ -102,6 +102,27 @@ def test_the_page_of_a_source_has_room_for_many_settled_ranges(tmp_path: Path) -
     found = read_account(tmp_path)
     assert found is not None
     assert found.edges[0].roots.ranges == roots.ranges[: 2 * SETTLED_RANGES_MAX]
+
+
+def test_an_account_that_was_killed_while_it_grew_is_whole_and_has_all_its_edges(
+    tmp_path: Path,
+) -> None:
+    chance, known = random.Random(5), 0
+    for life in range(_KILLS):
+        command = [sys.executable, endless_edges.__file__, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.read(1) == b"."
+            with pytest.raises(subprocess.TimeoutExpired):
+                writer.wait(timeout=chance.uniform(0.0, 0.01))
+            beside = read_account(tmp_path)
+            writer.kill()
+        found = read_account(tmp_path)
+        assert found is not None
+        assert beside is not None
+        assert known < len(beside.edges) <= len(found.edges), f"life {life}"
+        assert [edge.sent for edge in found.edges[1:]] == list(range(2, len(found.edges) + 1))
+        known = len(found.edges)
 
 
 def test_an_account_of_an_instance_killed_at_any_moment_is_balanced_and_never_goes_back(tmp_path: Path) -> None:
