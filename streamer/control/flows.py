@@ -41,7 +41,7 @@ def wished(state: JobState, event: FlowsSet, now: float) -> JobState:
         return _answered(state, Answer(event.number, 0, f"{error}\n  {error.advice}"))
     if plan is None:
         return _answered(state, Answer(event.number, state.plan.current.number))
-    return dataclasses.replace(state, proposal=Proposal(event.number, plan, now), wired=state.wired + 1, clear=None)
+    return dataclasses.replace(state, proposal=Proposal(event.number, plan, now), wired=state.wired + 1)
 
 
 def proposed(state: JobState, change: FlowsChange) -> Plan | None:
@@ -81,10 +81,10 @@ def _check_moment(state: JobState) -> None:
 def advanced(state: JobState, now: float) -> JobState:
     """The proposed version in force if all know it, or taken back; versions of which nothing is left are over."""
     if state.proposal is not None:
-        return _decided(state, state.proposal, now)
-    if state.phase in _GOING_ON and len(state.plan.versions) > 1:
-        return _retired(state, now)
-    return state
+        state = _decided(state, state.proposal, now)
+        if state.proposal is None:
+            return state
+    return _retired(state, now) if state.phase in _GOING_ON and len(state.plan.versions) > 1 else state
 
 
 # -- proposed, and in force -------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def _decided(state: JobState, proposal: Proposal, now: float) -> JobState:
 
 def _in_force(state: JobState, proposal: Proposal) -> JobState:
     before = state.plan
-    state = dataclasses.replace(state, plan=proposal.plan, proposal=None, wired=state.wired + 1, clear=None)
+    state = dataclasses.replace(state, plan=proposal.plan, proposal=None, wired=state.wired + 1)
     state = topology.rewired(state, before)
     return _answered(state, Answer(proposal.number, proposal.plan.current.number))
 
@@ -157,7 +157,10 @@ def _named(records: Iterable[InstanceRecord]) -> str:
 
 
 def _retired(state: JobState, now: float) -> JobState:
-    """The oldest versions are over once all have said twice, since all had said it, that they hold nothing of them."""
+    """The oldest versions are over once all have said twice, since all had said it, that they hold nothing of them.
+
+    Not while another one is proposed: one thing at a time, and the next moment is near.
+    """
     oldest = min((_oldest(state, record) for record in state.instances.values()), default=0)
     first = state.plan.versions[0].number
     below = min(oldest, state.plan.current.number)
@@ -167,7 +170,7 @@ def _retired(state: JobState, now: float) -> JobState:
         return dataclasses.replace(state, clear=Clear(below, now))
     below, since = state.clear.below, state.clear.since
     holders = [record for record in state.instances.values() if record.phase.living and record.heard]
-    if not all(record.said_before > since for record in holders):
+    if state.proposal is not None or not all(record.said_before > since for record in holders):
         return state
     before = state.plan
     state = dataclasses.replace(state, plan=without_versions(before, below), wired=state.wired + 1, clear=None)
