@@ -4,8 +4,9 @@ A message that comes by a version of which its receiver knows nothing could not 
 come to its end would not take it. So a change has two phases. First every instance is told of the version, and says
 that it knows it, and with that, that it does not come to its end before the inputs that it brings. Only then it is in
 force: roots take it from the next moment on. If an instance ends before it has heard, or does not answer, the change is
-taken back, and no message has ever seen it. Asking only those whose edges change would be faster, and wrong for those
-that are just being started.
+taken back, and no message has ever seen it. Asking only those whose edges change would be faster, and wrong: a message
+may name any flow at any node. Who is just being started is not waited for: it has no neighbours yet, and is told of
+them only once it knows the flows.
 
 A version is over when no instance holds anything of it. One sample of each does not show that, for the reason that
 `endings` gives for cycles: so there must be a moment after which all have said it twice.
@@ -93,13 +94,10 @@ def advanced(state: JobState, now: float) -> JobState:
 def _decided(state: JobState, proposal: Proposal, now: float) -> JobState:
     if state.phase not in _GOING_ON:
         return _taken_back(state, proposal, f"job {state.job} is {state.phase}")
-    ignorant = [record for record in state.instances.values() if _must_hear(record) and record.wired < state.wired]
+    records = state.instances.values()
+    ignorant = [record for record in records if _must_hear(state, record) and record.wired < state.wired]
     fed = {target for _, target in new_edges(state.plan, proposal.plan)}
-    late = [
-        r
-        for r in state.instances.values()
-        if r.node in fed and _comes_to_its_end(r) and not r.leaving and r.wired < state.wired
-    ]
+    late = [r for r in records if r.node in fed and _comes_to_its_end(r) and not r.leaving and r.wired < state.wired]
     if late:
         return _taken_back(state, proposal, f"{_named(late)} had come to an end before the flows could lead there")
     if not ignorant:
@@ -121,9 +119,18 @@ def _taken_back(state: JobState, proposal: Proposal, why: str) -> JobState:
     return _answered(state, Answer(proposal.number, 0, f"the flows stay as they are: {why}"))
 
 
-def _must_hear(record: InstanceRecord) -> bool:
+def _must_hear(state: JobState, record: InstanceRecord) -> bool:
     """Those that are dead are told by their next assignment, and those that have ended get nothing any more."""
-    return record.phase.living and record.phase is not InstancePhase.ENDED
+    return record.phase.living and record.phase is not InstancePhase.ENDED and not _is_fresh(state, record)
+
+
+def _is_fresh(state: JobState, record: InstanceRecord) -> bool:
+    """It was started by this controller, has not been heard, and so was told of no neighbours: it has no message.
+
+    A node that makes messages of its own may have some all the same.
+    """
+    passes_on = state.node_of(record).role in (Role.STATELESS, Role.SINK)
+    return passes_on and record.phase.living and not record.heard and record.wired > 0
 
 
 def _comes_to_its_end(record: InstanceRecord) -> bool:
@@ -180,16 +187,12 @@ def _retired(state: JobState, now: float) -> JobState:
 def _oldest(state: JobState, record: InstanceRecord) -> int:
     """The oldest version of which anything can come from this instance: 0 if that is not known.
 
-    Who makes no messages of its own holds nothing while it is dead, nor before it was heard: until then it was told of
-    no peers. Of others that is not known: a source, for one, has records to send once more.
+    Who makes no messages of its own holds nothing while it is dead. A source has records to send once more.
     """
-    if record.phase.gone:
-        return state.plan.current.number
     if record.phase.living and record.heard and record.sample is not None:
         return record.sample.oldest_version
-    fresh = record.phase is InstancePhase.RESTARTING or (record.phase.living and record.wired > 0)
-    passes_on = state.node_of(record).role in (Role.STATELESS, Role.SINK)
-    return state.plan.current.number if fresh and passes_on else 0
+    dead = record.phase is InstancePhase.RESTARTING and state.node_of(record).role in (Role.STATELESS, Role.SINK)
+    return state.plan.current.number if record.phase.gone or dead or _is_fresh(state, record) else 0
 
 
 def _holders(state: JobState, version: int) -> list[InstanceRecord]:

@@ -233,28 +233,38 @@ def _told(state: JobState, now: float) -> Stepped:
     told: dict[str, InstanceRecord] = {}
     effects: list[Effect] = []
     for record in state.instances.values():
-        if not record.heard or not record.phase.living:
-            continue
-        version, wanted = state.versions[record.node], endings.verbs(record, drained, state.ended)
-        again = now >= record.told_at + limits.COMMAND_REPEAT_S
-        commands = []
-        if record.wired < state.wired and (again or record.told_wired != state.wired):
-            commands.append(Command(Verb.FLOWS, wiring=beside.wiring(record.node)))
-        if again or record.told_version != version:
-            commands.append(Command(Verb.PEERS, beside.peers(record.node)))
-        commands += [Command(verb) for verb in sorted(wanted if again else wanted - record.told)]
-        if commands:
-            effects += [SendCommand(record.instance, record.epoch, command) for command in commands]
-            told[record.instance] = dataclasses.replace(
-                record,
-                told_at=now if again or record.told_version == UNTOLD else record.told_at,
-                told_version=version,
-                told_wired=state.wired,
-                told=wanted,
-            )
+        if record.heard and record.phase.living:
+            after, commands = _words(state, record, endings.verbs(record, drained, state.ended), beside, now)
+            if commands:
+                effects += [SendCommand(record.instance, record.epoch, command) for command in commands]
+                told[record.instance] = after
     if told:
         state = dataclasses.replace(state, instances={**state.instances, **told})
     return state, tuple(effects)
+
+
+def _words(
+    state: JobState, record: InstanceRecord, wanted: frozenset[Verb], beside: _Beside, now: float
+) -> tuple[InstanceRecord, list[Command]]:
+    """What this instance is to be told now. It meets nobody before it knows the flows of which they may send to it."""
+    again = now >= record.told_at + limits.COMMAND_REPEAT_S
+    version = state.versions[record.node]
+    ignorant = record.wired < state.wired
+    commands = []
+    if ignorant and (again or record.told_wired != state.wired):
+        commands.append(Command(Verb.FLOWS, wiring=beside.wiring(record.node)))
+    meets = (again or record.told_version != version) and not (ignorant and record.told_version == UNTOLD)
+    if meets:
+        commands.append(Command(Verb.PEERS, beside.peers(record.node)))
+    commands += [Command(verb) for verb in sorted(wanted if again else wanted - record.told)]
+    after = dataclasses.replace(
+        record,
+        told_at=now if again or record.told_version == UNTOLD else record.told_at,
+        told_version=version if meets else record.told_version,
+        told_wired=state.wired,
+        told=wanted,
+    )
+    return after, commands
 
 
 class _Beside:

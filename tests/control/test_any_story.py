@@ -150,7 +150,7 @@ def _flows_are_in_order(before: JobState, state: JobState) -> None:
     changed = (before.plan, before.proposal) != (state.plan, state.proposal)
     assert state.wired == before.wired + changed, "each change of what instances are to know has a number of its own"
     if state.plan.current != before.plan.current:
-        deaf = [r for r in before.instances.values() if r.phase.living and r.wired < before.wired]
+        deaf = [r for r in before.instances.values() if r.phase.living and r.heard and r.wired < before.wired]
         assert all(r.phase is InstancePhase.ENDED for r in deaf), "a version is in force before all know it"
 
 

@@ -140,19 +140,41 @@ def test_one_that_is_started_again_is_born_with_the_knowledge(job: Flows) -> Non
     assert job.alive == [1, 2]
 
 
-def test_one_that_was_started_before_and_has_said_nothing_yet_is_waited_for(job: Flows) -> None:
+def test_one_that_is_just_being_started_meets_its_neighbours_once_it_knows_the_flows(job: Flows) -> None:
     job.dies("parse-1")
     job.later(limits.RESTART_DELAY_S)
     job.want()
     job.tick()
     job.know(*(EVERYONE - {"parse-1"}))
     job.tick()
-    assert job.alive == [1]
-    assert "parse-1" not in job.wirings()
+    assert job.alive == [1, 2]
 
     job.says("parse-1", wiring=1)
     job.tick()
+
     assert "parse-1" in job.wirings()
+    assert "parse-1" not in job.peers()
+    job.know("parse-1")
+    job.tick()
+    assert {peer.node for peer in job.peers()["parse-1"].children} == {"save", "spare"}
+
+
+@pytest.mark.parametrize("instance", ["lines-0", "keep-0"])
+def test_one_that_may_send_of_its_own_accord_is_waited_for_also_while_it_is_being_started(
+    job: Flows, instance: str
+) -> None:
+    job.dies(instance)
+    job.later(limits.RESTART_DELAY_S)
+    job.want()
+    job.tick()
+    job.know(*(EVERYONE - {instance}))
+    job.tick()
+    assert job.alive == [1]
+
+    job.know(instance)
+    job.tick()
+
+    assert job.alive == [1, 2]
 
 
 # -- taken back --------------------------------------------------------------------------------------------------------
