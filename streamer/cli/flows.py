@@ -13,7 +13,7 @@ from streamer.cli.exits import FAILED, OK
 from streamer.cli.jobs import opened_jobs
 from streamer.cli.output import json_line, say, table, tell
 from streamer.control.flows import proposed
-from streamer.control.records import KeptJob
+from streamer.control.records import JobLine, KeptJob
 from streamer.control.state import Answer
 from streamer.control.wishes import want_flows
 from streamer.errors import OptionError
@@ -45,17 +45,17 @@ def change_flows(name: str, settings: Sequence[str], default: str, *, as_json: b
     """`settings` are NAME=TEXT; an empty text removes the flow."""
     change = _change(settings, default)
     with opened_jobs() as jobs:
-        kept = jobs.find(name)
-        deadline = clock.now() + _WAIT_S
-        while kept.line.live and kept.line.proposal is not None and clock.now() < deadline:
-            kept = jobs.later(kept)  # another change is under way
+        job = jobs.find(name).job
+        news, deadline = jobs.news(job), clock.now() + _WAIT_S
+        news.until(lambda line: line.proposal is None, deadline)
+        kept = jobs.again(job)
         if _is_none(kept, change):
-            tell(f"the flows of job {kept.job} are like this already")
+            tell(f"the flows of job {job} are like this already")
             return _told(kept, as_json=as_json)
-        number = want_flows(jobs.log, kept.job, change)
-        while kept.line.live and _answer(kept, number) is None and clock.now() < deadline:
-            kept = jobs.later(kept)
-    answer = _answer(kept, number)
+        number = want_flows(jobs.log, job, change)
+        news.until(lambda line: _answer(line, number) is not None, deadline)
+        kept = jobs.again(job)
+    answer = _answer(kept.line, number)
     if answer is None or answer.error:
         tell(answer.error if answer else f"job {kept.job} is {kept.line.status}, and nobody has answered")
         return FAILED
@@ -70,8 +70,8 @@ def _is_none(kept: KeptJob, change: FlowsChange) -> bool:
     return proposed(state, change) is None
 
 
-def _answer(kept: KeptJob, number: int) -> Answer | None:
-    return next((answer for answer in kept.line.answers if answer.number == number), None)
+def _answer(line: JobLine, number: int) -> Answer | None:
+    return next((answer for answer in line.answers if answer.number == number), None)
 
 
 def _told(kept: KeptJob, *, as_json: bool) -> int:
