@@ -8,7 +8,7 @@ held, whatever the wiring says.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -46,7 +46,7 @@ class Exits:
         self.node = node
         self._known = _known(node, wiring, wiring.tables)
 
-    def take(self, wiring: Wiring, held: Collection[int]) -> bool:
+    def take(self, wiring: Wiring, held: Set[int]) -> bool:
         """Know this wiring from now on, and the versions `held`. False if a held version is in a new one's way."""
         tables = {table.version: table for table in wiring.tables}
         kept = [table for table in self._known.tables.values() if table.version in held - tables.keys()]

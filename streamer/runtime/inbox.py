@@ -204,7 +204,6 @@ class Inbox:
 
     def held_routes(self) -> Iterator[int]:
         """Of all that came and is not settled, also in sessions that have ended."""
-        self._left = [session for session in self._left if session.frames]
         for session in (*self._left, *(upstream.session for upstream in self._upstreams.values())):
             for frame in session.frames.values():
                 for segment in frame.segments:
@@ -239,7 +238,7 @@ class Inbox:
         upstream.connection.close()
 
     def _reopen(self, upstream: Upstream, now: float) -> None:
-        if self.leaving:
+        if self.leaving or upstream.peer.node not in self._inside:
             self._part(upstream.peer.instance)
             return
         upstream.connection.close()
@@ -251,8 +250,7 @@ class Inbox:
 
     def _leave(self, session: ReceivingSession) -> None:
         session.close()
-        if session.frames:
-            self._left.append(session)
+        self._left = [left for left in (*self._left, session) if left.frames]
 
     def _session(self, peer: Peer) -> tuple[ReceivingSession, Connection]:
         session = ReceivingSession(self._number(), peer.node, self._inside[peer.node], self._on_settled)
