@@ -122,6 +122,18 @@ class TapError(StreamerError):
     remedy = "Only a job that is going on has messages to show: `streamer ps` lists those."
 
 
+class FlowsError(StreamerError):
+    """The flows of a job cannot be changed as it was asked for; they stay as they are."""
+
+    remedy = "Correct what is named and give the change again: `streamer flows show JOB` shows the flows in force."
+
+
+class VersionError(StreamerError):
+    """A message came by a version of the flows of which nothing is known here any more."""
+
+    remedy = "The message is kept here. Another copy of it was handled, unless its sender had died: then send it again."
+
+
 class SupervisedError(StreamerError):
     """A job was to be supervised that another process supervises already."""
 

@@ -24,8 +24,12 @@ FINDINGS_MAX = 1000
 """Findings of one document; a person reads fewer."""
 FINDINGS_ALIKE_MAX = 20
 """Findings of one kind about one thing: two long groups joined twice repeat up to a million edges."""
-ROUTES_MAX = 65_536
-"""Positions of all flows of a job: a route travels as an unsigned 16-bit integer."""
+EDGES_MAX = 65_536
+"""Entries of a pipeline's `edges`, each with the policies of one edge."""
+ROUTES_MAX = 4_096
+"""Positions of all flows of one version."""
+FLOW_VERSIONS_MAX = 16
+"""Versions of a job's flows that are alive at once: each has a part of its own of the numbers that routes travel as."""
 HOPS_MAX = 255
 """`hopLimit` can be at most this: hops travel in one byte."""
 HOP_LIMIT_DEFAULT = 64
@@ -113,6 +117,10 @@ CRASH_ATTEMPTS_MAX = 3
 # -- the controller and the platform ---------------------------------------------------------------------------------
 COMMAND_REPEAT_S = 2.0
 """Everything an instance must know is told again this often: a command that was lost costs this long, and no more."""
+FLOWS_S = 30.0
+"""A change of flows is taken back when an instance has not heard of it after this time."""
+FLOWS_ANSWERS_KEPT = 32
+"""Answers to the last changes of flows that a job keeps for those who asked for them."""
 LAST_WORD_S = 1.0
 """An exit and the last sample of an instance come on different ways: the sample may be later by this."""
 PREFLIGHT_S = 60.0
@@ -216,6 +224,8 @@ assert HOP_LIMIT_DEFAULT <= HOPS_MAX
 assert TAP_MESSAGES_MAX >= FRAME_MESSAGES_MAX and TAP_BYTES_MAX >= FRAME_BYTES_MAX, "a tap has room for a whole frame"
 assert TAP_RENEW_S * 4 <= TAP_SILENCE_S, "several words of a tap must be lost before it ends"
 assert TAPS_MAX * (TAP_BYTES_MAX + TAP_FRAME_BYTES_MAX) <= RETAINED_BYTES_MAX, "taps are a small part of an instance"
+assert FLOW_VERSIONS_MAX * ROUTES_MAX == 65_536, "a route, with its version, travels as an unsigned 16-bit integer"
+assert FLOWS_ANSWERS_KEPT > FLOW_VERSIONS_MAX, "who made a version that is alive can still hear of it"
 assert GATEWAY_SETTLE_S > DRAIN_S, "what was accepted before a drain hears of its end"
 assert 16 * STATUS_RANGES_MAX + KIB <= CONTROL_FRAME_BYTES_MAX, "a status that is refused ends its session"
 assert STATUS_PARTIALS_MAX * (3 * FRAME_MESSAGES_MAX + 16) <= CONTROL_FRAME_BYTES_MAX, "as above, each index being told"

@@ -2,7 +2,8 @@
 
 A kill -9 can come between any two instructions, so a record that is overwritten in place can be left half new. Here a
 record is written to the slot that is not in force, and one store of the version (whose lowest bit names the slot) puts
-it in force: whoever opens the file afterwards reads the old record or the new one. No fsync is made: the page cache
+it in force: whoever opens the file afterwards reads the old record or the new one. A record that needs more room gets a
+new file, which is put in the place of the old one by a rename: that too is one step. No fsync is made: the page cache
 survives the process, and losing the machine is another guarantee (`durability: log`). The cost is one copy of the
 record and 8 bytes.
 """
@@ -25,43 +26,63 @@ _VERSION_AT = 16
 
 
 class MappedPage:
-    """One record of at most `slot_bytes` bytes in a memory-mapped file.
+    """One record in a memory-mapped file with slots of `slot_bytes` bytes, or of as many as it has come to have.
 
-    The file is sparse: a large slot costs only the pages that were written. One process writes; any may read.
+    The file is sparse: a large slot costs only the pages that were written. One process writes; any may read. A record
+    that outgrows the slots goes into a file of its own, which then takes the place of the old one.
     """
 
     def __init__(self, path: Path, slot_bytes: int) -> None:
         self.path = path
-        self._slot = slot_bytes + _LENGTH.size
-        size = _HEAD.size + 2 * self._slot
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not os.pread(fd, len(_MAGIC), 0).strip(b"\0"):  # new, or its maker was killed between these two lines
-                os.ftruncate(fd, size)
+                os.ftruncate(fd, _size(slot_bytes))
                 os.pwrite(fd, _HEAD.pack(_MAGIC, slot_bytes, 0), 0)
-            magic, found, _ = _HEAD.unpack(os.pread(fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
-            if magic != _MAGIC or found != slot_bytes or os.fstat(fd).st_size != size:
-                raise StateError(f"{path} is not a page of {slot_bytes} bytes of this version of streamer")
-            self._map = mmap.mmap(fd, size)
+            self._open(fd)
         finally:
             os.close(fd)
-        (self._version,) = _VERSION.unpack_from(self._map, _VERSION_AT)
+        if self._slot - _LENGTH.size < slot_bytes:
+            self._grow(slot_bytes, self.read())
 
     @classmethod
     def existing(cls, path: Path) -> MappedPage:
         """Open a page that another process writes, whatever its size. Raises StateError if it is none."""
-        with path.open("rb") as file:
-            head = file.read(_HEAD.size)
-        if len(head) < _HEAD.size or head[: len(_MAGIC)] != _MAGIC:
-            raise StateError(f"{path} is not a page of this version of streamer")
-        return cls(path, _HEAD.unpack(head)[1])
+        page = cls.__new__(cls)
+        page.path = path
+        fd = os.open(path, os.O_RDWR)
+        try:
+            page._open(fd)
+        finally:
+            os.close(fd)
+        return page
+
+    def _open(self, fd: int) -> None:
+        magic, slot_bytes, _ = _HEAD.unpack(os.pread(fd, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
+        if magic != _MAGIC or os.fstat(fd).st_size != _size(slot_bytes):
+            raise StateError(f"{self.path} is not a page of this version of streamer")
+        self._slot = slot_bytes + _LENGTH.size
+        self._map = mmap.mmap(fd, _size(slot_bytes))
+        (self._version,) = _VERSION.unpack_from(self._map, _VERSION_AT)
+
+    def _grow(self, slot_bytes: int, record: bytes) -> None:
+        """Go on with larger slots: whoever opens the path finds the old file, or the new one with this record in it."""
+        draft = self.path.with_name(f"{self.path.name}.new")
+        draft.unlink(missing_ok=True)
+        larger = MappedPage(draft, slot_bytes)
+        if record:
+            larger.write(record)
+        draft.replace(self.path)
+        self._map.close()
+        self._slot, self._map, self._version = larger._slot, larger._map, larger._version
 
     def write(self, record: bytes) -> None:
         """Put `record` in force; a kill at any moment leaves this record or the one before it."""
+        if len(record) > self._slot - _LENGTH.size:
+            self._grow(2 * len(record), record)
+            return
         version = self._version + 1
         at = _HEAD.size + (version & 1) * self._slot
-        if len(record) > self._slot - _LENGTH.size:
-            raise StateError(f"a record of {len(record)} bytes does not fit the page {self.path}")
         self._map[at + _LENGTH.size : at + _LENGTH.size + len(record)] = record
         _LENGTH.pack_into(self._map, at, len(record))
         _VERSION.pack_into(self._map, _VERSION_AT, version)
@@ -87,6 +108,10 @@ class MappedPage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _size(slot_bytes: int) -> int:
+    return _HEAD.size + 2 * (slot_bytes + _LENGTH.size)
 
 
 class MappedWords:

@@ -57,12 +57,45 @@ def test_a_reader_sees_what_a_writer_has_in_force(tmp_path: Path) -> None:
             assert reader.read() == bytes([n])
 
 
-def test_a_record_that_does_not_fit_is_refused_and_the_old_one_stays(tmp_path: Path) -> None:
+def test_a_record_that_does_not_fit_gets_a_larger_page_and_the_next_life_finds_it(tmp_path: Path) -> None:
     with MappedPage(tmp_path / "page", 10) as page:
         page.write(b"old")
-        with pytest.raises(StateError, match="a record of 11 bytes does not fit the page"):
-            page.write(b"x" * 11)
+        page.write(b"x" * 11)
+        assert page.read() == b"x" * 11
+        page.write(b"short again")
+    with MappedPage(tmp_path / "page", 10) as page:
+        assert page.read() == b"short again"
+
+
+def test_a_page_that_is_wanted_larger_keeps_its_record(tmp_path: Path) -> None:
+    with MappedPage(tmp_path / "page", 10) as page:
+        page.write(b"old")
+    with MappedPage(tmp_path / "page", 10_000) as page:
         assert page.read() == b"old"
+        page.write(b"x" * 10_000)
+        assert page.read() == b"x" * 10_000
+
+
+def test_a_reader_that_came_before_a_page_grew_has_the_record_of_then(tmp_path: Path) -> None:
+    with MappedPage(tmp_path / "page", 10) as writer:
+        writer.write(b"old")
+        with MappedPage.existing(tmp_path / "page") as reader:
+            writer.write(b"x" * 100)
+            assert reader.read() == b"old"
+        with MappedPage.existing(tmp_path / "page") as reader:
+            assert reader.read() == b"x" * 100
+
+
+@pytest.mark.parametrize("written", [0, 40, 1_000], ids=["nothing", "half a head", "a part"])
+def test_a_page_whose_growth_was_cut_by_a_kill_is_the_old_one_and_can_grow_again(tmp_path: Path, written: int) -> None:
+    with MappedPage(tmp_path / "page", 10) as page:
+        page.write(b"old")
+    (tmp_path / "page.new").write_bytes(b"STRPAGE1" + b"x" * written)
+    with MappedPage(tmp_path / "page", 10) as page:
+        assert page.read() == b"old"
+        page.write(b"y" * 5_000)
+    with MappedPage.existing(tmp_path / "page") as page:
+        assert page.read() == b"y" * 5_000
 
 
 def test_a_page_is_for_the_eyes_of_its_owner_and_takes_no_room_before_it_is_written(tmp_path: Path) -> None:
@@ -88,12 +121,6 @@ def test_a_file_that_is_no_page_is_refused_and_left_as_it_was(tmp_path: Path, co
     with pytest.raises(StateError, match="is not a page"):
         MappedPage.existing(path)
     assert path.read_bytes() == content
-
-
-def test_a_page_of_another_size_is_refused(tmp_path: Path) -> None:
-    MappedPage(tmp_path / "page", 100).close()
-    with pytest.raises(StateError, match="is not a page of 200 bytes"):
-        MappedPage(tmp_path / "page", 200)
 
 
 def test_a_page_that_was_cut_is_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def _instance(assignment: Assignment, folder: Path) -> Instance:
     return Instance(
         assignment,
         MemoryTransport(MemoryHub()),
-        AccountPage(folder, tuple(output.target for output in assignment.outputs), replayable=False),
+        AccountPage(folder, tuple(output.target for output in assignment.wiring.outputs), replayable=False),
         DeadLetters(folder / "dead-letters"),
         clock=clock.now,
         wall=clock.wall,
@@ -51,7 +51,8 @@ def _instance(assignment: Assignment, folder: Path) -> Instance:
 
 def _frame(assignment: Assignment) -> InputFrame:
     """A frame from the source, for this node's only position in the flow."""
-    route = next(n for n, route in enumerate(assignment.routes.routes) if route.node == assignment.node)
+    (table,) = assignment.wiring.tables
+    route = next(number for number, route in table.numbered() if route.node == assignment.node)
     segment = Segment(7, range(FRAME), 5, None, route, 0, 0)
     parts = encode_data(1, [segment], FRAME, _body(), False)
     return InputFrame(ReceivingSession(1, "source", False, lambda _count: None), decode_data(parts), 0.0)

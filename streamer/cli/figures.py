@@ -69,8 +69,7 @@ class Figures:
 class History:
     """The snapshots of the last `span_s` seconds: rates are taken over them, so that a late report does not show."""
 
-    def __init__(self, plan: Plan, span_s: float) -> None:
-        self._plan = plan
+    def __init__(self, span_s: float) -> None:
         self._span_s = span_s
         self._snapshots: deque[JobSnapshot] = deque()
 
@@ -82,11 +81,15 @@ class History:
 
     def figures(self) -> Figures:
         """Of the newest snapshot, against the oldest kept. At least one must have been added."""
-        return figures(self._plan, self._snapshots[0], self._snapshots[-1])
+        return figures(self._snapshots[0], self._snapshots[-1])
 
 
-def figures(plan: Plan, earlier: JobSnapshot | None, later: JobSnapshot) -> Figures:
-    """Rates and latencies are of the time between the two; of the whole job so far without an `earlier` one."""
+def figures(earlier: JobSnapshot | None, later: JobSnapshot) -> Figures:
+    """Rates and latencies are of the time between the two; of the whole job so far without an `earlier` one.
+
+    Nodes, edges and flows are those of the later one.
+    """
+    plan = later.plan
     if earlier is None:
         earlier = dataclasses.replace(later, elapsed_s=0.0, samples={})
     span_s = later.elapsed_s - earlier.elapsed_s

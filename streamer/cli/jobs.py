@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,10 +24,11 @@ from streamer.control.book import find, lines
 from streamer.control.hosts.home import has_log, open_log
 from streamer.control.hosts.lock import is_supervised
 from streamer.control.hosts.lost import bury, can_go_on, lost_jobs
-from streamer.control.records import JobLine, KeptJob
+from streamer.control.records import JobLine, KeptJob, job_line
 from streamer.errors import NoSuchJobError
-from streamer.log.base import ControlLog
+from streamer.log.base import ControlLog, Follower
 from streamer.log.sqlite import SqliteLog
+from streamer.log.topics import Topic
 
 SUPERVISOR_LOG = "supervisor.log"
 LOOK_S = 0.05
@@ -56,6 +57,11 @@ class Jobs:
         if kept is None:
             raise NoSuchJobError(f"job {job} is not in the control log any more")
         return kept
+
+    def news(self, job: str) -> JobNews:
+        """The job from now on."""
+        follower = self.log.follow([Topic.JOBS], self.log.end([Topic.JOBS]), scope=job)
+        return JobNews(self, self.again(job).line, follower)
 
     def later(self, kept: KeptJob) -> KeptJob:
         """The job as it is by now, with somebody who supervises it."""
@@ -87,6 +93,29 @@ class Jobs:
                 return False
             time.sleep(LOOK_S)
         return False
+
+
+@dataclass
+class JobNews:
+    """One job as its log goes on: for commands that wait for something that few records tell.
+
+    `later` reads the whole job each time, which is cheaper only where little has happened to it.
+    """
+
+    jobs: Jobs
+    line: JobLine
+    _follower: Follower
+
+    def until(self, true: Callable[[JobLine], bool], deadline: float) -> JobLine:
+        """The job once this is true of it, once it has ended, or at the deadline, with somebody who supervises it."""
+        job = self.line.facts.job
+        while self.line.live and not true(self.line) and clock.now() < deadline:
+            for record in self._follower.poll(LOOK_S):
+                if record.key == job:
+                    self.line = job_line({job: record}, job) or self.line
+            if not is_supervised(Path(self.line.facts.folder)):
+                self.jobs.take_up()
+        return self.line
 
 
 def home_folder() -> Path:

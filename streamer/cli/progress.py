@@ -11,7 +11,6 @@ from collections.abc import Callable
 from streamer.cli.durations import format_elapsed, format_latency
 from streamer.cli.figures import Figures, History
 from streamer.control.jobs import JobSnapshot
-from streamer.plan.compile import Plan
 
 INTERVAL_S = 5.0
 
@@ -19,8 +18,8 @@ INTERVAL_S = 5.0
 class ProgressLog:
     """Writes to `write`, a line at a time."""
 
-    def __init__(self, plan: Plan, write: Callable[[str], None]) -> None:
-        self._history = History(plan, INTERVAL_S)
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._history = History(INTERVAL_S)
         self._write = write
         self._next_s = INTERVAL_S
 

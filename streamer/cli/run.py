@@ -92,9 +92,9 @@ def run(options: RunOptions) -> int:
         screen = _screen(plan, options)
         with closing(screen), closing(host):
             host.start()
-            last = _watch(host, plan, options.duration_s, screen, endpoint, interrupts)
+            last = _watch(host, options.duration_s, screen, endpoint, interrupts)
             account = host.account()
-    tell(progress_line(figures(plan, None, last)))
+    tell(progress_line(figures(None, last)))
     _conclude(account, last, to_stderr=_writes_stdout(plan), as_json=options.as_json)
     return FAILED if last.status is JobStatus.FAILED or last.killed else OK
 
@@ -140,12 +140,12 @@ def _screen(plan: Plan, options: RunOptions) -> Screen:
     seen = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     records = _writes_stdout(plan) and (options.as_json or sys.stdout.isatty())
     if not seen or records:
-        return ProgressLog(plan, tell)
+        return ProgressLog(tell)
     from rich.console import Console
 
     from streamer.cli.view import LiveView
 
-    return LiveView(plan, Console(stderr=True), "Ctrl-C drains, a second one ends at once")
+    return LiveView(Console(stderr=True), "Ctrl-C drains, a second one ends at once")
 
 
 def _writes_stdout(plan: Plan) -> bool:
@@ -154,7 +154,6 @@ def _writes_stdout(plan: Plan) -> bool:
 
 def _watch(
     host: EmbeddedHost,
-    plan: Plan,
     duration_s: float | None,
     screen: Screen,
     endpoint: Endpoint,
@@ -165,7 +164,7 @@ def _watch(
     before: JobSnapshot | None = None
     while True:
         snapshot = host.poll(_POLL_S)
-        endpoint.publish(observation(plan, snapshot))
+        endpoint.publish(observation(snapshot))
         for text in news(before, snapshot):
             screen.notice(text)
         screen.show(snapshot)
@@ -201,7 +200,7 @@ def news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
     return gateways + deaths
 
 
-def observation(plan: Plan, snapshot: JobSnapshot) -> Observation:
+def observation(snapshot: JobSnapshot) -> Observation:
     """What Prometheus sees: samples of living instances, and all states of every node, zeros included."""
     phases = {instance: InstancePhase(state) for instance, state in snapshot.instances.items()}
     counts = Counter((node_of(instance), phase) for instance, phase in phases.items())
@@ -211,8 +210,8 @@ def observation(plan: Plan, snapshot: JobSnapshot) -> Observation:
         samples=tuple(
             sample for instance, sample in snapshot.samples.items() if instance in phases and phases[instance].living
         ),
-        replicas={node: {str(phase): counts[node, phase] for phase in InstancePhase} for node in plan.nodes},
-        desired={name: snapshot.desired.get(name, node.replicas) for name, node in plan.nodes.items()},
+        replicas={node: {str(phase): counts[node, phase] for phase in InstancePhase} for node in snapshot.plan.nodes},
+        desired={name: snapshot.desired.get(name, node.replicas) for name, node in snapshot.plan.nodes.items()},
     )
 
 

@@ -56,7 +56,7 @@ def _watch(host: EmbeddedHost, kept: KeptJob, endpoint: Endpoint, interrupts: In
     before: JobSnapshot | None = None
     while True:
         snapshot = host.poll(_POLL_S)
-        endpoint.publish(observation(kept.plan, snapshot))
+        endpoint.publish(observation(snapshot))
         for text in news(before, snapshot):
             tell(text)
         if snapshot.status.ended:

@@ -18,7 +18,6 @@ from rich.text import Text
 from streamer.cli.durations import format_elapsed, format_latency
 from streamer.cli.figures import EdgeFigures, Figures, FlowFigures, History, NodeFigures
 from streamer.control.jobs import JobSnapshot
-from streamer.plan.compile import Plan
 
 Row = TypeVar("Row")
 
@@ -40,8 +39,8 @@ _STYLE_OF_STATE = {"running": "green", "dead": "red", "restarting": "red", "star
 class LiveView:
     """Shows snapshots on the terminal of `console` until it is closed."""
 
-    def __init__(self, plan: Plan, console: Console, footer: str) -> None:
-        self._history = History(plan, _RATE_SPAN_S)
+    def __init__(self, console: Console, footer: str) -> None:
+        self._history = History(_RATE_SPAN_S)
         self._console = console
         self._footer = footer
         self._lines: list[Text] = []

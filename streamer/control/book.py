@@ -44,6 +44,7 @@ class Book:
         self._written: dict[str, bytes | None] = {}
         self._state: JobState | None = None
         self._seen: dict[str, InstanceRecord] = {}
+        self._plan: Plan | None = None
         self._news = log.follow([Topic.COMMANDS, Topic.JOBS], scope=facts.job)
 
     @property
@@ -75,6 +76,7 @@ class Book:
         self._written.update((entry.key, entry.value) for entry in entries)
         self._state = state
         self._seen = dict(state.instances)
+        self._plan = state.plan
 
     def wishes(self) -> Sequence[Wish]:
         """What people have wanted since the last call; at first, since the job began.
@@ -97,6 +99,8 @@ class Book:
             for name, record in state.instances.items()
             if record is not self._seen.get(name)
         ]
+        if state.plan is not self._plan:
+            entries.append(plan_entry(state.job, state.plan))
         entries.append(job_entry(line_of(self.facts, state, self.clock_offset_s)))
         return [entry for entry in entries if self._written.get(entry.key) != entry.value]
 

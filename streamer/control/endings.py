@@ -20,7 +20,7 @@ from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import InstanceRecord, JobState
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import Role, Verb
-from streamer.plan.compile import Plan, PlannedNode
+from streamer.plan.compile import PlannedNode
 
 
 def is_intake(node: PlannedNode) -> bool:
@@ -31,33 +31,37 @@ def is_intake(node: PlannedNode) -> bool:
 
 
 def is_idle(node: PlannedNode) -> bool:
-    """Outside every flow, and unable to end by itself."""
-    return not node.inputs and not node.outputs and not is_intake(node)
+    """Outside every flow, where nothing ends by itself: a change of flows may bring it back."""
+    return not node.inputs and not node.outputs and node.role not in (Role.SOURCE, Role.GATEWAY)
 
 
 def drained_nodes(state: JobState) -> frozenset[str]:
     """Nodes whose instances are to be told to drain now."""
     nodes = state.plan.nodes.values()
-    idle = frozenset(node.name for node in nodes if is_idle(node))
+    idle = frozenset(node.name for node in nodes if is_idle(node) and _is_exhausted(state, node))
     if state.phase is JobPhase.DRAINING:
         return idle | frozenset(node.name for node in nodes if is_intake(node))
     alone = all(record.phase.gone for record in state.instances.values() if record.node not in idle)
     return idle if alone else frozenset()
 
 
-def ended_nodes(plan: Plan, components: frozenset[int]) -> frozenset[str]:
-    return frozenset(name for index in components for name in plan.components[index])
+def _is_exhausted(state: JobState, node: PlannedNode) -> bool:
+    """Whether nothing comes of this node of its own accord: a stateful one may go on in its `start`."""
+    samples = [record.sample for record in state.instances.values() if record.node == node.name]
+    return node.role is not Role.STATEFUL or all(sample is not None and sample.exhausted for sample in samples)
 
 
 def with_quiet_components_ended(state: JobState) -> JobState:
-    ended = frozenset(
-        index
-        for index, component in enumerate(state.plan.components)
-        if index not in state.ended_components and _is_quiet(state, component)
-    )
-    if not ended:
+    """Not while a version is proposed: it may lead into a cycle, or make it larger."""
+    if state.proposal is not None:
         return state
-    return dataclasses.replace(state, ended_components=state.ended_components | ended)
+    ended = frozenset(
+        name
+        for component in state.plan.components
+        if not component <= state.ended and _is_quiet(state, component)
+        for name in component
+    )
+    return dataclasses.replace(state, ended=state.ended | ended) if ended else state
 
 
 def verbs(record: InstanceRecord, drained: frozenset[str], ended: frozenset[str]) -> frozenset[Verb]:

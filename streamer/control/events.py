@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import Command
+from streamer.plan.change import FlowsChange
 from streamer.plan.compile import Plan
 
 CANNOT_OPEN = 3
@@ -74,11 +75,19 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowsSet:
+    """Somebody wants other flows. `number` grows as that of `Scaled`, from the same count."""
+
+    change: FlowsChange
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = JobSubmitted | Reported | Exited | Asked | Scaled | Ticked
+Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | Ticked
 
 
 @dataclass(frozen=True, slots=True)

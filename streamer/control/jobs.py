@@ -18,6 +18,7 @@ from pathlib import Path
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import JobState
 from streamer.metrics.samples import InstanceSample
+from streamer.plan.compile import Plan
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 
 
@@ -58,8 +59,9 @@ class JobSnapshot:
 
     `samples` has the last sample of each instance that ever reported, `instances` the phase of every instance by name,
     `restarts` counts by node. `error` tells why the job failed or was killed, `killed` that it did not end in order.
-    `desired` are the replicas that each node is to have. `control` is where the controller listens, `folder` where logs
-    and dead letters lie, `refused` counts messages that came there without the job's token.
+    `desired` are the replicas that each node is to have, `plan` has the nodes and the flows of now. `control` is where
+    the controller listens, `folder` where logs and dead letters lie, `refused` counts messages that came there without
+    the job's token.
     """
 
     job: str
@@ -75,6 +77,7 @@ class JobSnapshot:
     control: str
     folder: Path
     refused: int
+    plan: Plan
     desired: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -101,6 +104,7 @@ def snapshot(
         control=control,
         folder=folder,
         refused=refused,
+        plan=state.plan,
         desired={node: state.desired(node) for node in state.plan.nodes},
     )
 
@@ -157,7 +161,7 @@ class JobAccount:
 
 
 def account(state: JobState, now: float, pages: Mapping[str, InstanceAccount]) -> JobAccount:
-    """The account from the pages of the instances that have one; every edge and node of the plan is there."""
+    """The account from the pages of the instances that have one; every node is there, and every edge that ever was."""
     by_node: dict[str, list[InstanceAccount]] = {name: [] for name in state.plan.nodes}
     for instance, page in pages.items():
         record = state.instances[instance]
@@ -171,7 +175,7 @@ def account(state: JobState, now: float, pages: Mapping[str, InstanceAccount]) -
         pipeline=state.plan.pipeline,
         status=status_of(state),
         duration_s=round(state.elapsed_s(now), 3),
-        edges=tuple(_edge(source, target, by_node[source]) for source, target in state.plan.edges()),
+        edges=tuple(_edge(source, target, by_node[source]) for source, target in state.plan.edges_ever()),
         nodes=tuple(
             NodeAccount(
                 name,

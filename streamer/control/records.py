@@ -19,11 +19,12 @@ from typing import TypeVar
 
 from streamer.control.jobs import status_of
 from streamer.control.lifecycle import InstancePhase, JobPhase
-from streamer.control.state import InstanceRecord, JobState
+from streamer.control.state import Answer, InstanceRecord, JobState, Proposal
 from streamer.errors import StateError
 from streamer.log.base import Entry, Record
 from streamer.log.topics import Topic
-from streamer.plan.compile import Plan
+from streamer.plan.change import with_version
+from streamer.plan.compile import FlowVersion, Plan
 from streamer.plan.plain import plain, typed
 
 _PLAN = "plan"
@@ -51,10 +52,20 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposalLine:
+    """A version of the flows that is proposed; the plan without it is the job's."""
+
+    number: int
+    version: FlowVersion
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobLine:
     """A job but for its instances and its plan. `phase` None: it has not begun.
 
     `addresses` are those at which its nodes take messages from outside, as far as this supervisor was told them.
+    `answers` are those to the last changes of flows that people wanted.
     """
 
     facts: JobFacts
@@ -63,13 +74,15 @@ class JobLine:
     replicas: Mapping[str, int] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
     submitted_at: float = 0.0
-    ended_components: frozenset[int] = frozenset()
+    ended: frozenset[str] = frozenset()
     drain_deadline: float | None = None
     ended_at: float | None = None
     error: str | None = None
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
     wish: int = -1
+    proposal: ProposalLine | None = None
+    answers: tuple[Answer, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -133,14 +146,22 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         replicas=state.replicas(),
         addresses={r.node: r.sample.address for r in state.instances.values() if r.sample and r.sample.address},
         submitted_at=state.submitted_at + clock_offset_s,
-        ended_components=state.ended_components,
+        ended=state.ended,
         drain_deadline=_moved(state.drain_deadline, clock_offset_s),
         ended_at=_moved(state.ended_at, clock_offset_s),
         error=state.error,
         killed=state.killed,
         pins=state.pins,
         wish=state.wish,
+        proposal=_proposal_line(state.proposal, clock_offset_s),
+        answers=state.answers,
     )
+
+
+def _proposal_line(proposal: Proposal | None, clock_offset_s: float) -> ProposalLine | None:
+    if proposal is None:
+        return None
+    return ProposalLine(proposal.number, proposal.plan.current, proposal.since + clock_offset_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +177,10 @@ class KeptJob:
         return self.line.facts.job
 
     def state(self, clock_offset_s: float, version: int) -> JobState | None:
-        """The state to go on from; None if the job has not begun. Peers are told anew, from `version` on."""
+        """The state to go on from; None if the job has not begun. Peers and wirings are told anew, from `version` on.
+
+        So an instance that knows one of this number has it from this controller, and from no other.
+        """
         line = self.line
         if line.phase is None:
             return None
@@ -167,14 +191,23 @@ class KeptJob:
             instances={one.instance: _record(one, clock_offset_s) for one in self.instances},
             versions=dict.fromkeys(self.plan.nodes, version),
             phase=line.phase,
-            ended_components=line.ended_components,
+            ended=line.ended,
             drain_deadline=_moved(line.drain_deadline, -clock_offset_s),
             ended_at=_moved(line.ended_at, -clock_offset_s),
             error=line.error,
             killed=line.killed,
             pins=line.pins,
             wish=line.wish,
+            wired=version,
+            proposal=self._proposal(clock_offset_s),
+            answers=line.answers,
         )
+
+    def _proposal(self, clock_offset_s: float) -> Proposal | None:
+        line = self.line.proposal
+        if line is None:
+            return None
+        return Proposal(line.number, with_version(self.plan, line.version), line.since - clock_offset_s)
 
 
 def kept_job(jobs: Mapping[str, Record], assignments: Mapping[str, Record], job: str) -> KeptJob | None:

@@ -103,8 +103,8 @@ def _added(state: JobState, name: str, now: float) -> InstanceRecord:
     retired = next((record for record in records if record.phase is InstancePhase.RETIRED), None)
     if retired is None:
         index = records[-1].index + 1
-        return InstanceRecord(name, index, f"{name}-{index}", started_at=now)
-    again = retired.next_life(follow(INSTANCE, retired.phase, InstanceEvent.STARTS), now)
+        return InstanceRecord(name, index, f"{name}-{index}", started_at=now, wired=state.wired)
+    again = retired.next_life(follow(INSTANCE, retired.phase, InstanceEvent.STARTS), now, state.wired)
     return dataclasses.replace(
         again, leaving=False, leave_deadline=None, returns=retired.returns + 1, deaths=0, quick_deaths=0
     )

@@ -14,10 +14,39 @@ from dataclasses import dataclass, field
 from streamer.control.events import Exited
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.metrics.samples import InstanceSample
-from streamer.plan.assignment import Verb
+from streamer.plan.assignment import Verb, Wiring
 from streamer.plan.compile import Plan, PlannedNode
 
 UNTOLD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A version of the flows that all instances are to know before it is in force: the newest one of `plan`.
+
+    `number` is that of the wish behind it.
+    """
+
+    number: int
+    plan: Plan
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of the wish of this number: `version` is in force since then, or is 0, and `error` says why."""
+
+    number: int
+    version: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Since when nobody has said any more that anything of the versions below this one is held."""
+
+    below: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +54,11 @@ class InstanceRecord:
     """One instance over all its lives; `epoch` counts them from 1.
 
     This life: `started_at`, `heard` (a sample came), `progressed` (something was settled or dead-lettered), the quiet
-    span (`quiet_since`, and when the last two samples came that still said so with the same counters), what it was
-    `told`, its `exit`. Over lives: its `endpoint`, its last `sample`, `deaths` in a row without progress, those of them
-    that came soon after the start (`quick_deaths`), and the counts against which the next death is judged.
+    span (`quiet_since`, and when the last two samples came that still said so with the same counters), when its last
+    two samples came at all (`said_before`, `said_last`), what it was `told`, the number of the newest wiring that it
+    knows (`wired`) and of the last one that it was told (`told_wired`), its `exit`. Over lives: its `endpoint`, its
+    last `sample`, `deaths` in a row without progress, those of them that came soon after the start (`quick_deaths`),
+    and the counts against which the next death is judged.
 
     `leaving`: its node was scaled down, and it hands back what it has not started; `leave_deadline` is when it is
     killed. `returns` counts how often it was started again because its node was scaled up.
@@ -50,6 +81,10 @@ class InstanceRecord:
     told_at: float = 0.0
     told_version: int = UNTOLD
     told: frozenset[Verb] = frozenset()
+    wired: int = 0
+    told_wired: int = UNTOLD
+    said_before: float = 0.0
+    said_last: float = 0.0
 
     exit: Exited | None = None
     exited_at: float = 0.0
@@ -63,8 +98,8 @@ class InstanceRecord:
     leave_deadline: float | None = None
     returns: int = 0
 
-    def next_life(self, phase: InstancePhase, now: float) -> InstanceRecord:
-        """The same instance, started again: what this life knew is forgotten."""
+    def next_life(self, phase: InstancePhase, now: float, wired: int) -> InstanceRecord:
+        """The same instance, started again with the wiring of this number: what this life knew is forgotten."""
         return dataclasses.replace(
             self,
             phase=phase,
@@ -75,6 +110,10 @@ class InstanceRecord:
             quiet_since=None,
             told_version=UNTOLD,
             told=frozenset(),
+            wired=wired,
+            told_wired=UNTOLD,
+            said_before=0.0,
+            said_last=0.0,
             exit=None,
         )
 
@@ -83,8 +122,12 @@ class InstanceRecord:
 class JobState:
     """One job. `versions` says, by node, when the peers of its instances changed last, on the job's own counter.
 
-    `ended_components` are indices into `plan.components`. `killed`: it did not end in order. `pins` are the replicas
-    that people want of nodes, None for a node that they have released; `wish` is the number of their last wish.
+    `ended` are the nodes of cycles that were ended. `killed`: it did not end in order. `pins` are the replicas that
+    people want of nodes, None for a node that they have released; `wish` is the number of their last wish.
+
+    `plan` has the flows in force. `wired` is the number of the wiring that all are to know, which grows with each
+    `proposal` and with what becomes of it; `answers` are those to the last wishes, `clear` says which versions may be
+    over soon.
     """
 
     job: str
@@ -93,13 +136,22 @@ class JobState:
     instances: Mapping[str, InstanceRecord]
     versions: Mapping[str, int]
     phase: JobPhase = JobPhase.STARTING
-    ended_components: frozenset[int] = frozenset()
+    ended: frozenset[str] = frozenset()
     drain_deadline: float | None = None
     ended_at: float | None = None
     error: str | None = None
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
     wish: int = -1
+    wired: int = 1
+    proposal: Proposal | None = None
+    answers: tuple[Answer, ...] = ()
+    clear: Clear | None = None
+
+    def wiring_of(self, node: str) -> Wiring:
+        """What every instance of the node is to know of the flows."""
+        known = self.plan if self.proposal is None else self.proposal.plan
+        return known.wiring(node, self.wired, self.plan.current.number)
 
     def node_of(self, record: InstanceRecord) -> PlannedNode:
         return self.plan.nodes[record.node]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 
 from streamer import limits
-from streamer.control import deaths, endings, scaling, topology
+from streamer.control import deaths, endings, flows, scaling, topology
 from streamer.control.events import (
     CANNOT_OPEN,
     Ask,
@@ -22,6 +22,7 @@ from streamer.control.events import (
     Effect,
     Event,
     Exited,
+    FlowsSet,
     JobSubmitted,
     KillInstance,
     Reported,
@@ -30,10 +31,10 @@ from streamer.control.events import (
     Ticked,
 )
 from streamer.control.lifecycle import INSTANCE, JOB, InstanceEvent, InstancePhase, JobEvent, JobPhase, follow
-from streamer.control.state import InstanceRecord, JobState
+from streamer.control.state import UNTOLD, InstanceRecord, JobState
 from streamer.errors import LifecycleError
 from streamer.metrics.samples import InstanceState
-from streamer.plan.assignment import Command, Peers, Verb
+from streamer.plan.assignment import Command, Peers, Verb, Wiring
 
 Stepped = tuple[JobState, tuple[Effect, ...]]
 
@@ -62,6 +63,8 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
             stepped = _asked(state, event, now)
         case Scaled():
             stepped = scaling.wished(state, event), ()
+        case FlowsSet():
+            stepped = flows.wished(state, event, now), ()
         case Ticked():
             stepped = _ticked(state, now)
     after, effects = stepped
@@ -70,7 +73,7 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
 
 def _submitted(event: JobSubmitted, now: float) -> Stepped:
     records = [
-        InstanceRecord(node.name, index, f"{node.name}-{index}", started_at=now)
+        InstanceRecord(node.name, index, f"{node.name}-{index}", started_at=now, wired=1)
         for node in event.plan.nodes.values()
         for index in range(node.replicas)
     ]
@@ -104,6 +107,9 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
             sample=sample,
             endpoint=sample.endpoint or record.endpoint,
             progressed=record.progressed or sample.completed > 0,
+            wired=max(record.wired, sample.wiring),
+            said_before=record.said_last if now > record.said_last else record.said_before,
+            said_last=now,
         )
     )
     if moved or phase is InstancePhase.COMPLETED:
@@ -195,7 +201,7 @@ def _ticked(state: JobState, now: float) -> Stepped:
         return state, effects
     state, scaled = scaling.scaled(state, now)
     state, starts = _restarted(state, now)
-    state, commands = _told(endings.with_quiet_components_ended(state), now)
+    state, commands = _told(endings.with_quiet_components_ended(flows.advanced(state, now)), now)
     return state, (*scaled, *starts, *commands)
 
 
@@ -214,7 +220,7 @@ def _restarted(state: JobState, now: float) -> Stepped:
     effects = []
     for record in state.instances.values():
         if record.phase is InstancePhase.RESTARTING and now >= record.restart_at:
-            alive = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now)
+            alive = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now, state.wired)
             state = topology.changed(state.having(alive), alive.node)
             effects.append(scaling.start_of(alive))
     return state, tuple(effects)
@@ -223,29 +229,61 @@ def _restarted(state: JobState, now: float) -> Stepped:
 def _told(state: JobState, now: float) -> Stepped:
     """Every instance that can hear is told what it does not know yet, and everything again from time to time."""
     drained = endings.drained_nodes(state)
-    ended = endings.ended_nodes(state.plan, state.ended_components)
-    peers: dict[str, Peers] = {}
+    beside = _Beside(state)
     told: dict[str, InstanceRecord] = {}
     effects: list[Effect] = []
     for record in state.instances.values():
-        if not record.heard or not record.phase.living:
-            continue
-        version, wanted = state.versions[record.node], endings.verbs(record, drained, ended)
-        again = now >= record.told_at + limits.COMMAND_REPEAT_S
-        if not again and record.told_version == version and wanted <= record.told:
-            continue
-        if again or record.told_version != version:
-            if record.node not in peers:
-                peers[record.node] = topology.peers_of(state, record.node)
-            effects.append(SendCommand(record.instance, record.epoch, Command(Verb.PEERS, peers[record.node])))
-        effects += [
-            SendCommand(record.instance, record.epoch, Command(verb))
-            for verb in sorted(wanted if again else wanted - record.told)
-        ]
-        told[record.instance] = dataclasses.replace(record, told_at=now, told_version=version, told=wanted)
+        if record.heard and record.phase.living:
+            after, commands = _words(state, record, endings.verbs(record, drained, state.ended), beside, now)
+            if commands:
+                effects += [SendCommand(record.instance, record.epoch, command) for command in commands]
+                told[record.instance] = after
     if told:
         state = dataclasses.replace(state, instances={**state.instances, **told})
     return state, tuple(effects)
+
+
+def _words(
+    state: JobState, record: InstanceRecord, wanted: frozenset[Verb], beside: _Beside, now: float
+) -> tuple[InstanceRecord, list[Command]]:
+    """What this instance is to be told now. It meets nobody before it knows the flows of which they may send to it."""
+    again = now >= record.told_at + limits.COMMAND_REPEAT_S
+    version = state.versions[record.node]
+    ignorant = record.wired < state.wired
+    commands = []
+    if ignorant and (again or record.told_wired != state.wired):
+        commands.append(Command(Verb.FLOWS, wiring=beside.wiring(record.node)))
+    meets = (again or record.told_version != version) and not (ignorant and record.told_version == UNTOLD)
+    if meets:
+        commands.append(Command(Verb.PEERS, beside.peers(record.node)))
+    commands += [Command(verb) for verb in sorted(wanted if again else wanted - record.told)]
+    after = dataclasses.replace(
+        record,
+        told_at=now if again or record.told_version == UNTOLD else record.told_at,
+        told_version=version if meets else record.told_version,
+        told_wired=state.wired,
+        told=wanted,
+    )
+    return after, commands
+
+
+class _Beside:
+    """What the instances of each node are to know, made once for all of them."""
+
+    def __init__(self, state: JobState) -> None:
+        self._state = state
+        self._peers: dict[str, Peers] = {}
+        self._wirings: dict[str, Wiring] = {}
+
+    def peers(self, node: str) -> Peers:
+        if node not in self._peers:
+            self._peers[node] = topology.peers_of(self._state, node)
+        return self._peers[node]
+
+    def wiring(self, node: str) -> Wiring:
+        if node not in self._wirings:
+            self._wirings[node] = self._state.wiring_of(node)
+        return self._wirings[node]
 
 
 # -- the job as a whole -----------------------------------------------------------------------------------------------

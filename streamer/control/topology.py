@@ -12,7 +12,7 @@ import dataclasses
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.state import InstanceRecord, JobState
 from streamer.plan.assignment import Peer, Peers, PeerState
-from streamer.plan.compile import PlannedNode
+from streamer.plan.compile import Plan, PlannedNode
 
 
 def parents(node: PlannedNode) -> frozenset[str]:
@@ -40,6 +40,18 @@ def changed(state: JobState, name: str) -> JobState:
     node = state.plan.nodes[name]
     version = 1 + max(state.versions.values(), default=0)
     beside = dict.fromkeys(parents(node) | children(node), version)
+    return dataclasses.replace(state, versions={**state.versions, **beside})
+
+
+def rewired(state: JobState, before: Plan) -> JobState:
+    """The edges of the plan are others than before: nodes that have other neighbours now get a new version."""
+    version = 1 + max(state.versions.values(), default=0)
+    now = state.plan.nodes
+    beside = {
+        name: version
+        for name, node in before.nodes.items()
+        if (parents(node), children(node)) != (parents(now[name]), children(now[name]))
+    }
     return dataclasses.replace(state, versions={**state.versions, **beside})
 
 

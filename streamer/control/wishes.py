@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from streamer.control.events import Ask, Asked, Scaled
+from streamer.control.events import Ask, Asked, FlowsSet, Scaled
 from streamer.errors import StateError
 from streamer.log.base import ControlLog, Record
 from streamer.log.topics import Topic
+from streamer.plan.change import FlowsChange
 
-Wish = Asked | Scaled
+Wish = Asked | Scaled | FlowsSet
 
 
 def want_end(log: ControlLog, job: str, ask: Ask) -> None:
@@ -25,6 +26,12 @@ def want_end(log: ControlLog, job: str, ask: Ask) -> None:
 def want_replicas(log: ControlLog, job: str, node: str, replicas: int | None) -> int:
     """The wish's number."""
     return log.append(Topic.COMMANDS, job, json.dumps({"wish": "scale", "node": node, "replicas": replicas}).encode())
+
+
+def want_flows(log: ControlLog, job: str, change: FlowsChange) -> int:
+    """The wish's number."""
+    raw = {"wish": "flows", "flows": dict(change.flows), "default": change.default}
+    return log.append(Topic.COMMANDS, job, json.dumps(raw).encode())
 
 
 def wishes(records: Sequence[Record]) -> Sequence[Wish]:
@@ -37,6 +44,8 @@ def _wish(record: Record) -> Wish:
         raw = json.loads(record.value or b"")
         if raw["wish"] == "scale":
             return Scaled(raw["node"], raw["replicas"], record.offset)
+        if raw["wish"] == "flows":
+            return FlowsSet(FlowsChange(raw["flows"], raw["default"]), record.offset)
         return Asked(Ask(raw["wish"]))
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"the command {record.offset} for {record.key} cannot be read: {error}") from error

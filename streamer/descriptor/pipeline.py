@@ -177,7 +177,7 @@ def read_pipeline(report: Report, connectors: ConnectorTables = BUILT_IN) -> Dra
         flow_input=fields.optional("flowInput", free_mapping, None),
         description=fields.optional("description", free_text, ""),
         experiment_name=fields.optional("experimentName", _experiment, "main"),
-        edges=tuple(_edge(edge) for edge in fields.children("edges", limits.ROUTES_MAX)),
+        edges=tuple(_edge(edge) for edge in fields.children("edges", limits.EDGES_MAX)),
         priority=fields.optional("priority", whole(1, 5), 3),
         tags=fields.many("tags", text(chars_max=32)),
         types=fields.many("types", choice(*_TYPES)),

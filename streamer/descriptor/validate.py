@@ -16,13 +16,12 @@ from streamer.descriptor.algorithm import Algorithm
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Report
 from streamer.descriptor.finding import Path, quote, suggestion
-from streamer.descriptor.flow import Flow, read_flow
 from streamer.descriptor.inputs import DATA_SOURCE, FLOW_INPUT, Found, Reference, find_references
 from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Draft, Pipeline, PipelineKind, Streaming
+from streamer.descriptor.streaming import Member, judge
 
 _RUNS_ALGORITHM = (NodeKind.ALGORITHM, NodeKind.DEBUG)
-_NEVER_RECEIVES = (NodeKind.SOURCE, NodeKind.GATEWAY)
 _ALWAYS_STATEFUL = (NodeKind.SOURCE, NodeKind.SINK, NodeKind.GATEWAY)
 
 
@@ -56,9 +55,7 @@ def validate(
         return pipeline
     rules.stream_kinds()
     rules.gateways()
-    streaming = rules.streaming(draft.flows)
-    rules.graph(streaming.flows)
-    return replace(pipeline, streaming=streaming)
+    return replace(pipeline, streaming=rules.streaming(draft.flows))
 
 
 def state_type(node: Node, algorithms: Mapping[str, Algorithm]) -> StateType:
@@ -216,73 +213,21 @@ class _Rules:
                     )
 
     def streaming(self, texts: Mapping[str, str]) -> Streaming:
-        default = self.pipeline.streaming.default_flow
         if not texts and self.report.refused(("streaming",)):
             return Streaming()
-        if not texts:
-            self.report.add(
-                ("streaming", "flows"),
-                "please specify a stream flow",
-                "Add streaming: {flows: {main: A >> B}}.",
-            )
-            return Streaming()
-        if "" in texts:
-            self.report.add(("streaming", "flows", ""), "the name of a flow is empty", "Give the flow a name.")
-        if not default and len(texts) > 1:
-            self.report.add(
-                ("streaming", "defaultFlow"),
-                "please specify a default stream flow",
-                f"Add defaultFlow with one of {', '.join(list(texts)[:12])}.",
-            )
-        elif default and default not in texts:
-            self.report.add(
-                ("streaming", "defaultFlow"),
-                f"{quote(default)} is not a flow",
-                suggestion(default, texts, what="flows"),
-            )
-        flows = {name: flow for name, text in texts.items() if (flow := self._flow(name, text)) is not None}
-        count = sum(len(flow.visits()) for flow in flows.values())
-        if count > limits.ROUTES_MAX:
-            self.report.add(
-                ("streaming", "flows"),
-                f"the flows have {count} positions",
-                f"All flows together have at most {limits.ROUTES_MAX} positions.",
-            )
-        return Streaming(flows, default or next(iter(texts)))
-
-    def _flow(self, name: str, text: str) -> Flow | None:
-        flow, problems = read_flow(text, name, self.indices)
-        for problem in problems:
-            self.report.add(("streaming", "flows", name), problem.message, problem.remedy)
-        return flow
-
-    def graph(self, flows: Mapping[str, Flow]) -> None:
-        """Rules of ends, on the union of the flows; a flow that was refused may hold the missing edge."""
-        edges = [edge for flow in flows.values() for edge in flow.edges()]
-        sources, targets = {source for source, _ in edges}, {target for _, target in edges}
+        nodes = self.pipeline.nodes
+        members = {
+            name: Member(nodes[index].kind, self._surely_stateless(nodes[index]))
+            for name, index in self.indices.items()
+        }
         complete = not self.report.refused(("streaming", "flows"))
-        for name, index in self.indices.items():
-            node = self.pipeline.nodes[index]
-            if node.kind in _NEVER_RECEIVES and name in targets:
-                feeder = next(source for source, target in edges if target == name)
-                self.report.add(
-                    self._at(index, "kind"),
-                    f"{node.kind} node {quote(name)} cannot receive messages, but {quote(feeder)} sends to it",
-                    f"Take {feeder} >> {name} out of the flows.",
-                )
-            if node.kind is NodeKind.SINK and name in sources:
-                fed = next(target for source, target in edges if source == name)
-                self.report.add(
-                    self._at(index, "kind"),
-                    f"sink node {quote(name)} cannot send messages, but sends to {quote(fed)}",
-                    f"Take {name} >> {fed} out of the flows.",
-                )
-            if complete and self._surely_stateless(node) and name in sources and name not in targets:
-                self.report.add(
-                    self._at(index, "nodeName"),
-                    f"entry node {quote(name)} cannot be stateless on stream pipeline",
-                    "Set stateType: stateful, or let a source or a stateful node send to it.",
-                )
+        judged = judge(texts, self.pipeline.streaming.default_flow, members, complete=complete)
+        for violation in judged.violations:
+            path = violation.path
+            if path[0] == "nodes":
+                path = self._at(self.indices[str(path[1])], *path[2:])
+            self.report.add(path, violation.message, violation.remedy)
+        return Streaming(judged.flows, judged.default) if texts else Streaming()
 
     def _surely_stateless(self, node: Node) -> bool:
         """An algorithm that is not known might have said otherwise."""

@@ -62,7 +62,8 @@ class InstanceSample:
     `completed` counts inputs settled or dead-lettered in this life (for a source: records settled): the progress that
     resets a crash loop. `quiet`: every input from outside this instance's cycle has ended, and nothing that it holds
     or has sent is unsettled. `endpoint` is where its outgoing edges are bound, '' if it has none; `address` is the URL
-    at which a gateway takes messages.
+    at which a gateway takes messages. `wiring` is the number of the newest one that it knows; `oldest_version` is the
+    oldest version of the flows of which anything can still come from it.
     """
 
     instance: str
@@ -71,6 +72,8 @@ class InstanceSample:
     state: InstanceState
     endpoint: str = ""
     address: str = ""
+    wiring: int = 0
+    oldest_version: int = 0
     received: int = 0
     failed: int = 0
     completed: int = 0

@@ -1,8 +1,9 @@
 """Where control and runtime meet: what one instance runs, and who its peers are.
 
 An `Assignment` holds the facts of one instance for one life (epoch): they travel once, as JSON, in the file that the
-instance is started with. `Peers` are what changes while it lives: they are sent again, whole, at each change, with a
-version, so that a lost or doubled update costs nothing. Commands are the few verbs a controller has.
+instance is started with. `Peers` and `Wiring` are what changes while it lives: they are sent again, whole, at each
+change, with a number that grows, so that a lost or doubled update costs nothing. Commands are the few verbs a
+controller has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from streamer.plan.routing import Route, RouteTable
+from streamer.plan.plain import plain, typed
+from streamer.plan.routing import RouteTable
 
 SUPERVISOR_VARIABLE = "STREAMER_SUPERVISOR"
 """Environment variable with the id of the process that started an instance, which may be gone before it looks."""
@@ -65,6 +67,21 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Wiring:
+    """What changes of an instance when the flows of its job change. A higher number replaces a lower one, whole.
+
+    `tables` are the versions that are alive, the oldest first: messages of each go their own ways. Roots take the
+    version `current`; a later one is only proposed. `inputs` and `outputs` are the edges of all of them.
+    """
+
+    number: int
+    tables: tuple[RouteTable, ...]
+    current: int
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """The user's algorithm: `path` is an absolute file, `name` the algorithm's name."""
 
@@ -106,9 +123,7 @@ class Assignment:
     instance: str
     epoch: int
     role: Role
-    routes: RouteTable
-    inputs: tuple[Input, ...]
-    outputs: tuple[Output, ...]
+    wiring: Wiring
     folder: str
     dead_letters: str
     control: str
@@ -126,22 +141,11 @@ class Assignment:
     @classmethod
     def from_json(cls, text: str) -> Assignment:
         raw = json.loads(text)
-        table = raw["routes"]
         return cls(
             **{
                 **raw,
                 "role": Role(raw["role"]),
-                "routes": RouteTable(
-                    routes=tuple(
-                        Route(r["flow"], r["node"], r["occurrence"], tuple(r["next"])) for r in table["routes"]
-                    ),
-                    default_flow=table["default_flow"],
-                ),
-                "inputs": tuple(Input(**i) for i in raw["inputs"]),
-                "outputs": tuple(
-                    Output(**{**o, "delivery": Delivery(o["delivery"]), "overload": Overload(o["overload"])})
-                    for o in raw["outputs"]
-                ),
+                "wiring": typed(Wiring, raw["wiring"]),
                 "code": Code(**raw["code"]) if raw["code"] else None,
                 "connector": Connector(**raw["connector"]) if raw["connector"] else None,
                 "gateway": Gateway(**raw["gateway"]) if raw["gateway"] else None,
@@ -184,6 +188,7 @@ class Verb(StrEnum):
     """
 
     PEERS = "peers"
+    FLOWS = "flows"
     DRAIN = "drain"
     END = "end"
     LEAVE = "leave"
@@ -195,24 +200,16 @@ class Command:
 
     verb: Verb
     peers: Peers | None = None
+    wiring: Wiring | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        return {"verb": str(self.verb), "peers": dataclasses.asdict(self.peers) if self.peers else None}
+        return {"verb": str(self.verb), "peers": plain(self.peers), "wiring": plain(self.wiring)}
 
     @classmethod
     def from_wire(cls, raw: Mapping[str, Any]) -> Command:
-        peers = raw["peers"]
+        peers, wiring = raw["peers"], raw["wiring"]
         return cls(
             Verb(raw["verb"]),
-            Peers(
-                peers["version"],
-                tuple(_peer(p) for p in peers["parents"]),
-                tuple(_peer(p) for p in peers["children"]),
-            )
-            if peers
-            else None,
+            typed(Peers, peers) if peers else None,
+            typed(Wiring, wiring) if wiring else None,
         )
-
-
-def _peer(raw: Mapping[str, Any]) -> Peer:
-    return Peer(**{**raw, "state": PeerState(raw["state"])})

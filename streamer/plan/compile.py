@@ -9,28 +9,65 @@ What a descriptor may say but this version cannot execute is refused here, all o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from streamer.descriptor.algorithm import Algorithm, code_file
-from streamer.descriptor.flow import Flow
+from streamer.descriptor.flow import Flow, parse_flow
 from streamer.descriptor.inputs import InputError, flatten, resolve
 from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Pipeline, PipelineKind
 from streamer.descriptor.validate import state_type
 from streamer.errors import DescriptorError
-from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Gateway, Input, Output, Overload, Role
-from streamer.plan.graph import Graph, graph_of
+from streamer.limits import HOP_LIMIT_DEFAULT, QUEUE_BYTES_DEFAULT
+from streamer.plan.assignment import (
+    Assignment,
+    Code,
+    Connector,
+    Delivery,
+    Gateway,
+    Input,
+    Output,
+    Overload,
+    Role,
+    Wiring,
+)
+from streamer.plan.graph import graph_of
 from streamer.plan.routing import RouteTable, compile_routes
 
 _TASK_ID_CHARS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What a node declares for every edge into it."""
+
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    queue_bytes: int = QUEUE_BYTES_DEFAULT
+    hop_limit: int = HOP_LIMIT_DEFAULT
+    overload: Overload = Overload.BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class FlowVersion:
+    """One version of a job's flows: their texts by name, and the routes that come of them."""
+
+    flows: Mapping[str, str]
+    table: RouteTable
+
+    @property
+    def number(self) -> int:
+        return self.table.version
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """`replicas` is what starts without an autoscaler; `max_replicas` None means no bound of the user's."""
+    """`replicas` is what starts without an autoscaler; `max_replicas` None means no bound of the user's.
+
+    `inputs` and `outputs` are the edges of all versions that are alive, `policy` is for edges into this node.
+    """
 
     name: str
     role: Role
@@ -44,20 +81,46 @@ class PlannedNode:
     concurrency: int
     args: Mapping[str, Any]
     gateway: Gateway | None = None
+    policy: Policy = Policy()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`components` are the cycles: strongly connected, of more than one node."""
+    """`versions` of the flows are those that are alive, the oldest first; the last one is in force.
+
+    `components` are the cycles: strongly connected, of more than one node. `past` are the edges of versions that are
+    over, if no version has them now.
+    """
 
     pipeline: str
     nodes: Mapping[str, PlannedNode]
-    routes: RouteTable
+    versions: tuple[FlowVersion, ...]
     components: tuple[frozenset[str], ...]
+    past: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def current(self) -> FlowVersion:
+        return self.versions[-1]
+
+    @property
+    def routes(self) -> RouteTable:
+        """Those of the version in force."""
+        return self.current.table
 
     def edges(self) -> tuple[tuple[str, str], ...]:
         """By source in the order of the nodes."""
         return tuple((node.name, output.target) for node in self.nodes.values() for output in node.outputs)
+
+    def edges_ever(self) -> tuple[tuple[str, str], ...]:
+        """Also those that no version has any more."""
+        edges = (*self.edges(), *self.past)
+        return tuple(edge for name in self.nodes for edge in edges if edge[0] == name)
+
+    def wiring(self, node: str, number: int, current: int) -> Wiring:
+        """What an instance of `node` is to know of the flows."""
+        planned = self.nodes[node]
+        tables = tuple(version.table for version in self.versions)
+        return Wiring(number, tables, current, planned.inputs, planned.outputs)
 
     def assignment(
         self,
@@ -72,8 +135,9 @@ class Plan:
         control: str,
         endpoint: str = "tcp://127.0.0.1:0",
         alone: bool = False,
+        wiring: Wiring | None = None,
     ) -> Assignment:
-        """What the `index`-th instance of `node` runs in this life."""
+        """What the `index`-th instance of `node` runs in this life, in the flows of the plan or as `wiring` says."""
         planned = self.nodes[node]
         instance = f"{node}-{index}"
         return Assignment(
@@ -84,9 +148,7 @@ class Plan:
             instance=instance,
             epoch=epoch,
             role=planned.role,
-            routes=self.routes,
-            inputs=planned.inputs,
-            outputs=planned.outputs,
+            wiring=wiring or self.wiring(node, 1, self.current.number),
             folder=str(folder),
             dead_letters=str(dead_letters),
             control=control,
@@ -107,35 +169,74 @@ def compile_plan(pipeline: Pipeline, algorithms: Mapping[str, Algorithm], *, fol
             f"pipeline {pipeline.name} is of kind batch, and batch pipelines do not run yet in this version",
             remedy="Set kind: stream and give it streaming.flows, or wait for a version that runs batch pipelines.",
         )
-    graph = graph_of((node.name for node in pipeline.nodes), pipeline.streaming.flows)
-    compiler = _Compiler(pipeline, algorithms, graph, folder.absolute())
+    compiler = _Compiler(pipeline, algorithms, folder.absolute())
     nodes = {node.name: compiler.node(node) for node in pipeline.nodes}
     if compiler.problems:
         remedies = dict.fromkeys(remedy for _, remedy in compiler.problems)
         raise DescriptorError("\n".join(message for message, _ in compiler.problems), remedy=" ".join(remedies))
-    routes = compile_routes(pipeline.streaming.flows, pipeline.streaming.default_flow)
-    return Plan(pipeline.name, nodes, routes, compiler.components)
+    streaming = pipeline.streaming
+    return wired(pipeline.name, nodes, (flow_version(streaming.flows, streaming.default_flow, 1),))
+
+
+def flow_version(flows: Mapping[str, Flow], default: str, number: int) -> FlowVersion:
+    """Raises DescriptorError if the flows have more positions than a message can number."""
+    texts = {name: str(flow) for name, flow in flows.items()}
+    return FlowVersion(texts, compile_routes(flows, default, number))
+
+
+def wired(
+    pipeline: str,
+    nodes: Mapping[str, PlannedNode],
+    versions: Sequence[FlowVersion],
+    past: Sequence[tuple[str, str]] = (),
+) -> Plan:
+    """The plan in which these nodes are joined by the edges of these versions, and by no others.
+
+    Whether an edge lies in a cycle is judged on all versions together, since messages of all of them are on their way.
+    """
+    flows = {
+        f"{version.number} {name}": parse_flow(text, name)
+        for version in versions
+        for name, text in version.flows.items()
+    }
+    graph = graph_of(nodes, flows)
+    components = graph.cycles()
+    component = {name: at for at, names in enumerate(components) for name in names}
+    inputs: dict[str, list[Input]] = {name: [] for name in nodes}
+    outputs: dict[str, list[Output]] = {name: [] for name in nodes}
+    for source, target in graph.edges:
+        inside = source in component and component[source] == component.get(target)
+        inputs[target].append(Input(source, inside))
+        policy = nodes[target].policy
+        outputs[source].append(
+            Output(target, inside, policy.delivery, policy.queue_bytes, policy.hop_limit, policy.overload)
+        )
+    newest = versions[-1]
+    parsed = _parsed_flow({name: flows[f"{newest.number} {name}"] for name in newest.flows})
+    joined = {}
+    for name, node in nodes.items():
+        args = node.args and {
+            **node.args,
+            "parents": [edge.source for edge in inputs[name]],
+            "childs": [edge.target for edge in outputs[name]],
+            "parsedFlow": parsed,
+            "defaultFlow": newest.table.default_flow,
+        }
+        joined[name] = replace(node, inputs=tuple(inputs[name]), outputs=tuple(outputs[name]), args=args)
+    return Plan(pipeline, joined, tuple(versions), components, tuple(past))
 
 
 class _Compiler:
     """`problems` are messages with their remedies."""
 
-    def __init__(self, pipeline: Pipeline, algorithms: Mapping[str, Algorithm], graph: Graph, folder: Path) -> None:
+    def __init__(self, pipeline: Pipeline, algorithms: Mapping[str, Algorithm], folder: Path) -> None:
         self.problems: list[tuple[str, str]] = []
-        self.components = graph.cycles()
         self._pipeline = pipeline
         self._algorithms = algorithms
-        self._sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
-        self._targets: dict[str, list[str]] = {name: [] for name in graph.nodes}
-        for source, target in graph.edges:
-            self._sources[target].append(source)
-            self._targets[source].append(target)
-        self._parsed_flow = _parsed_flow(pipeline.streaming.flows)
         self._folder = folder
-        self._nodes = {node.name: node for node in pipeline.nodes}
-        self._component = {name: at for at, component in enumerate(self.components) for name in component}
 
     def node(self, node: Node) -> PlannedNode:
+        """The node by itself: `wired` joins it to others."""
         role = self._role(node)
         stateless = role is Role.STATELESS
         least = (node.min_stateless_count or 0) if stateless else 1
@@ -146,13 +247,14 @@ class _Compiler:
             replicas=max(1, least),
             min_replicas=least,
             max_replicas=node.max_stateless_count if stateless else 1,
-            inputs=tuple(Input(source, self._inside(source, node.name)) for source in self._sources[node.name]),
-            outputs=tuple(self._output(node.name, target) for target in self._targets[node.name]),
+            inputs=(),
+            outputs=(),
             code=self._code(node) if algorithm else None,
             connector=self._connector(node) if role in (Role.SOURCE, Role.SINK) else None,
             concurrency=node.concurrency,
             args=self._args(node, role) if algorithm else {},
             gateway=_gateway(node) if role is Role.GATEWAY else None,
+            policy=_policy(node),
         )
 
     def _role(self, node: Node) -> Role:
@@ -169,20 +271,6 @@ class _Compiler:
             )
         stateless = state_type(node, self._algorithms) is StateType.STATELESS
         return Role.STATELESS if stateless else Role.STATEFUL
-
-    def _inside(self, source: str, target: str) -> bool:
-        return source in self._component and self._component[source] == self._component.get(target)
-
-    def _output(self, source: str, target: str) -> Output:
-        policy = self._nodes[target].edges
-        return Output(
-            target=target,
-            inside=self._inside(source, target),
-            delivery=Delivery(policy.delivery),
-            queue_bytes=policy.queue_bytes,
-            hop_limit=policy.hop_limit,
-            overload=Overload(policy.overload),
-        )
 
     def _code(self, node: Node) -> Code | None:
         if node.kind is not NodeKind.ALGORITHM:
@@ -238,10 +326,6 @@ class _Compiler:
             "pipelineName": pipeline.name,
             "kind": str(pipeline.kind),
             "stateType": str(StateType.STATEFUL if stateful else StateType.STATELESS),
-            "parents": self._sources[node.name],
-            "childs": self._targets[node.name],
-            "parsedFlow": self._parsed_flow,
-            "defaultFlow": pipeline.streaming.default_flow,
             "priority": pipeline.priority,
             "metrics": dict(node.metrics),
             "ttl": node.ttl,
@@ -258,6 +342,11 @@ class _Compiler:
 
     def _refuse(self, message: str, remedy: str) -> None:
         self.problems.append((message, remedy))
+
+
+def _policy(node: Node) -> Policy:
+    edges = node.edges
+    return Policy(Delivery(edges.delivery), edges.queue_bytes, edges.hop_limit, Overload(edges.overload))
 
 
 def _gateway(node: Node) -> Gateway:

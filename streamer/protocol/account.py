@@ -2,7 +2,8 @@
 
 Per edge, at any time: sent = settled + dead-lettered + dropped + abandoned + in flight, to the message. Each term is
 counted for itself, so that the equation can be false and a test can see it. The account lives in a page that survives a
-kill, together with the settled positions of a source: one record, because a kill between two would let them disagree.
+kill, together with the settled positions of a source and the versions of the flows that its positions took: one record,
+because a kill between two would let them disagree.
 What a killed producer had in flight becomes abandoned when its successor opens the page; its parents send it again.
 """
 
@@ -14,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from streamer.errors import StateError
-from streamer.limits import SETTLED_RANGES_MAX
+from streamer.limits import FLOW_VERSIONS_MAX, SETTLED_RANGES_MAX
+from streamer.protocol.history import History
 from streamer.protocol.settlement import RangeSet
 
 DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error")
@@ -22,12 +24,16 @@ DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error")
 
 _HEAD = struct.Struct("<HH6Q")
 _EDGE = struct.Struct(f"<{6 + len(DROP_REASONS)}QQI")
-_VERSION = 1
+_TAKEN = struct.Struct("<QQ")
+_VERSION = 2
 
 
 @dataclass(slots=True)
 class EdgeCounts:
-    """One outgoing edge. `roots` are the settled positions, where this node makes roots that can be read again."""
+    """One outgoing edge, or one that was there: counts stay.
+
+    `roots` are the positions that are settled, or never went here, where this node makes roots that can be read again.
+    """
 
     target: str
     sent: int = 0
@@ -54,7 +60,7 @@ class InstanceAccount:
     """All that one instance must not forget at a kill.
 
     `completed` counts inputs settled or dead-lettered (for a source: records), over all lives. `mark_position` and
-    `mark_offset` say from where a source reads again.
+    `mark_offset` say from where a source reads again, `history` by which version of the flows.
     """
 
     received: int = 0
@@ -63,6 +69,7 @@ class InstanceAccount:
     mark_position: int = 0
     mark_offset: int = 0
     edges: list[EdgeCounts] = field(default_factory=list)
+    history: History = field(default_factory=History)
 
     def edge(self, target: str) -> EdgeCounts:
         for edge in self.edges:
@@ -80,7 +87,8 @@ class InstanceAccount:
 
 
 def encode_account(account: InstanceAccount) -> bytes:
-    """The page's record: head, then per edge its name, counters and settled ranges."""
+    """The page's record: head, the history of versions, then per edge its name, counters and settled ranges."""
+    history = account.history
     out = [
         _HEAD.pack(
             _VERSION,
@@ -90,8 +98,10 @@ def encode_account(account: InstanceAccount) -> bytes:
             account.completed,
             account.mark_position,
             account.mark_offset,
-            0,
-        )
+            history.end,
+        ),
+        len(history.starts).to_bytes(2, "little"),
+        *(_TAKEN.pack(start, version) for start, version in zip(history.starts, history.versions, strict=True)),
     ]
     for e in account.edges:
         name = e.target.encode()
@@ -130,11 +140,11 @@ def _shortened(edge: EdgeCounts) -> tuple[list[int], EdgeCounts]:
 def decode_account(record: bytes) -> InstanceAccount:
     """Read a record of `encode_account`. Raises StateError if it is of another version or cut short."""
     try:
-        version, edges, received, failed, completed, mark_position, mark_offset, _ = _HEAD.unpack_from(record)
+        version, edges, received, failed, completed, mark_position, mark_offset, end = _HEAD.unpack_from(record)
         if version != _VERSION:
             raise StateError(f"an account page of version {version}; this is version {_VERSION}")
         account = InstanceAccount(received, failed, completed, mark_position, mark_offset)
-        at = _HEAD.size
+        account.history, at = _history(record, _HEAD.size, end)
         for _ in range(edges):
             length = int.from_bytes(record[at : at + 2], "little")
             name = record[at + 2 : at + 2 + length].decode()
@@ -150,6 +160,13 @@ def decode_account(record: bytes) -> InstanceAccount:
     return account
 
 
+def _history(record: bytes, at: int, end: int) -> tuple[History, int]:
+    count = int.from_bytes(record[at : at + 2], "little")
+    taken = [_TAKEN.unpack_from(record, at + 2 + n * _TAKEN.size) for n in range(count)]
+    history = History(end, [start for start, _ in taken], [version for _, version in taken])
+    return history, at + 2 + count * _TAKEN.size
+
+
 def _ranges(record: bytes, at: int, floor: int, count: int) -> tuple[RangeSet, int]:
     if at + 8 * count > len(record):
         raise StateError("an account page is cut short")
@@ -160,4 +177,4 @@ def _ranges(record: bytes, at: int, floor: int, count: int) -> tuple[RangeSet, i
 
 def account_bytes_max(targets: Sequence[str], ranges_max: int) -> int:
     """Size of the largest record of an instance with these edges."""
-    return 256 + sum(512 + len(t.encode()) + 16 * ranges_max for t in targets)
+    return 256 + _TAKEN.size * FLOW_VERSIONS_MAX + sum(512 + len(t.encode()) + 16 * ranges_max for t in targets)

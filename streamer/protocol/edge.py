@@ -287,18 +287,18 @@ class Edge:
 
     def unsettled_of(self, parents: set[Parent]) -> Iterator[tuple[Parent, int]]:
         """(parent, index of its message) for every message here whose parent is one of these. Scans all held."""
-        for chunk, first, last in self._held():
+        for chunk, first, last in self.held():
             if chunk.parent in parents:
                 yield from ((chunk.parent, i) for i in chunk.indexes[first:last])
 
     def wait_for_roots(self, barrier: Barrier) -> None:
         """All held messages that nobody waits for are waited for by `barrier`. Scans all held."""
-        for chunk, first, last in self._held():
+        for chunk, first, last in self.held():
             if chunk.parent is None or chunk.parent is barrier:
                 chunk.parent = barrier
                 barrier.open += last - first
 
-    def _held(self) -> Iterator[tuple[Chunk, int, int]]:
+    def held(self) -> Iterator[tuple[Chunk, int, int]]:
         for chunk in self._pending:
             yield chunk, 0, len(chunk.blobs)
         for frame in self._frames:

@@ -168,12 +168,12 @@ class InputFrame:
 
     `together` are ranges of messages for which something was sent in common: they settle together. `held` ones are not
     done with, though their handler is. `watches` are called when their messages are settled. `alone`: its one message
-    may have been in hand at a death, so nothing else should be in hand with it.
+    may have been in hand at a death, so nothing else should be in hand with it. `late` ones are not to be handled.
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "buffers", "count", "dead", "handled", "held", "open", "segments", "sequence",
-        "session", "size", "together", "told", "told_dead", "watches",
+        "alone", "arrived_at", "body", "buffers", "count", "dead", "handled", "held", "late", "open", "segments",
+        "sequence", "session", "size", "together", "told", "told_dead", "watches",
     )  # fmt: skip
 
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
@@ -191,6 +191,7 @@ class InputFrame:
         self.dead: list[int] = []
         self.told = self.told_dead = 0
         self.together: tuple[range, ...] = ()
+        self.late: tuple[range, ...] = ()
         self.held: tuple[range, ...] = ()
         self.watches: tuple[tuple[range, Callable[[], None]], ...] = ()
 

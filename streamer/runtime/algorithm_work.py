@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class AlgorithmWork:
     """`calls` is given for a stateful node: it listens once its user says so, and its `start` runs elsewhere.
 
+    `has_inputs` is asked again and again, since flows change while the job runs.
     `overlap` is there once a handler is `async`: frames go to it then.
     """
 
@@ -38,8 +39,7 @@ class AlgorithmWork:
         handler: Handler,
         calls: StatefulCalls | None,
         begin_overlap: Callable[[], Overlap],
-        *,
-        has_inputs: bool,
+        has_inputs: Callable[[], bool],
     ) -> None:
         self._algorithm = algorithm
         self._args = args
@@ -88,7 +88,7 @@ class AlgorithmWork:
             import asyncio  # every instance would wait for it at its start, and few need it
 
             asyncio.run(started)
-        if self._calls is not None and self._calls.registered and self._has_inputs:
+        if self._calls is not None and self._calls.registered:
             self.listening = True
 
     # -- the port --------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class AlgorithmWork:
 
     @property
     def exhausted(self) -> bool:
-        if self._draining or (self._calls is None and self._has_inputs):
+        if self._draining or (self._calls is None and self._has_inputs()):
             return True
         return self._calls is not None and (self.start_returned.is_set() or self._stopped_by_user)
 

@@ -13,14 +13,14 @@ from itertools import islice
 from typing import Any, Protocol
 
 from streamer.clock import Clock
-from streamer.errors import MessageError, StreamerError
+from streamer.errors import MessageError, StreamerError, VersionError
 from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, SPILL_BYTES
 from streamer.protocol.buffers import LargeArrayError
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, pack_large, unpack, unpack_each
 from streamer.protocol.segment import INDEXES
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
-from streamer.runtime.letters import Failure
+from streamer.runtime.letters import TOO_LATE, Failure
 from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Sends, Turn
 
 _WEIGHTY = SPILL_BYTES // FRAME_MESSAGES_MAX
@@ -253,13 +253,15 @@ class Handler:
 
 
 def bodies_of(frame: InputFrame, failures: list[Failure]) -> list[Any]:
-    """The frame's messages; one that does not unpack is added to `failures` and keeps its place."""
+    """The frame's messages; one that does not unpack, or is too late, is added to `failures` and keeps its place."""
     try:
-        return unpack(frame.body, frame.buffers)
+        bodies = unpack(frame.body, frame.buffers)
     except UNPACK_ERRORS:
         bodies = unpack_each(frame.body, frame.count)
         failures += [Failure(i, body.blob, body) for i, body in enumerate(bodies) if isinstance(body, BadBody)]
-        return bodies
+    for those in frame.late:
+        failures += [Failure(i, bodies[i], VersionError(TOO_LATE)) for i in those if not isinstance(bodies[i], BadBody)]
+    return bodies
 
 
 def gaps(first: int, last: int, bad: set[int]) -> list[tuple[int, int]]:

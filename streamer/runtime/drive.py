@@ -7,7 +7,8 @@ asyncio takes over for good and the instance becomes one of its tasks: between t
 from __future__ import annotations
 
 from streamer.runtime.algorithm_work import AlgorithmWork
-from streamer.runtime.instance import Instance, Stage
+from streamer.runtime.instance import Instance
+from streamer.runtime.stage import Stage
 from streamer.transport.base import Watched
 
 

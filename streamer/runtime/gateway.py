@@ -23,10 +23,10 @@ from streamer.protocol.account import InstanceAccount
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
+from streamer.runtime.exits import Exits
 from streamer.runtime.gateway_http import GatewayServer
 from streamer.runtime.letters import Failure
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.turn import Exits
 from streamer.state.gateway import GatewayRecord
 
 
@@ -88,23 +88,26 @@ class GatewayWork:
     def route(self, flow: str | None) -> int:
         return self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
 
-    def admit(self, route: int) -> None:
+    def admit(self, flow: str | None) -> None:
         with self._lock:
-            self._admit(route)
+            self._admit(flow)
 
-    def _admit(self, route: int) -> None:
+    def _admit(self, flow: str | None) -> int:
+        """Where the message goes: its body may have been on its way for long, and the flows have changed meanwhile."""
         if self._draining:
             raise StreamEndedError(
                 f"job {self._a.job} is ending and takes no messages", remedy="Send it to the pipeline's next job."
             )
+        route = self.route(flow)
         if (full := self._outbox.full(route)) is not None:
             raise OverloadError(full, remedy="Send it again a little later.")
+        return route
 
     @contextmanager
-    def taken(self, blob: bytes, route: int) -> Iterator[GatewayTicket]:
+    def taken(self, blob: bytes, flow: str | None) -> Iterator[GatewayTicket]:
         ticket = GatewayTicket()
         with self._lock:
-            self._admit(route)
+            route = self._admit(flow)
             self._outbox.emit(self._root(route), [blob], ticket, (0,))
             self._account.received += 1
             ticket.settle(1)
@@ -118,19 +121,19 @@ class GatewayWork:
                 self._lock.notify_all()
 
     def _root(self, route: int) -> Segment:
-        place = self._exits.table.routes[route]
+        place = self._exits.place(route)
         hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
         position, self._next = self._next, self._next + 1
         return Segment(self._origin, range(position, position + 1), hash_, None, route, 0, int(self._wall() * 1e6))
 
     def info(self) -> Mapping[str, Any]:
-        table = self._a.routes
+        table = self._exits.table
         with self._lock:
             edges = self._outbox.edges
             statistics = {
                 "queueSize": sum(edge.pending_messages for edge in edges),
                 "queueMemoryBytes": sum(edge.queued_bytes for edge in edges),
-                "maxQueueMemoryBytes": sum(output.queue_bytes for output in self._a.outputs),
+                "maxQueueMemoryBytes": sum(output.queue_bytes for output in self._exits.wiring.outputs),
             }
         return {
             "jobId": self._a.job,
@@ -177,10 +180,11 @@ class GatewayWork:
 def _parsed_flow(table: RouteTable) -> Mapping[str, list[dict[str, Any]]]:
     """`{flow: [{source, next}]}`: the edges of each flow by source."""
     parsed: dict[str, dict[str, dict[str, None]]] = {}
+    places = dict(table.numbered())
     for route in table.routes:
         if route.next:
             targets = parsed.setdefault(route.flow, {}).setdefault(route.node, {})
-            targets.update(dict.fromkeys(table.routes[index].node for index in route.next))
+            targets.update(dict.fromkeys(places[number].node for number in route.next))
     return {
         flow: [{"source": source, "next": list(targets)} for source, targets in sources.items()]
         for flow, sources in parsed.items()

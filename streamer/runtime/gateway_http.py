@@ -60,12 +60,12 @@ class Reception(Protocol):
     """Takes messages over; the calls come from many threads."""
 
     def route(self, flow: str | None) -> int:
-        """Where a message into this flow goes, None being the default one. Raises FlowError."""
+        """Where a message into this flow would go now, None being the default one. Raises FlowError."""
 
-    def admit(self, route: int) -> None:
-        """Raises OverloadError or StreamEndedError if no message is taken now."""
+    def admit(self, flow: str | None) -> None:
+        """Raises OverloadError, StreamEndedError or FlowError if no message is taken now."""
 
-    def taken(self, blob: bytes, route: int) -> AbstractContextManager[Ticket]:
+    def taken(self, blob: bytes, flow: str | None) -> AbstractContextManager[Ticket]:
         """Take a packed message; the answer to its request is written inside. Raises what `admit` raises."""
 
     def info(self) -> Mapping[str, Any]: ...
@@ -227,7 +227,7 @@ class _Exchange(BaseHTTPRequestHandler):
     def _message(self) -> None:
         server = self.server
         flow, wait = self._parameters()
-        route = server.reception.route(flow)
+        server.reception.route(flow)
         decode = self._decoder()
         length = self._unread or 0
         if length > MESSAGE_BYTES_MAX:
@@ -235,10 +235,10 @@ class _Exchange(BaseHTTPRequestHandler):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"a body of {length} bytes is larger than the limit of {MESSAGE_BYTES_MAX} (MESSAGE_BYTES_MAX)",
             )
-        server.reception.admit(route)
+        server.reception.admit(flow)
         with server.reading.body(length):
             blob = pack_message(self._pack, decode(self._body(length)))
-        with server.reception.taken(blob, route) as ticket:
+        with server.reception.taken(blob, flow) as ticket:
             if not wait:
                 self._answer(HTTPStatus.ACCEPTED, {"message": "accepted"})
             elif ticket.wait(server.settle_s):

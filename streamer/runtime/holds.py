@@ -18,9 +18,9 @@ from streamer.protocol.codec import pack_message, packer
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of
+from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.turn import Exits
 
 _LATER = 1 << 32
 """Children that are sent through a hold are numbered from here, apart from those that the handler has sent."""
@@ -132,7 +132,7 @@ class Holds:
             if (edge := holder.outbox.refusing(route)) is not None:
                 raise OverloadError(f"edge {edge} is full")
             blob = pack_message(self._pack, message)
-            place = exits.table.routes[route]
+            place = exits.place(route)
             first = hold.those.start
             ids = children(segment, [first - hold.base], place.node, place.flow, place.occurrence, _LATER + hold.sent)
             ids.route = route

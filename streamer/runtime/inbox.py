@@ -9,11 +9,11 @@ frames of the new one; what it had delivered is handled all the same, since it m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from streamer.errors import PeerError
 from streamer.limits import CYCLE_INTAKE_BYTES_MAX, CYCLE_INTAKE_MESSAGES_MAX, HEARTBEAT_S, RETAINED_BYTES_MAX
-from streamer.plan.assignment import Assignment, Peer, PeerState
+from streamer.plan.assignment import Assignment, Input, Peer, PeerState
 from streamer.protocol.credit import Pace
 from streamer.protocol.frames import (
     InHand,
@@ -27,21 +27,27 @@ from streamer.protocol.frames import (
     kind_of,
 )
 from streamer.protocol.session import InputFrame, ReceivingSession, State
+from streamer.runtime.exits import Exits
+from streamer.runtime.parking import Parking
 from streamer.transport.base import Connection, Parts, Transport
 
 _UNBOUNDED = 1 << 62
 
 
 class Upstream:
-    """One parent instance: the connection to it and the session on that connection."""
+    """One parent instance: the connection to it and the session on that connection.
 
-    __slots__ = ("connection", "opened_at", "peer", "session")
+    `refused`: it did not want the last session that was opened, so the next one is not opened before the next beat.
+    """
+
+    __slots__ = ("connection", "opened_at", "peer", "refused", "session")
 
     def __init__(self, peer: Peer, connection: Connection, session: ReceivingSession) -> None:
         self.peer = peer
         self.connection = connection
         self.session = session
         self.opened_at: float | None = None
+        self.refused = False
 
 
 class Inbox:
@@ -53,20 +59,24 @@ class Inbox:
     def __init__(
         self,
         assignment: Assignment,
+        exits: Exits,
         transport: Transport,
         number: Callable[[], int],
         on_settled: Callable[[int], None],
         crashed: Sequence[InHand],
     ) -> None:
         self._a = assignment
+        self._exits = exits
         self._transport = transport
         self._number = number
         self._on_settled = on_settled
         self._crashed = tuple(crashed)
-        self._inside = {i.source: i.inside for i in assignment.inputs}
+        self._inside = _inside(exits.wiring.inputs)
         self._upstreams: dict[str, Upstream] = {}
+        self._left: list[ReceivingSession] = []
         self._parents: dict[str, Peer] | None = None
         self._ready: deque[InputFrame] = deque()
+        self._parking = Parking(exits)
         self.pace = Pace()
         self.unsettled = 0
         self.refused = 0
@@ -81,6 +91,11 @@ class Inbox:
     @property
     def drained(self) -> bool:
         return not self._ready
+
+    @property
+    def parked(self) -> bool:
+        """Whether frames wait for word of their version."""
+        return bool(self._parking)
 
     @property
     def waiting(self) -> int:
@@ -106,12 +121,14 @@ class Inbox:
         if kind is Kind.DATA:
             frame = session.accept(decode_data(parts), now)
             if frame is not None:
-                self._ready.append(frame)
                 self.unsettled += frame.count
+                if (not self._parking and self._exits.know(frame.segments)) or self._parking.admit(frame):
+                    self._ready.append(frame)
         elif kind is Kind.END:
             session.end(decode_short(parts))
         elif kind is Kind.REFUSED:
             if decode_short(parts) == session.number:
+                upstream.refused = session.state is State.OPENING
                 session.close()
         else:
             raise PeerError(f"a producer sent a frame of kind {kind.name}")
@@ -173,6 +190,25 @@ class Inbox:
 
     # -- peers -----------------------------------------------------------------------------------------------------
 
+    def rewire(self) -> None:
+        """The exits have got another wiring: the inputs are others. `rejoin` follows, in the message thread."""
+        self._inside = _inside(self._exits.wiring.inputs)
+
+    def rejoin(self, now: float) -> None:
+        """Do what follows from another wiring: for sessions, and for frames that waited for it."""
+        for upstream in self._upstreams.values():
+            upstream.session.inside = self._inside.get(upstream.peer.node, upstream.session.inside)
+        if self._parents is not None:
+            self.meet(list(self._parents.values()), now)
+        self._ready += self._parking.release()
+
+    def held_routes(self) -> Iterator[int]:
+        """Of all that came and is not settled, also in sessions that have ended."""
+        for session in (*self._left, *(upstream.session for upstream in self._upstreams.values())):
+            for frame in session.frames.values():
+                for segment in frame.segments:
+                    yield segment.route
+
     def meet(self, parents: Sequence[Peer], now: float) -> None:
         """The instances of the parent nodes are these now."""
         gone = {name for name, peer in (self._parents or {}).items() if peer.state is PeerState.GONE}
@@ -181,7 +217,7 @@ class Inbox:
             self._part(name)
         for peer in parents:
             upstream = self._upstreams.get(peer.instance)
-            if peer.state is PeerState.GONE or peer.instance in gone:
+            if peer.state is PeerState.GONE or peer.instance in gone or peer.node not in self._inside:
                 if upstream is not None:
                     self._part(peer.instance)
             elif upstream is None:
@@ -198,23 +234,30 @@ class Inbox:
 
     def _part(self, name: str) -> None:
         upstream = self._upstreams.pop(name)
-        upstream.session.close()
+        self._leave(upstream.session)
         upstream.connection.close()
 
     def _reopen(self, upstream: Upstream, now: float) -> None:
-        if self.leaving:
+        if self.leaving or upstream.peer.node not in self._inside:
             self._part(upstream.peer.instance)
             return
         upstream.connection.close()
+        self._leave(upstream.session)
         upstream.session, upstream.connection = self._session(upstream.peer)
         upstream.opened_at = None
-        self._send_open(upstream, now)
+        if not upstream.refused:
+            self._send_open(upstream, now)
+
+    def _leave(self, session: ReceivingSession) -> None:
+        session.close()
+        self._left = [left for left in (*self._left, session) if left.frames]
 
     def _session(self, peer: Peer) -> tuple[ReceivingSession, Connection]:
         session = ReceivingSession(self._number(), peer.node, self._inside[peer.node], self._on_settled)
         return session, self._transport.connect(peer.endpoint)
 
     def _send_open(self, upstream: Upstream, now: float) -> None:
+        upstream.refused = False
         if self.leaving:
             return
         number = upstream.session.number
@@ -228,7 +271,7 @@ class Inbox:
         """Open the sessions whose connection was not there yet; True if some still wait."""
         waiting = False
         for upstream in self._upstreams.values():
-            if upstream.opened_at is None:
+            if upstream.opened_at is None and not upstream.refused:
                 self._send_open(upstream, now)
                 waiting = waiting or upstream.opened_at is None
         return waiting
@@ -246,14 +289,23 @@ class Inbox:
         return True
 
     def ended(self, *, inside: bool) -> bool:
-        """Whether nothing will come any more from parents outside this node's cycle (and `inside` it, if asked)."""
-        if not self._a.inputs:
+        """Whether nothing will come any more from parents outside this node's cycle (and `inside` it, if asked).
+
+        Of an input of which no instance is known yet, everything is still to come.
+        """
+        if not self._inside:
             return True
         if self._parents is None:
             return False
-        return all(
+        known = all(
             peer.state is PeerState.GONE
+            or peer.node not in self._inside
             or (self._inside[peer.node] and not inside)
             or ((upstream := self._upstreams.get(name)) is not None and upstream.session.end_seen)
             for name, peer in self._parents.items()
         )
+        return known and self._inside.keys() <= {peer.node for peer in self._parents.values()}
+
+
+def _inside(inputs: Sequence[Input]) -> Mapping[str, bool]:
+    return {edge.source: edge.inside for edge in inputs}

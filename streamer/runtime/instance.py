@@ -10,27 +10,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
 from threading import Condition, RLock, get_ident
 from typing import Any, Protocol
 
 from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
-from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample, InstanceState
-from streamer.plan.assignment import Assignment, Command, Peers, Verb
+from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample
+from streamer.plan.assignment import Assignment, Command, Peers, Role, Verb, Wiring
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
+from streamer.runtime.exits import Exits
 from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.later import Later
 from streamer.runtime.letters import Failure, Letters, LetterStore
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.report import Arrivals, edge_samples
+from streamer.runtime.report import Arrivals, Facts, facts_of, sample_of, versions_held
 from streamer.runtime.roots import Roots
-from streamer.runtime.turn import Exits
+from streamer.runtime.stage import Stage
 from streamer.runtime.work import Work
 from streamer.transport.base import Transport, bound_again
 
@@ -47,13 +47,6 @@ class AccountStore(Protocol):
     account: InstanceAccount
 
     def publish(self) -> None: ...
-
-
-class Stage(IntEnum):
-    RUNNING = 0
-    STOPPING = 1
-    ENDING = 2
-    ENDED = 3
 
 
 class Instance:
@@ -75,37 +68,39 @@ class Instance:
         roots_again: bool = False,
     ) -> None:
         self.assignment = assignment
-        self.exits = Exits(assignment.node, assignment.routes)
+        self.wiring = assignment.wiring
+        self.exits = Exits(assignment.node, assignment.wiring)
         self.store = store
         self.account = store.account
-        self.letters = Letters(assignment, letters, wall)
+        self.letters = Letters(assignment, letters, wall, self.exits.flow_of)
         self.lock = Condition(RLock())
         self._transport = transport
-        self._clock = clock
-        self._wall = wall
-        binding = bound_again(transport, assignment.endpoint) if assignment.outputs else None
-        self.endpoint = binding.endpoint if binding else ""
+        self.now = self._clock = clock
+        self.endpoint = ""
         self.address = ""
-        self.outbox = Outbox(assignment, binding, self.account, self.letters, roots=roots_again)
-        self.inbox = Inbox(assignment, transport, number, self._on_settled, crashed)
+        self.outbox = Outbox(assignment, self.exits, None, self.account, self.letters, roots=roots_again)
+        self._bind()
+        self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed)
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
         self.holds = Holds(self, clock)
         self.later = Later(self.roots, wall)
         self._due: deque[Callable[[], object]] = deque()
         self._commands: deque[Command] = deque()
         self._peers_version = 0
-        self._end_asked = False
+        self._end_asked = self._drain_asked = False
         self.beat_at = clock()
-        self._completed = 0
-        self._settled_before = self._settled_roots()
+        self._roots_completed = self._settled_roots()
+        if not self.wiring.inputs:
+            self.account.completed = max(self.account.completed, self._roots_completed)
+        self._completed_before = self.account.completed
         self._woken = False
         self._thread = 0
         self.stage = Stage.RUNNING
         self.met = False
         self.busy_s = 0.0
         self.handler_seconds = Histogram(HANDLER_BOUNDS_S)
-        self._queue_wait = Histogram(LATENCY_BOUNDS_S)
-        self._arrivals = Arrivals(assignment.routes, wall)
+        self.queue_wait = Histogram(LATENCY_BOUNDS_S)
+        self.arrivals = Arrivals(self.exits.flow_of, wall)
         self.last_error = ""
 
     # -- the step --------------------------------------------------------------------------------------------------
@@ -156,8 +151,9 @@ class Instance:
     def _publish(self) -> None:
         if self.outbox.dirty:
             self.outbox.dirty = False
-            if not self.assignment.inputs:
-                self.account.completed = self._settled_roots()
+            completed, self._roots_completed = self._roots_completed, self._settled_roots()
+            if not self.wiring.inputs:
+                self.account.completed += self._roots_completed - completed
             self.store.publish()
 
     def _advance_work(self, now: float) -> bool:
@@ -174,7 +170,7 @@ class Instance:
 
     def _handle(self, frame: InputFrame) -> None:
         began = self._clock()
-        self._queue_wait.observe(max(0.0, began - frame.arrived_at), frame.count)
+        self.queue_wait.observe(max(0.0, began - frame.arrived_at), frame.count)
         failures = self.work.handle(frame)
         if failures is not None:
             self.handled(frame, failures, self._clock() - began)
@@ -186,8 +182,8 @@ class Instance:
         if failures:
             self.give_up(frame, failures)
         self.busy_s += busy_s
-        if not self.assignment.outputs:
-            self._arrivals.observe(frame)
+        if not self.wiring.outputs:
+            self.arrivals.observe(frame)
         with self.lock:
             self.account.received += frame.count
             self.outbox.dirty = True
@@ -239,7 +235,13 @@ class Instance:
     # -- peers and the end -----------------------------------------------------------------------------------------
 
     def command(self, command: Command) -> None:
-        """Take a command of the controller; any thread may bring it."""
+        """Take a command of the controller; any thread may bring it.
+
+        Another wiring is known at once, also while a handler is at work: the controller waits for all to know it.
+        """
+        if command.wiring is not None:
+            with self.lock:
+                self._take(command.wiring)
         self._commands.append(command)
         self.wake()
 
@@ -256,13 +258,36 @@ class Instance:
 
     def _obey(self, command: Command, now: float) -> None:
         if command.verb is Verb.DRAIN:
+            self._drain_asked = True
             self.work.drain()
+        elif command.verb is Verb.FLOWS:
+            self._bind()
+            self.inbox.rejoin(now)
         elif command.verb is Verb.END:
             self._end_asked = True
         elif command.verb is Verb.LEAVE:
             self.inbox.leaving = True
         elif command.peers is not None:
             self._meet(command.peers, now)
+
+    def _take(self, wiring: Wiring) -> None:
+        """Know another wiring, as far as this needs no socket; whoever is about to end takes no new input."""
+        if wiring.number <= self.wiring.number:
+            return
+        added = {edge.source for edge in wiring.inputs} - {edge.source for edge in self.wiring.inputs}
+        if added and self.stage is not Stage.RUNNING and not self.inbox.leaving:
+            return
+        self.roots.forget_flows()
+        if self.exits.take(wiring, versions_held(self)):
+            self.wiring = wiring
+            self.outbox.rewire()
+            self.inbox.rewire()
+
+    def _bind(self) -> None:
+        """Bind the outgoing edges, once there are some."""
+        if self.wiring.outputs and self.outbox.binding is None:
+            self.outbox.binding = bound_again(self._transport, self.assignment.endpoint)
+            self.endpoint = self.outbox.binding.endpoint
 
     def _meet(self, peers: Peers, now: float) -> None:
         if peers.version > self._peers_version:
@@ -273,8 +298,9 @@ class Instance:
 
     def _advance_end(self, now: float) -> None:
         """From stage to stage. All parents have said that all they sent is settled: what comes later is a repeat."""
-        if self.stage is Stage.RUNNING and self._input_ended():
-            self.stage = Stage.STOPPING
+        with self.lock:  # whoever has said that it knows an input must not come to its end before that has ended
+            if self.stage is Stage.RUNNING and self._input_ended():
+                self.stage = Stage.STOPPING
         if self.stage is Stage.STOPPING and self.work.finish(now):
             with self.lock:
                 self.later.advance(all_of_them=True)
@@ -292,17 +318,17 @@ class Instance:
                     self.stage = Stage.ENDED
 
     def _input_ended(self) -> bool:
-        if not self.assignment.inputs:
-            return self.work.exhausted
         if self.inbox.leaving:
             return self.inbox.left()
-        if any(i.inside for i in self.assignment.inputs) and not self._end_asked:
+        if not self.wiring.inputs:
+            begins = self.wiring.outputs or self.assignment.role in (Role.SOURCE, Role.GATEWAY)
+            return self.work.exhausted and self.inbox.unsettled == 0 and (bool(begins) or self._drain_asked)
+        if any(i.inside for i in self.wiring.inputs) and not self._end_asked:
             return False
-        return self.inbox.drained and self.inbox.ended(inside=False)
+        return self.inbox.drained and not self.inbox.parked and self.inbox.ended(inside=False)
 
     def _on_settled(self, count: int) -> None:
         self.inbox.unsettled -= count
-        self._completed += count
         self.account.completed += count
         self.outbox.dirty = True
 
@@ -344,56 +370,20 @@ class Instance:
 
     # -- what others see -------------------------------------------------------------------------------------------
 
-    def facts(self) -> tuple[InstanceState, str, bool]:
-        """What the controller waits for: the state, where outgoing edges are bound, and whether all is quiet."""
+    def facts(self) -> Facts:
+        """What the controller waits for; any thread may ask."""
         with self.lock:
-            return self._state(), self.endpoint, self._quiet()
+            return facts_of(self)
 
     def sample(self) -> InstanceSample:
         """This instance now; any thread may ask."""
         with self.lock:
-            return self._sample()
+            return sample_of(self)
 
-    def _sample(self) -> InstanceSample:
-        oldest = self.inbox.oldest()
-        return InstanceSample(
-            instance=self.assignment.instance,
-            node=self.assignment.node,
-            epoch=self.assignment.epoch,
-            state=self._state(),
-            endpoint=self.endpoint,
-            address=self.address,
-            received=self.account.received,
-            failed=self.account.failed,
-            completed=self._completed if self.assignment.inputs else self._settled_roots() - self._settled_before,
-            quiet=self._quiet(),
-            exhausted=self.work.exhausted,
-            busy_s=self.busy_s,
-            oldest_unsettled_s=0.0 if oldest is None else max(0.0, self._clock() - oldest),
-            last_error=self.last_error,
-            edges=edge_samples(self.outbox),
-            handler=self.handler_seconds.sample(),
-            queue_wait=self._queue_wait.sample(),
-            end_to_end=self._arrivals.samples(),
-        )
+    @property
+    def completed(self) -> int:
+        """Inputs, or roots of its own, that were settled or given up in this life."""
+        return self.account.completed - self._completed_before
 
     def _settled_roots(self) -> int:
-        return sum(edge.counts.settled + edge.counts.dead_lettered for edge in self.outbox.edges)
-
-    def _state(self) -> InstanceState:
-        if self.stage is Stage.ENDED:
-            return InstanceState.ENDED
-        if self.stage is not Stage.RUNNING:
-            return InstanceState.DRAINING
-        return InstanceState.RUNNING if self.met else InstanceState.STARTING
-
-    def _quiet(self) -> bool:
-        """Input from outside the cycle has ended and nothing is unsettled: see `InstanceSample.quiet`."""
-        return (
-            self.inbox.ended(inside=False)
-            and self.inbox.drained
-            and self.inbox.unsettled == 0
-            and self.outbox.idle
-            and self.roots.empty
-            and self.later.empty
-        )
+        return sum(edge.settled + edge.dead_lettered for edge in self.account.edges)

@@ -6,6 +6,7 @@ so that an error is the caller's; and they are lost with their instance, as is a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from streamer.clock import Clock
@@ -27,6 +28,10 @@ class Later:
     @property
     def empty(self) -> bool:
         return not self._waiting
+
+    def held_routes(self) -> Iterator[int]:
+        """Of all that waits."""
+        return (route for _, _, route, _ in self._waiting)
 
     def add(self, time_s: float, message: object, flow: str | None) -> None:
         """Raises FlowError, MessageError, OverloadError, StreamEndedError."""

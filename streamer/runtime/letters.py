@@ -8,11 +8,12 @@ makes them durable before the message counts as dead-lettered.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from streamer.clock import Clock
 from streamer.connectors.base import BadRecord
+from streamer.errors import VersionError
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Assignment
 from streamer.protocol.chunk import Chunk
@@ -22,6 +23,7 @@ from streamer.protocol.identity import MessageId
 from streamer.protocol.segment import Segment
 from streamer.runtime.dead_letters import DeadLetter
 
+TOO_LATE = "it came by a version of the flows that is over: all that was known of that version was settled"
 _NOT_USERS = {__name__.partition(".")[0], "importlib", "runpy"}
 """Packages whose frames stand above user code."""
 
@@ -42,6 +44,8 @@ class Failure:
         self.message = message
         if isinstance(error, BadBody):
             self.message, self.reason, self.error, self.traceback = error.blob, "unreadable", error.reason, ""
+        elif isinstance(error, VersionError):
+            self.reason, self.error, self.traceback = "flow version", str(error), ""
         else:
             self.reason = "handler"
             self.error = f"{type(error).__name__}: {error}"
@@ -58,10 +62,11 @@ def user_traceback(error: BaseException) -> str:
 
 
 class Letters:
-    """Writes the letters of one instance."""
+    """Writes the letters of one instance. `flow_of` gives the flow of a route."""
 
-    def __init__(self, assignment: Assignment, store: LetterStore, wall: Clock) -> None:
+    def __init__(self, assignment: Assignment, store: LetterStore, wall: Clock, flow_of: Callable[[int], str]) -> None:
         self._a = assignment
+        self._flow_of = flow_of
         self._store = store
         self._wall = wall
 
@@ -70,10 +75,10 @@ class Letters:
         letters = []
         for failure in failures:
             segment, index = _place(segments, failure.index)
-            route = self._a.routes.routes[segment.route]
+            flow = self._flow_of(segment.route)
             letters.append(
                 self._letter(
-                    failure.reason, failure.error, failure.traceback, route.flow, self._a.node, origin,
+                    failure.reason, failure.error, failure.traceback, flow, self._a.node, origin,
                     segment.id(index), 1, failure.message,
                 )
             )  # fmt: skip
@@ -102,14 +107,14 @@ class Letters:
         )  # fmt: skip
 
     def _of_chunk(self, edge: Edge, chunk: Chunk, reason: str, error: str, attempts: int) -> DeadLetter:
-        route = self._a.routes.routes[chunk.segment.route]
+        flow = self._flow_of(chunk.segment.route)
         message: Any
         try:
             message = unpack_one(chunk.blobs[0])
         except UNPACK_ERRORS:
             message = chunk.blobs[0]
         who = chunk.segment.id(0)
-        return self._letter(reason, error, "", route.flow, edge.target, self._a.node, who, attempts, message)
+        return self._letter(reason, error, "", flow, edge.target, self._a.node, who, attempts, message)
 
     def _letter(
         self,

@@ -7,8 +7,7 @@ leaves an account that balances. Every call but `room` is made under the instanc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from hmac import compare_digest
 from typing import Protocol
 
@@ -21,14 +20,16 @@ from streamer.limits import (
     RETAINED_BYTES_MAX,
     SESSION_TIMEOUT_S,
 )
-from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState
+from streamer.plan.assignment import Assignment, Delivery, Overload, Peer, PeerState
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.chunk import Chunk, Parent, joined
 from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import SendingSession, State
+from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
+from streamer.runtime.outlets import Outlet, Outlets
 from streamer.runtime.taps import Taps
 from streamer.transport.base import Binding, Parts
 
@@ -39,35 +40,16 @@ class CountingParent(Parent, Protocol):
     open: int
 
 
-@dataclass(slots=True)
-class Outlet:
-    """One outgoing edge with its policies, and its sessions in the order in which they are served next."""
-
-    edge: Edge
-    policy: Output
-    sessions: list[SendingSession]
-    waiting_since: float = 0.0
-    over: bool = False
-    """All instances of the target have completed: they were told that all is settled, so what comes now is a repeat."""
-
-    @property
-    def full(self) -> bool:
-        return self.edge.queued_bytes >= self.policy.queue_bytes
-
-    def overflow(self, chunk: Chunk) -> None:
-        """The queue was full when `chunk` was appended: drop by the policy of the edge."""
-        if self.policy.overload is Overload.DROP_OLDEST:
-            self.edge.drop_to(self.policy.queue_bytes, self.policy.overload)
-        else:
-            self.edge.drop_newest(chunk, self.policy.overload)
-
-
 class Outbox:
-    """`roots`: messages without a parent are records of a source that can be read again."""
+    """`roots`: messages without a parent are records of a source that can be read again.
+
+    `binding` is where its edges are bound; None as long as there was no need.
+    """
 
     def __init__(
         self,
         assignment: Assignment,
+        exits: Exits,
         binding: Binding | None,
         account: InstanceAccount,
         letters: Letters,
@@ -75,14 +57,9 @@ class Outbox:
         roots: bool,
     ) -> None:
         self._a = assignment
-        self._binding = binding
+        self.binding = binding
         self._letters = letters
-        self._outlets = {o.target: Outlet(Edge(account.edge(o.target), roots=roots), o, []) for o in assignment.outputs}
-        self._hops = {
-            index: tuple((self._outlets[assignment.routes.routes[n].node], n) for n in route.next)
-            for index, route in enumerate(assignment.routes.routes)
-            if route.node == assignment.node
-        }
+        self.outlets = Outlets(exits, account, roots=roots)
         self._taps = Taps(assignment.token)
         self._sessions: dict[int, SendingSession] = {}
         self._children: dict[str, Peer] | None = None
@@ -95,22 +72,22 @@ class Outbox:
 
     @property
     def edges(self) -> list[Edge]:
-        return [outlet.edge for outlet in self._outlets.values()]
+        return [outlet.edge for outlet in self.outlets]
 
     @property
     def idle(self) -> bool:
         """Everything that was sent is settled."""
-        return all(outlet.edge.idle for outlet in self._outlets.values())
+        return all(outlet.edge.idle for outlet in self.outlets)
 
     @property
     def over(self) -> bool:
         """Whether all instances of some child node have completed: then a former life has said that nothing follows."""
-        return any(outlet.over for outlet in self._outlets.values())
+        return any(outlet.over for outlet in self.outlets)
 
     @property
     def pending(self) -> int:
         """Messages that wait for credit."""
-        return sum(outlet.edge.pending_messages for outlet in self._outlets.values())
+        return sum(outlet.edge.pending_messages for outlet in self.outlets)
 
     def room(self, ahead_bytes: int | None = None) -> bool:
         """Whether more may be sent: no edge that makes its producer wait is full, and not too much is unsettled.
@@ -118,7 +95,7 @@ class Outbox:
         Edges inside a cycle never make anybody wait. `ahead_bytes` is a stricter limit of one queue.
         """
         held = 0
-        for outlet in self._outlets.values():
+        for outlet in self.outlets:
             if not outlet.policy.inside:
                 limit = outlet.policy.queue_bytes
                 if ahead_bytes is not None:
@@ -130,7 +107,7 @@ class Outbox:
 
     def refusing(self, route: int) -> str | None:
         """The full edge, if a message sent from the position `route` is to be refused by `overload: error`."""
-        for outlet, _ in self._hops[route]:
+        for outlet, _ in self.outlets.hops[route]:
             if outlet.policy.overload is Overload.ERROR and outlet.full:
                 return f"{self._a.node} >> {outlet.edge.target}"
         return None
@@ -140,20 +117,20 @@ class Outbox:
 
         Unlike `room` it asks whatever the policy: who can be told to come again needs nothing dropped.
         """
-        for outlet, _ in self._hops[route]:
+        for outlet, _ in self.outlets.hops[route]:
             if outlet.full:
                 return f"edge {self._a.node} >> {outlet.edge.target} is full"
-        held = sum(outlet.edge.held_bytes for outlet in self._outlets.values())
+        held = sum(outlet.edge.held_bytes for outlet in self.outlets)
         return f"node {self._a.node} holds {held} bytes that are not settled" if held >= RETAINED_BYTES_MAX else None
 
     @property
     def waits(self) -> list[Edge]:
         """The edges that make their producer wait when they are full."""
-        return [o.edge for o in self._outlets.values() if o.policy.overload is Overload.BLOCK]
+        return [o.edge for o in self.outlets if o.policy.overload is Overload.BLOCK]
 
     def credit(self, edge: Edge) -> int:
         """Messages that all sessions of an edge would take now."""
-        return sum(max(0, s.grant.available) for s in self._outlets[edge.target].sessions)
+        return sum(max(0, s.grant.available) for s in self.outlets[edge.target].sessions)
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -163,7 +140,7 @@ class Outbox:
         """Send packed messages onwards from the position `segment.route` of this node, to all its next nodes."""
         blobs, size = joined(blobs)
         self.dirty = True
-        for outlet, route in self._hops[segment.route]:
+        for outlet, route in self.outlets.hops[segment.route]:
             inside = outlet.policy.inside
             chunk = Chunk(blobs, segment.towards(route, segment.hops + inside), parent, indexes, size)
             if parent is not None:
@@ -183,7 +160,7 @@ class Outbox:
         """Send records into one edge only: the others have them settled already."""
         self.dirty = True
         blobs, size = joined(blobs)
-        for outlet, route in self._hops[segment.route]:
+        for outlet, route in self.outlets.hops[segment.route]:
             if outlet.edge.target == target:
                 full = outlet.policy.overload is not Overload.BLOCK and outlet.full
                 chunk = Chunk(blobs, segment.towards(route, 0), None, (), size)
@@ -206,7 +183,7 @@ class Outbox:
 
     def flush(self, now: float, *, drained: bool) -> None:
         """Send what has credit. Unless the input is `drained`, only frames that are full or old."""
-        for outlet in self._outlets.values():
+        for outlet in self.outlets:
             edge = outlet.edge
             if not edge.pending_messages:
                 outlet.waiting_since = 0.0
@@ -227,7 +204,8 @@ class Outbox:
 
     def _send(self, outlet: Outlet, least: int) -> None:
         """Share what waits over the sessions with credit, while at least `least` messages or a frame's bytes wait."""
-        assert self._binding is not None
+        if self.binding is None:
+            return
         edge = outlet.edge
         kept = outlet.policy.delivery is Delivery.AT_LEAST_ONCE
         while edge.pending_messages >= least or edge.pending_bytes >= FRAME_BYTES_MAX:
@@ -240,10 +218,10 @@ class Outbox:
                     break
                 parts = session.send(frame) if kept else session.send_unkept(frame)
                 self.dirty = self.dirty or not kept
-                if session.route and not self._binding.send(session.route, parts):
+                if session.route and not self.binding.send(session.route, parts):
                     session.route = None
                 if self._taps.watched:
-                    self._taps.show(self._binding, edge.target, frame.count, parts)
+                    self._taps.show(self.binding, edge.target, frame.count, parts)
                 outlet.sessions.remove(session)
                 outlet.sessions.append(session)
 
@@ -253,33 +231,34 @@ class Outbox:
         To be called, again and again, once nothing will be emitted any more.
         """
         self._ending = True
-        if self._binding is None:
+        if self.binding is None:
             return True
         known: set[str] = set()
-        for outlet in self._outlets.values():
+        for outlet in self.outlets:
             if not outlet.edge.idle:
                 return False
             for session in outlet.sessions:
                 if session.state is State.OPEN and session.route:
-                    self._binding.send(session.route, session.end())
+                    self.binding.send(session.route, session.end())
                 if session.end_seen or outlet.policy.inside:
                     known.add(session.instance)
         if self._children is None:
             return False
-        inside = {o.target for o in self._a.outputs if o.inside}
+        inside = {outlet.edge.target for outlet in self.outlets if outlet.policy.inside}
         return all(
             peer.state is PeerState.GONE or peer.instance in known or peer.node in inside
             for peer in self._children.values()
+            if self.outlets.get(peer.node) is not None
         )
 
     # -- what consumers say ----------------------------------------------------------------------------------------
 
     def receive(self, now: float) -> bool:
         """Take all control frames that have come; True if there were any."""
-        if self._binding is None:
+        if self.binding is None:
             return False
         got = False
-        while (incoming := self._binding.receive()) is not None:
+        while (incoming := self.binding.receive()) is not None:
             got = True
             route, parts = incoming
             try:
@@ -301,21 +280,21 @@ class Outbox:
             if (session := self._sessions.get(decode_short(parts))) is not None:
                 self._close(session)
         elif kind is Kind.TAP:
-            self._taps.hear(self._binding, route, parts, [edge.target for edge in self.edges], now)
+            self._taps.hear(self.binding, route, parts, [edge.target for edge in self.edges], now)
         else:
             raise PeerError(f"a consumer sent a frame of kind {kind.name}")
 
     def _hear_status(self, route: bytes, parts: Parts, now: float) -> None:
         status = decode_status(parts)
         session = self._sessions.get(status.session)
-        assert self._binding is not None
+        assert self.binding is not None
         if session is None:
-            self._binding.send(route, encode_short(Kind.REFUSED, status.session))
+            self.binding.send(route, encode_short(Kind.REFUSED, status.session))
             return
         if session.route != route:
             session.route = route
             for missed in session.missed(status.received):
-                self._binding.send(route, missed)
+                self.binding.send(route, missed)
         session.hear(status, now)
         self.dirty = True
         if session.lost_its_tail(now):
@@ -323,25 +302,25 @@ class Outbox:
 
     def _repair(self, session: SendingSession, received: int) -> None:
         """Send the end of a session again; what is delivered at most once is gone, and so is its credit."""
-        assert self._binding is not None
-        if self._outlets[session.edge.target].policy.delivery is Delivery.AT_MOST_ONCE:
+        assert self.binding is not None
+        if self.outlets[session.edge.target].policy.delivery is Delivery.AT_MOST_ONCE:
             self._close(session)
         elif session.route:
             for missed in session.missed(received):
-                self._binding.send(session.route, missed)
+                self.binding.send(session.route, missed)
 
     def _open(self, route: bytes, opening: Open, now: float) -> None:
-        assert self._binding is not None
-        outlet = self._outlets.get(opening.node)
+        assert self.binding is not None
+        outlet = self.outlets.get(opening.node)
         known = (self._children or {}).get(opening.instance)
         if not compare_digest(opening.token.encode(), self._a.token.encode()) or outlet is None:
-            self._binding.send(route, encode_short(Kind.REFUSED, opening.session))
+            self.binding.send(route, encode_short(Kind.REFUSED, opening.session))
             raise PeerError(f"{opening.instance!r} of node {opening.node!r} was refused: wrong token or no such edge")
         if opening.session in self._sessions:
             self._sessions[opening.session].heard_at = now
             return
         if known is not None and opening.epoch < known.epoch:
-            self._binding.send(route, encode_short(Kind.REFUSED, opening.session))
+            self.binding.send(route, encode_short(Kind.REFUSED, opening.session))
             raise PeerError(f"{opening.instance!r} opened with epoch {opening.epoch}; it has epoch {known.epoch}")
         for old in [s for s in outlet.sessions if s.instance == opening.instance]:
             self._close(old)
@@ -355,7 +334,7 @@ class Outbox:
     def _close(self, session: SendingSession) -> None:
         session.close()
         del self._sessions[session.number]
-        outlet = self._outlets[session.edge.target]
+        outlet = self.outlets[session.edge.target]
         outlet.sessions.remove(session)
         self._bury(outlet, outlet.edge.take_poison())
 
@@ -373,11 +352,23 @@ class Outbox:
         stalled = now - self._checked_at > SESSION_TIMEOUT_S / 2
         self._checked_at = now
         self._taps.expire(now)
+        self.outlets.prune()
         for session in list(self._sessions.values()):
             if stalled:
                 session.heard_at = now
             elif now - session.heard_at > SESSION_TIMEOUT_S:
                 self._close(session)
+
+    def rewire(self) -> None:
+        """The exits have got another wiring: the edges are others."""
+        self.outlets.rewire()
+        self.dirty = True
+
+    def held_routes(self) -> Iterator[int]:
+        """Of all that waits here, and of all that is on its way and not settled."""
+        for outlet in self.outlets:
+            for chunk, _, _ in outlet.edge.held():
+                yield chunk.segment.route
 
     def meet(self, children: Sequence[Peer]) -> None:
         """The instances of the child nodes are these now: sessions of gone ones, or scaled away, end at once.
@@ -390,7 +381,7 @@ class Outbox:
             peer = self._children.get(session.instance)
             if peer is None or peer.state is PeerState.GONE:
                 self._close(session)
-        for outlet in self._outlets.values():
+        for outlet in self.outlets:
             targets = [peer for peer in children if peer.node == outlet.edge.target]
             outlet.over = bool(targets) and all(peer.state is PeerState.GONE for peer in targets)
 

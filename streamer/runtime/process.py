@@ -54,7 +54,7 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     instance = Instance(
         assignment,
         transport,
-        AccountPage(folder, tuple(o.target for o in assignment.outputs), replayable=again),
+        AccountPage(folder, tuple(o.target for o in assignment.wiring.outputs), replayable=again),
         DeadLetters(Path(assignment.dead_letters)),
         clock=clock.now,
         wall=clock.wall,

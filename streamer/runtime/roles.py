@@ -69,6 +69,9 @@ def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: 
     calls: Calls = stateful or _stateless(algorithm, args, api, turn, hand)
     handler = Handler(calls, turn, hand, clock, instance.handler_seconds.observe)
 
+    def has_inputs() -> bool:
+        return bool(instance.wiring.inputs)
+
     def begin_overlap() -> Overlap:
         from streamer.runtime import coroutines  # with asyncio, which most instances never need
 
@@ -76,7 +79,7 @@ def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: 
         api.sends_go_to(coroutines.ContextTurn(host.send_root))
         return coroutines.overlap(instance, invoke, hand, clock, whole=calls.whole)
 
-    host.work = AlgorithmWork(algorithm, args, api, handler, stateful, begin_overlap, has_inputs=bool(a.inputs))
+    host.work = AlgorithmWork(algorithm, args, api, handler, stateful, begin_overlap, has_inputs)
     instance.work = host.work
     if algorithm.init is not None:
         algorithm.init(args)

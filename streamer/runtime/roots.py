@@ -8,7 +8,7 @@ a single message does not wait for others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from threading import Condition
 from typing import Any
 
@@ -19,8 +19,8 @@ from streamer.protocol.codec import pack_headers, pack_message, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier
+from streamer.runtime.exits import Exits
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.turn import Exits
 
 _WAIT_S = 0.1
 
@@ -28,13 +28,12 @@ _WAIT_S = 0.1
 class _Open:
     """Roots into one route that were not handed to the outbox yet."""
 
-    __slots__ = ("blobs", "headers", "position", "size", "time_us")
+    __slots__ = ("blobs", "headers", "size", "time_us")
 
     def __init__(self) -> None:
         self.blobs: list[bytes] = []
         self.headers: dict[int, bytes] = {}
         self.size = 0
-        self.position = 0
         self.time_us = 0
 
 
@@ -53,6 +52,7 @@ class Roots:
         self._origin = origin_of(exits.node, instance, epoch)
         self._open: dict[int, _Open] = {}
         self._by_flow: dict[str | None, _Open] = {}
+        self._position = 0
         self._held = 0
         self.looked_after = False
         self._barrier: Barrier | None = None
@@ -116,6 +116,16 @@ class Roots:
             held.time_us = int(self._wall() * 1e6)
         return held
 
+    def forget_flows(self) -> None:
+        """The wiring is about to change: hand on what was collected, and look names up anew. Under the lock."""
+        self.commit()
+        self._by_flow.clear()
+        self._open.clear()
+
+    def held_routes(self) -> Iterator[int]:
+        """Of all that was collected."""
+        return (route for route, held in self._open.items() if held.blobs)
+
     def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
         """The route and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
         return self._route(flow), pack_message(self._pack, message)
@@ -153,16 +163,16 @@ class Roots:
             return False
         for route, held in self._open.items():
             if held.blobs:
-                place = self._exits.table.routes[route]
+                place = self._exits.place(route)
                 n = len(held.blobs)
                 hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
-                ids = range(held.position, held.position + n)
+                ids = range(self._position, self._position + n)
                 segment = Segment(self._origin, ids, hash_, None, route, 0, held.time_us)
                 if held.headers:
                     segment.headers = [held.headers.get(at) for at in range(n)]
                     held.headers = {}
                 self._outbox.emit(segment, held.blobs, None, ())
-                held.position += n
+                self._position += n
                 held.blobs = []
                 held.size = 0
         self._held = 0

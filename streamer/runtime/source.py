@@ -2,28 +2,44 @@
 
 Where records can be read again, a message's id is the place of its record, and the settled places stand in the
 account's page, per edge, beside a mark from which to read on. So a source that comes back reads from its mark and sends
-into each edge only what is not settled there. What cannot be read again takes a new generation at each start.
+into each edge only what is not settled there. Beside them stands by which version of the flows each place has gone, and
+it goes by that one again; in an edge that this version does not have, the place counts as settled. What cannot be read
+again takes a new generation at each start, and the version in force.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
 from streamer.errors import MessageError
 from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, READ_AHEAD_BYTES, ROOT_SPAN_MAX
-from streamer.protocol.account import InstanceAccount
+from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.protocol.codec import PACK_ERRORS, Joined, pack_large, packer
+from streamer.protocol.history import History
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.intake import Intake
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.protocol.settlement import RangeSet
+from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.turn import Exits
+
+_UNSEEN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where the records of one version go: into `edges`, and not into the `others`. `route` None: nowhere."""
+
+    route: int | None
+    hash: int
+    edges: Sequence[EdgeCounts]
+    others: Sequence[EdgeCounts]
 
 
 class SourceWork:
@@ -43,6 +59,7 @@ class SourceWork:
     ) -> None:
         self._intake = Intake(clock())
         self._source = source
+        self._exits = exits
         self._outbox = outbox
         self._account = account
         self._letters = letters
@@ -50,25 +67,65 @@ class SourceWork:
         self._pack = packer()
         self._large = False
         self._message_bytes = 0.0
-        self._edges = [account.edge(edge.target) for edge in outbox.edges]
-        self._done_before = min((e.settled + e.dead_lettered + sum(e.drops) for e in self._edges), default=0)
-        self._route = exits.of_source() if self._edges else None
         self._draining = False
-        if source.replayable:
-            account.received = _settled_everywhere([edge.roots for edge in self._edges])
-        else:
-            for edge in self._edges:
+        if not source.replayable:
+            for edge in account.edges:
                 edge.roots = RangeSet()
             account.mark_position = account.mark_offset = 0
+            account.history = History()
         self._origin = origin_of(exits.node, source.partition, 0 if source.replayable else epoch)
-        self._hash = ROOT_HASH
-        if self._route is not None:
-            place = exits.table.routes[self._route]
-            self._hash = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
+        self._done = 0
+        self._counted: list[tuple[EdgeCounts, int]] = []
+        self._edges: list[EdgeCounts] = []
+        self._ways: dict[int, _Way] = {}
+        self._wiring = _UNSEEN
+        self._look()
+        roots = [edge.roots for edge in self._edges]
+        self._known_end = max([account.history.end, *(_end(one) for one in roots)])
+        if source.replayable:
+            account.received = _settled_everywhere(roots, self._known_end)
         self._marks: deque[Mark] = deque([Mark(account.mark_position, account.mark_offset)])
         self._next = account.mark_position
-        self._known_end = max((_end(edge.roots) for edge in self._edges), default=0)
         source.open(self._marks[0])
+
+    # -- the flows -----------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """The wiring is another one: find the edges, and what was never for them, by the versions of the places."""
+        self._done += self._done_since()
+        self._wiring = self._exits.wiring.number
+        self._edges = [edge.counts for edge in self._outbox.edges]
+        self._ways = {}
+        self._account.history.keep(self._exits.versions)
+        for version, first, end in self._account.history.spans():
+            for edge in self._way(version).others:
+                edge.roots.add(first, end)
+        self._counted = [(edge, _done(edge)) for edge in self._way(self._exits.version).edges]
+
+    def _done_since(self) -> int:
+        """How many records have gone their whole way since the flows were looked at."""
+        return min((_done(edge) - before for edge, before in self._counted), default=0)
+
+    def _way(self, version: int) -> _Way:
+        way = self._ways.get(version)
+        if way is None:
+            route = self._exits.of_source(version)
+            targets: set[str] = set()
+            hash_ = ROOT_HASH
+            if route is not None:
+                place = self._exits.place(route)
+                targets = {self._exits.place(number).node for number in place.next}
+                hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
+            edges = [edge for edge in self._edges if edge.target in targets]
+            others = [edge for edge in self._edges if edge.target not in targets]
+            way = self._ways[version] = _Way(route, hash_, edges, others)
+        return way
+
+    def _pieces(self, positions: Sequence[int]) -> Iterable[tuple[int, int, int]]:
+        """(version, first index, end) of these positions."""
+        if self._source.replayable:
+            return self._account.history.pieces(positions)
+        return [(self._exits.version, 0, len(positions))]
 
     # -- producing -------------------------------------------------------------------------------------------------
 
@@ -89,6 +146,8 @@ class SourceWork:
         """Read one batch and send it; True if the source had a whole one."""
         if self.exhausted:
             return False
+        if self._wiring != self._exits.wiring.number:
+            self._look()
         self._measure(now)
         limit = self._may_read()
         records = self._source.read(limit, now) if limit > 0 else None
@@ -102,8 +161,7 @@ class SourceWork:
 
     def _measure(self, now: float) -> None:
         if self._edges and self._source.replayable:
-            done = min(e.settled + e.dead_lettered + sum(e.drops) for e in self._edges)
-            self._intake.measure(min(e.roots.floor for e in self._edges), done - self._done_before, now)
+            self._intake.measure(min(e.roots.floor for e in self._edges), self._done + self._done_since(), now)
 
     def _may_read(self) -> int:
         """How many records may be read now."""
@@ -119,35 +177,48 @@ class SourceWork:
 
     def _take(self, records: Records) -> None:
         time_us = int(self._wall() * 1e6)
+        if self._source.replayable:
+            read = (*records.positions[-1:], *(bad.position for bad in records.bad[-1:]))
+            self._account.history.extend(max(read, default=-1) + 1, self._exits.version)
         if records.bad:
             self._bury(records)
-        if self._route is None:  # the node is in no flow: it reads, and that is all
-            self._account.received += len(records.values)
+        if not self._edges:  # the node is in no flow: it reads, and that is all
+            self._account.received += sum(1 for position in records.positions if position >= self._known_end)
+            self._outbox.dirty = True
             return
         blobs, positions = self._packed(records, time_us)
         if not blobs:
             return
         self._next = max(self._next, positions[-1] + 1)
         self._account.received += len(positions)
-        if positions[0] >= self._known_end:
-            self._outbox.emit(self._segment(positions, time_us), blobs, None, ())
-        else:
-            self._resend(positions, blobs, time_us)
+        self._outbox.dirty = True
+        for version, first, last in self._pieces(positions):
+            whole = last - first == len(positions)
+            own = (positions, blobs) if whole else (positions[first:last], blobs[first:last])
+            self._send(self._way(version), *own, time_us)
 
-    def _resend(self, positions: Sequence[int], blobs: Sequence[bytes], time_us: int) -> None:
+    def _send(self, way: _Way, positions: Sequence[int], blobs: Sequence[bytes], time_us: int) -> None:
+        if positions[0] < self._known_end:
+            self._resend(way, positions, blobs, time_us)
+        elif way.route is not None:
+            self._outbox.emit(self._segment(way, positions, time_us), blobs, None, ())
+        if self._source.replayable:
+            for edge in way.others:
+                edge.roots.add(positions[0], positions[-1] + 1)
+
+    def _resend(self, way: _Way, positions: Sequence[int], blobs: Sequence[bytes], time_us: int) -> None:
         """Send into each edge what is not settled there; what is settled everywhere was counted as read before."""
         read_before = sum(1 for p in positions if all(p in edge.roots for edge in self._edges))
         self._account.received -= read_before
-        for edge in self._edges:
+        for edge in way.edges:
             open_ = [i for i, p in enumerate(positions) if p not in edge.roots]
             if open_:
                 left = [positions[i] for i in open_]
                 run: Sequence[int] = range(left[0], left[-1] + 1) if left[-1] - left[0] == len(left) - 1 else left
-                self._outbox.emit_roots(edge.target, self._segment(run, time_us), [blobs[i] for i in open_])
+                self._outbox.emit_roots(edge.target, self._segment(way, run, time_us), [blobs[i] for i in open_])
 
-    def _segment(self, positions: Sequence[int], time_us: int) -> Segment:
-        assert self._route is not None
-        return Segment(self._origin, positions, self._hash, None, self._route, 0, time_us)
+    def _segment(self, way: _Way, positions: Sequence[int], time_us: int) -> Segment:
+        return Segment(self._origin, positions, way.hash, None, way.route or 0, 0, time_us)
 
     def _packed(self, records: Records, time_us: int) -> tuple[Sequence[bytes], Sequence[int]]:
         """Pack all; a record that cannot travel is this source's failure, and leaves a hole."""
@@ -187,8 +258,9 @@ class SourceWork:
     def _give_up(self, position: int, time_us: int, value: object, error: MessageError) -> None:
         if self._known(position):
             return
-        segment = Segment(self._origin, range(position, position + 1), self._hash, None, self._route or 0, 0, time_us)
-        self._letters.failed(self._source.partition, [segment], [Failure(0, value, error)])
+        one = range(position, position + 1)
+        segments = [self._segment(self._way(version), one, time_us) for version, _, _ in self._pieces(one)]
+        self._letters.failed(self._source.partition, segments, [Failure(0, value, error)])
         self._settle_bad(position)
 
     def _bury(self, records: Records) -> None:
@@ -200,7 +272,9 @@ class SourceWork:
         self._next = max(self._next, records.bad[-1].position + 1)
 
     def _known(self, position: int) -> bool:
-        return self._source.replayable and bool(self._edges) and all(position in edge.roots for edge in self._edges)
+        if not self._source.replayable or not self._edges:
+            return position < self._known_end
+        return all(position in edge.roots for edge in self._edges)
 
     def _settle_bad(self, position: int) -> None:
         self._account.received += 1
@@ -243,15 +317,18 @@ class SourceWork:
         self._source.close()
 
 
+def _done(edge: EdgeCounts) -> int:
+    return edge.settled + edge.dead_lettered + sum(edge.drops)
+
+
 def _end(roots: RangeSet) -> int:
     return roots.ranges[-1] if roots.ranges else roots.floor
 
 
-def _settled_everywhere(roots: Sequence[RangeSet]) -> int:
-    """How many positions are in all of these sets."""
-    end = max((_end(r) for r in roots), default=0)
+def _settled_everywhere(roots: Sequence[RangeSet], end: int) -> int:
+    """How many positions before `end` are in all of these sets."""
     missing = RangeSet()
     for r in roots:
         for low, high in r.missing(0, end):
             missing.add(low, high)
-    return end - (len(missing) if roots else 0)
+    return end - len(missing)

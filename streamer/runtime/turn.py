@@ -12,9 +12,8 @@ from collections.abc import Callable, Generator, Mapping, MutableSequence, Seque
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streamer.errors import FlowError, OverloadError
+from streamer.errors import OverloadError
 from streamer.limits import LARGE_BYTES, MESSAGE_BYTES_MAX, SPILL_BYTES
-from streamer.plan.routing import RouteTable
 from streamer.protocol.codec import (
     PACK_ERRORS,
     LargePacker,
@@ -27,6 +26,7 @@ from streamer.protocol.codec import (
 )
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
+from streamer.runtime.exits import Exits
 
 if TYPE_CHECKING:
     from streamer.runtime.holds import Hold, Holds
@@ -69,57 +69,6 @@ class _Refusing(list[bytes]):
 
     def append(self, blob: bytes) -> None:  # noqa: ARG002  # it goes nowhere
         raise OverloadError(f"edge {self._edge} is full")
-
-
-class Exits:
-    """Where messages of this node can go: the entry of each flow, and what follows each position."""
-
-    def __init__(self, node: str, table: RouteTable) -> None:
-        self.node = node
-        self.table = table
-        self._entries = {flow: entry for flow in table.flows() if (entry := table.entry(node, flow)) is not None}
-        self._default = table.default_flow
-
-    def unnamed(self, route: int | None) -> int:
-        """The sender's position of a message without a flow name. `route`: of the message in hand. Raises FlowError."""
-        if route is None:
-            return self.named(self._default, None)
-        if not self.table.routes[route].next:
-            raise self._error(f"flow {self.table.routes[route].flow!r} ends at node {self.node!r}")
-        return route
-
-    def named(self, flow: str, route: int | None) -> int:
-        """The sender's position in `flow`: its own flow is continued, another entered. Raises FlowError."""
-        routes = self.table.routes
-        if route is not None and routes[route].flow == flow and routes[route].next:
-            return route
-        entry = self._entries.get(flow)
-        if entry is None or not routes[entry].next:
-            known = flow in self.table.flows()
-            problem = (
-                f"flow {flow!r} does not continue at node {self.node!r}" if known else f"no flow is named {flow!r}"
-            )
-            raise self._error(problem)
-        return entry
-
-    def of_source(self) -> int | None:
-        """Where records of a connector go: the default flow, or the first flow that continues at this node."""
-        flows = self.table.flows_of(self.node)
-        if not flows:
-            return None
-        return self.named(self._default if self._default in flows else flows[0], None)
-
-    def continues(self, route: int) -> bool:
-        return bool(self.table.routes[route].next)
-
-    def _error(self, problem: str) -> FlowError:
-        """It names the flows that could be named in its text, which is all that a log or a dead letter shows of it."""
-        flows = self.table.flows_of(self.node)
-        if flows:
-            return FlowError(f"{problem}; flows that continue here: {', '.join(flows)}", remedy="Name one of them.")
-        return FlowError(
-            f"{problem}; no flow continues at node {self.node!r}", remedy="Return nothing and send nothing here."
-        )
 
 
 class Calling(Protocol):
@@ -342,7 +291,7 @@ class Turn:
             return
         segment = self._segment
         assert segment is not None
-        place = self._exits.table.routes[sends.route]
+        place = self._exits.place(sends.route)
         indexes = sends.indexes[:count]
         own = [i - self._base for i in indexes] if self._base else indexes
         before = sends.left if sends.left_of == indexes[0] else 0

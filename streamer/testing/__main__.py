@@ -26,7 +26,7 @@ def main() -> int:
         for seed in seeds:
             play = play_of(SHAPES[name], seed)
             if options.seed is not None:
-                sys.stdout.write("\n".join([str(play.choices), *map(str, play.faults), ""]))
+                sys.stdout.write("\n".join([str(play.choices), *map(str, (*play.faults, *play.changes)), ""]))
             try:
                 world = play.run()
             except PromiseError as error:

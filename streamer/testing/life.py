@@ -17,8 +17,9 @@ from streamer.limits import HEARTBEAT_S
 from streamer.plan.assignment import Assignment, Role
 from streamer.protocol.frames import Kind, encode_short
 from streamer.runtime.algorithm import Algorithm
-from streamer.runtime.instance import Instance, Stage
+from streamer.runtime.instance import Instance
 from streamer.runtime.roles import crashed_in, give_algorithm, give_sink, give_source
+from streamer.runtime.stage import Stage
 from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING
 from streamer.testing.clock import VirtualClock
 from streamer.testing.disk import Disk, DiskAccount, LetterBox, ListSink, ListSource
@@ -98,7 +99,7 @@ class Life:
             self.instance = Instance(
                 a,
                 self._transport,
-                DiskAccount(self.disk, tuple(o.target for o in a.outputs), self.operate),
+                DiskAccount(self.disk, tuple(o.target for o in a.wiring.outputs), self.operate),
                 letters.of(self.operate),
                 clock=self.now,
                 wall=self.wall,

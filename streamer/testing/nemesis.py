@@ -8,17 +8,18 @@ instance is killed, how long a pause lasts) is bounded so that a job which keeps
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from streamer.limits import DRAIN_S, HEARTBEAT_S, SESSION_TIMEOUT_S
-from streamer.runtime.instance import Stage
+from streamer.runtime.stage import Stage
 from streamer.testing.network import Link, Way
 from streamer.testing.world import World
 
 _KILLS_PER_INSTANCE_MAX = 3
 """Five deaths in a row with nothing done are a crash loop, and fail the job by right."""
+_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,20 @@ class Drain:
 
     def strike(self, world: World) -> None:
         world.drain()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFlows:
+    """Somebody wants other flows, once no other change is under way. That is no harm, and it may be refused."""
+
+    at_s: float
+    flows: Mapping[str, str]
+
+    def strike(self, world: World) -> None:
+        if world.state.proposal is not None:
+            world.clock.after(_AGAIN_S, lambda: self.strike(world))
+        elif not world.state.phase.ended:
+            world.change(self.flows, next(iter(self.flows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +189,8 @@ def _chosen(world: World, choice: float) -> Link | None:
     return links[int(choice * len(links))] if links else None
 
 
-def unleash(world: World, faults: Sequence[Fault]) -> None:
-    """Have these faults strike in a world that is about to begin."""
+def unleash(world: World, faults: Sequence[Fault | ChangeFlows]) -> None:
+    """Have these faults, and changes, strike in a world that is about to begin."""
     for fault in faults:
         world.clock.after(fault.at_s, lambda fault=fault: fault.strike(world))  # type: ignore[misc]  # binds this round's fault
 

@@ -13,10 +13,8 @@ from random import Random
 
 from streamer.descriptor.flow import parse_flow
 from streamer.limits import QUEUE_BYTES_DEFAULT
-from streamer.plan.assignment import Delivery, Input, Output, Overload, Role
-from streamer.plan.compile import Plan, PlannedNode
-from streamer.plan.graph import Graph, graph_of
-from streamer.plan.routing import compile_routes
+from streamer.plan.assignment import Delivery, Overload, Role
+from streamer.plan.compile import Plan, PlannedNode, Policy, flow_version, wired
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
 from streamer.testing.nemesis import (
@@ -26,6 +24,7 @@ from streamer.testing.nemesis import (
     KILLS,
     PAUSES,
     WIRE,
+    ChangeFlows,
     Fault,
     Malice,
     outlasts_a_drain,
@@ -36,6 +35,10 @@ from streamer.testing.outcome import Cast, expected, judge
 from streamer.testing.shapes import Shape, refuses
 from streamer.testing.world import Scene, World
 
+_CHANGES_MAX = 12
+_FEW, _MANY = (1, 8, 20, 50), (8, 50, 150)
+_SHORT_S, _LONG_S = (0.0, 0.002, 0.02), (0.0, 0.02, 0.05)
+"""Flows change in longer jobs, so that records go by several versions."""
 LIMIT_S = 120.0
 """Virtual seconds in which a job must end, faults, restarts and timeouts included."""
 
@@ -61,11 +64,12 @@ def choose(shape: Shape, random: Random) -> Choices:
     may_lose = shape.at_most_once or shape.overload
     poisoned = random.random() < 0.1 and bool(algorithms) and not may_lose
     malice = random.choice((CALM, KILLS, WIRE, PAUSES, DRAINED, ALL, ALL))
+    counts, intervals_s = (_FEW, _SHORT_S) if not shape.others else (_MANY, _LONG_S)
     return Choices(
         replicas={node: 1 if node in shape.stateful else random.choice((1, 1, 2, 3, 4)) for node in shape.behaviours},
         queue_bytes=random.choice((QUEUE_BYTES_DEFAULT, 400)),
-        records={node: random.choice((1, 8, 20, 50)) for node in (*shape.sources, *shape.starters)},
-        interval_s=random.choice((0.0, 0.002, 0.02)),
+        records={node: random.choice(counts) for node in (*shape.sources, *shape.starters)},
+        interval_s=random.choice(intervals_s),
         batch_max=random.choice((1, 7, 512)),
         handler_s={node: random.choice((0.0, 0.000_1, 0.002, 0.02)) for node in shape.behaviours},
         refusing=random.choice(algorithms) if algorithms and random.random() < 0.3 else None,
@@ -96,18 +100,13 @@ def cast_of(shape: Shape, choices: Choices, random: Random) -> Cast:
 
 def plan_of(shape: Shape, choices: Choices) -> Plan:
     flows = {name: parse_flow(text, name) for name, text in shape.flows.items()}
-    graph = graph_of(dict.fromkeys(node for flow in flows.values() for node in flow.nodes()), flows)
-    components = graph.cycles()
-    nodes = {name: _node(name, shape, choices, graph, components) for name in graph.nodes}
-    return Plan(shape.name, nodes, compile_routes(flows, shape.default), components)
+    names = dict.fromkeys(node for flow in flows.values() for node in flow.nodes())
+    names |= {node: None for other in shape.others for text in other.values() for node in parse_flow(text).nodes()}
+    nodes = {name: _node(name, shape, choices) for name in names}
+    return wired(shape.name, nodes, (flow_version(flows, shape.default, 1),))
 
 
-def _node(
-    name: str, shape: Shape, choices: Choices, graph: Graph, components: tuple[frozenset[str], ...]
-) -> PlannedNode:
-    def inside(one: str, other: str) -> bool:
-        return any(one in component and other in component for component in components)
-
+def _node(name: str, shape: Shape, choices: Choices) -> PlannedNode:
     replicas = choices.replicas.get(name, 1)
     return PlannedNode(
         name=name,
@@ -115,22 +114,18 @@ def _node(
         replicas=replicas,
         min_replicas=replicas,
         max_replicas=None,
-        inputs=tuple(Input(source, inside(source, name)) for source in graph.sources(name)),
-        outputs=tuple(
-            Output(
-                target,
-                inside(name, target),
-                Delivery.AT_MOST_ONCE if target in shape.at_most_once else Delivery.AT_LEAST_ONCE,
-                choices.queue_bytes,
-                shape.hop_limit,
-                shape.overload.get(target, Overload.BLOCK),
-            )
-            for target in graph.targets(name)
-        ),
+        inputs=(),
+        outputs=(),
         code=None,
         connector=None,
         concurrency=1,
         args={},
+        policy=Policy(
+            Delivery.AT_MOST_ONCE if name in shape.at_most_once else Delivery.AT_LEAST_ONCE,
+            choices.queue_bytes,
+            shape.hop_limit,
+            shape.overload.get(name, Overload.BLOCK),
+        ),
     )
 
 
@@ -152,6 +147,7 @@ class Play:
     plan: Plan
     cast: Cast
     faults: tuple[Fault, ...]
+    changes: tuple[ChangeFlows, ...] = ()
 
     def world(self) -> World:
         """The job, about to begin."""
@@ -170,7 +166,7 @@ class Play:
             ),
             self.seed,
         )
-        unleash(world, self.faults)
+        unleash(world, (*self.faults, *self.changes))
         return world
 
     def run(self) -> World:
@@ -190,7 +186,16 @@ def play_of(shape: Shape, seed: int) -> Play:
         handled = [key for key in expected(plan, cast).handled if key[0] == choices.poisoned]
         cast = replace(cast, poison=frozenset({random.choice(handled)} if handled else ()))
     instances = [f"{node.name}-{index}" for node in plan.nodes.values() for index in range(node.replicas)]
-    return Play(shape, seed, choices, plan, cast, schedule(random, instances, choices.malice, _span_s(choices)))
+    faults = schedule(random, instances, choices.malice, _span_s(choices))
+    return Play(shape, seed, choices, plan, cast, faults, _changes(shape, random, _span_s(choices)))
+
+
+def _changes(shape: Shape, random: Random, span_s: float) -> tuple[ChangeFlows, ...]:
+    if not shape.others:
+        return ()
+    count = random.choice((0, 1, 2, 4, _CHANGES_MAX))
+    moments = sorted(span_s * random.random() for _ in range(count))
+    return tuple(ChangeFlows(at_s, random.choice((shape.flows, *shape.others))) for at_s in moments)
 
 
 def _span_s(choices: Choices) -> float:

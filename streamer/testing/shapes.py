@@ -67,7 +67,10 @@ def switches(node: str, flow: str, every: int) -> Behave:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`sources` read lists, `starters` send from `start`; nodes that behave are algorithms, all others sinks."""
+    """`sources` read lists, `starters` send from `start`; nodes that behave are algorithms, all others sinks.
+
+    `others` are flows that somebody may set in the place of these while the job goes on.
+    """
 
     name: str
     flows: Mapping[str, str]
@@ -79,11 +82,16 @@ class Shape:
     at_most_once: frozenset[str] = frozenset()
     overload: Mapping[str, Overload] = field(default_factory=dict)
     hop_limit: int = 64
+    others: tuple[Mapping[str, str], ...] = ()
     default: str = field(default="main")
 
 
 def _shape(name: str, flow: str, behaviours: Mapping[str, Behave], **rest: object) -> Shape:
     return Shape(name, {"main": flow}, behaviours, **rest)  # type: ignore[arg-type]  # the fields of Shape
+
+
+def _mains(*flows: str) -> tuple[Mapping[str, str], ...]:
+    return tuple({"main": flow} for flow in flows)
 
 
 SHAPES: Mapping[str, Shape] = {
@@ -129,6 +137,54 @@ SHAPES: Mapping[str, Shape] = {
             {"a": passes("a"), "b": multiplies("b", 2), "c": passes("c")},
             stateful=frozenset({"a", "c"}),
             farewells=frozenset({"c"}),
+        ),
+        _shape(
+            "rerouted",
+            "s >> a >> b >> out",
+            {"a": passes("a"), "b": filters("b", 5), "c": multiplies("c", 2)},
+            others=_mains(
+                "s >> b >> a >> out",
+                "s >> a >> out",
+                "s >> c >> b >> out | s >> a",
+                "s >> a & b & c >> out",
+            ),
+        ),
+        _shape(
+            "sinks",
+            "s >> a >> out",
+            {"a": passes("a")},
+            others=_mains("s >> a >> rest", "s >> out & rest", "s >> a >> out & rest | s >> more", "s >> a >> more"),
+        ),
+        _shape(
+            "turning",
+            "s >> a >> b >> out",
+            {"a": loops("a", 4), "b": passes("b")},
+            others=_mains("s >> a >> b >> out | b >> a", "s >> b >> a >> out", "s >> b >> a >> b >> out"),
+        ),
+        _shape(
+            "comers",
+            "s >> a >> out | t >> a",
+            {"a": passes("a"), "b": multiplies("b", 3)},
+            sources=("s", "t"),
+            others=_mains("s >> a >> out | t >> b >> out", "s >> b >> out | t >> out", "s >> a & b >> out | t >> b"),
+        ),
+        _shape(
+            "keepers",
+            "s >> a >> b >> out",
+            {"a": passes("a"), "b": multiplies("b", 2), "c": passes("c")},
+            stateful=frozenset({"a", "c"}),
+            others=_mains("s >> b >> out", "s >> c >> b >> out | s >> a >> out", "s >> a >> c >> out"),
+        ),
+        Shape(
+            "renamed",
+            {"main": "s >> a >> b >> out", "alert": "a >> c >> alarm | c >> b >> alarm"},
+            {"a": switches("a", "alert", 3), "b": passes("b"), "c": filters("c", 6)},
+            others=(
+                {"main": "s >> a >> out", "alert": "a >> alarm"},
+                {"main": "s >> b >> a >> out", "alert": "a >> c >> alarm"},
+                {"main": "s >> a >> c >> out", "loud": "a >> c >> alarm"},
+                {"quiet": "s >> c >> out", "main": "s >> b >> alarm"},
+            ),
         ),
         _shape(
             "starter",

@@ -9,11 +9,12 @@ account that a kill would leave behind at this moment.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from streamer.limits import MESSAGE_OVERHEAD_BYTES, RETAINED_BYTES_MAX
 from streamer.plan.assignment import Delivery
+from streamer.plan.routing import part_of
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import payload_bytes, unpack
 from streamer.protocol.edge import Edge
@@ -63,15 +64,19 @@ class _Peaks:
 class _Sender:
     """What the watch has seen of one life as a producer."""
 
-    __slots__ = ("first_deliveries", "known_page", "known_sent", "life", "lossy", "peaks", "sent_before")
+    __slots__ = ("first_deliveries", "known_page", "known_sent", "life", "peaks", "sent_before")
 
     def __init__(self, life: Life) -> None:
         self.life = life
-        self.lossy = any(o.delivery is Delivery.AT_MOST_ONCE for o in life.assignment.outputs)
         self.first_deliveries = 0
         self.peaks: dict[str, _Peaks] = {}
         self.known_page = b""
         self.known_sent = self.sent_before = _sent(life.disk.account())
+
+    @property
+    def lossy(self) -> bool:
+        wiring = self.life.instance.wiring if self.life.begun else self.life.assignment.wiring
+        return any(output.delivery is Delivery.AT_MOST_ONCE for output in wiring.outputs)
 
     def sent(self) -> int:
         """Messages that the page in force says this life has sent."""
@@ -84,13 +89,17 @@ class _Sender:
 class Watch:
     """Sees every frame, step and death of a world.
 
-    `frames_with` tells, by message, in frames of which size it went. `replayable`: all roots can be read again, so that
-    a message has the same id each time it is made.
+    `frames_with` tells, by message, in frames of which size it went, `taken` by record in which version of the flows:
+    `version_of` is asked for it when a route is seen for the first time. `replayable`: all roots can be read again, so
+    that a message has the same id each time it is made, and a record takes one version.
     """
 
     def __init__(self, *, replayable: bool) -> None:
         self.frames_with: dict[object, list[int]] = {}
         self.frames = 0
+        self.taken: dict[str, int] = {}
+        self.version_of: Callable[[int], int] = lambda _route: 1
+        self._parts: dict[object, int] = {}
         self._sessions: dict[int, _Session] = {}
         self._taps: set[int] = set()
         self._senders: dict[str, _Sender] = {}
@@ -118,9 +127,9 @@ class Watch:
                     f"{edge.pending_messages} wait and {edge.flying_messages} are on their way"
                 )
             held += edge.held_bytes
-        for output, edge in zip(life.assignment.outputs, instance.outbox.edges, strict=True):
-            if not output.inside:
-                self._bounded(life, edge, output.queue_bytes)
+        for outlet in instance.outbox.outlets:
+            if not outlet.policy.inside:
+                self._bounded(life, outlet.edge, outlet.policy.queue_bytes)
         if held > RETAINED_BYTES_MAX:
             raise PromiseError(f"{life.name} retains {held} bytes")
 
@@ -193,6 +202,7 @@ class Watch:
         for route, who, message in _messages(data):
             self.frames_with.setdefault(message, []).append(data.count)
             self._know(where, route, who, message)
+            self._goes_one_way(where, route, who, message)
             if not data.redelivered:
                 self._in_order(where, session, sender.life, route, message)
 
@@ -202,6 +212,18 @@ class Watch:
             raise PromiseError(f"{where}: {message!r} has the id of {self._owners[route, who]!r}")
         if self._replayable and self._ids.setdefault((route, message), who) != who:
             raise PromiseError(f"{where}: {message!r} was made again under another id")
+
+    def _goes_one_way(self, where: str, route: int, who: MessageId, message: object) -> None:
+        """All that is made of one root goes by one version of the flows, and so it is when the root is read again."""
+        roots: list[object] = [(who.origin, who.position)]
+        if self._replayable:
+            record = str(message).partition("/")[0]
+            roots.append(record)
+            if record not in self.taken:
+                self.taken[record] = self.version_of(route)
+        for root in roots:
+            if self._parts.setdefault(root, part_of(route)) != part_of(route):
+                raise PromiseError(f"{where}: {message!r} goes by another version of the flows than {root} before")
 
     @staticmethod
     def _in_order(where: str, session: _Session, life: Life, route: int, message: object) -> None:

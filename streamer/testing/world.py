@@ -19,6 +19,7 @@ from streamer.control.events import (
     Effect,
     Event,
     Exited,
+    FlowsSet,
     JobSubmitted,
     KillInstance,
     Reported,
@@ -30,8 +31,10 @@ from streamer.control.jobs import JobAccount, account
 from streamer.control.state import JobState
 from streamer.control.step import step
 from streamer.limits import REPORT_S
-from streamer.plan.assignment import Command, Role
-from streamer.plan.compile import Plan
+from streamer.plan.assignment import Command, Role, Wiring
+from streamer.plan.change import FlowsChange
+from streamer.plan.compile import Plan, wired
+from streamer.plan.routing import part_of, part_of_version
 from streamer.testing.clock import VirtualClock
 from streamer.testing.disk import Disk, LetterBox, ListSource
 from streamer.testing.life import Life, Make
@@ -62,7 +65,8 @@ class Scene:
 class World:
     """One job. `deaths_in_hand` counts, by message, the deaths of instances that had it in hand.
 
-    `doomed` says after how many effects the next life of an instance dies.
+    `doomed` says after how many effects the next life of an instance dies. `plans` are those of each version of the
+    flows that was ever in force, by itself.
     """
 
     def __init__(self, scene: Scene, seed: int, watch: Watch | None = None) -> None:
@@ -77,6 +81,8 @@ class World:
         self.deaths: Counter[str] = Counter()
         self.deaths_in_hand: Counter[object] = Counter()
         self.doomed: dict[str, int] = {}
+        self.plans: dict[int, Plan] = {}
+        self.watch.version_of = self._version_of
         self.steps = 0
         self._numbers = Random(self.random.random())
         self._state: JobState | None = None
@@ -102,6 +108,11 @@ class World:
         """Ask the job to end in order."""
         self._take(Asked(Ask.DRAIN))
 
+    def change(self, flows: Mapping[str, str], default: str) -> None:
+        """Ask for these flows, and no others."""
+        gone = {name: None for name in self.state.plan.current.flows if name not in flows}
+        self._take(FlowsSet(FlowsChange({**gone, **flows}, default), self.state.wish + 1))
+
     @property
     def state(self) -> JobState:
         assert self._state is not None
@@ -113,6 +124,10 @@ class World:
 
     def number(self) -> int:
         return self._numbers.getrandbits(56) + 1
+
+    def _version_of(self, route: int) -> int:
+        """The newest one that has this part of the routes."""
+        return max((number for number in self.plans if part_of_version(number) == part_of(route)), default=0)
 
     def _where_it_stands(self) -> str:
         told = [""]
@@ -127,13 +142,17 @@ class World:
 
     def _take(self, event: Event) -> None:
         self._state, effects = step(self._state, event, self.clock.now())
+        plan = self._state.plan
+        if plan.current.number not in self.plans:
+            self.plans[plan.current.number] = wired(plan.pipeline, plan.nodes, (plan.current,))
         for effect in effects:
             self._do(effect)
 
     def _do(self, effect: Effect) -> None:
         match effect:
             case StartInstance():
-                self.clock.after(self.random.uniform(0.0, 0.2), lambda: self._start(effect))
+                wiring = self.state.wiring_of(effect.node)
+                self.clock.after(self.random.uniform(0.0, 0.2), lambda: self._start(effect, wiring))
             case SendCommand(instance, epoch, command):
                 if self.random.random() >= _LOST_COMMANDS:
                     self.clock.after(self._control_delay(), lambda: self._command(instance, epoch, command))
@@ -148,11 +167,10 @@ class World:
     def _control_delay(self) -> float:
         return self.random.uniform(0.0, _CONTROL_DELAY_S)
 
-    def _start(self, effect: StartInstance) -> None:
-        plan = self.scene.plan
-        assignment = plan.assignment(
+    def _start(self, effect: StartInstance, wiring: Wiring) -> None:
+        assignment = self.state.plan.assignment(
             effect.node, effect.index, job="job", token="secret", epoch=effect.epoch, folder="", dead_letters="",
-            control="", endpoint=effect.endpoint or "sim://machine:0",
+            control="", endpoint=effect.endpoint or "sim://machine:0", wiring=wiring,
         )  # fmt: skip
         disk = self.disks.setdefault(effect.instance, Disk())
         life = self.lives[effect.instance] = Life(self, assignment, disk)

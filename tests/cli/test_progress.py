@@ -5,12 +5,12 @@ from __future__ import annotations
 from streamer.cli.progress import ProgressLog
 from streamer.control.jobs import JobStatus
 from streamer.metrics.samples import EdgeSample
-from tests.cli.watched import PLAN, sample, snapshot
+from tests.cli.watched import sample, snapshot
 
 
 def test_a_line_is_written_every_five_seconds() -> None:
     lines: list[str] = []
-    log = ProgressLog(PLAN, lines.append)
+    log = ProgressLog(lines.append)
 
     for tick in range(161):
         log.show(snapshot(tick / 10))
@@ -20,7 +20,7 @@ def test_a_line_is_written_every_five_seconds() -> None:
 
 def test_a_gap_is_not_made_up_for() -> None:
     lines: list[str] = []
-    log = ProgressLog(PLAN, lines.append)
+    log = ProgressLog(lines.append)
 
     for second in (0.0, 23.0, 23.1, 24.9, 25.0):
         log.show(snapshot(second))
@@ -30,7 +30,7 @@ def test_a_gap_is_not_made_up_for() -> None:
 
 def test_a_line_tells_rates_troubles_and_latencies() -> None:
     lines: list[str] = []
-    log = ProgressLog(PLAN, lines.append)
+    log = ProgressLog(lines.append)
     log.show(snapshot(0))
     log.show(
         snapshot(
@@ -51,7 +51,7 @@ def test_a_line_tells_rates_troubles_and_latencies() -> None:
 
 def test_what_an_algorithm_prints_has_node_and_instance_before_it() -> None:
     lines: list[str] = []
-    log = ProgressLog(PLAN, lines.append)
+    log = ProgressLog(lines.append)
 
     log.output("parse", "parse-1", "hello")
     log.notice("draining")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from streamer.cli.run import Interrupts, observation
-from tests.cli.watched import PLAN, sample, snapshot
+from tests.cli.watched import sample, snapshot
 
 
 def test_interrupts_are_counted_and_do_nothing_else() -> None:
@@ -28,13 +28,13 @@ def test_signals_have_their_former_meaning_again_afterwards() -> None:
 def test_only_living_instances_have_series() -> None:
     phases = {"lines-0": "completed", "parse-0": "running", "parse-1": "restarting", "save-0": "draining"}
 
-    seen = observation(PLAN, snapshot(1, *(sample(instance) for instance in phases), phases=phases))
+    seen = observation(snapshot(1, *(sample(instance) for instance in phases), phases=phases))
 
     assert [one.instance for one in seen.samples] == ["parse-0", "save-0"]
 
 
 def test_replicas_are_counted_by_state_with_zeros_and_compared_with_the_plan() -> None:
-    seen = observation(PLAN, snapshot(1, phases={"parse-0": "running", "parse-1": "dead"}))
+    seen = observation(snapshot(1, phases={"parse-0": "running", "parse-1": "dead"}))
 
     assert {state: count for state, count in seen.replicas["parse"].items() if count} == {"running": 1, "dead": 1}
     assert set(seen.replicas["save"].values()) == {0}

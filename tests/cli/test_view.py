@@ -10,7 +10,7 @@ from rich.console import Console
 from streamer.cli.figures import Figures, figures
 from streamer.cli.view import LiveView, edge_name, render
 from streamer.metrics.samples import EdgeSample
-from tests.cli.watched import PLAN, chain, sample, snapshot
+from tests.cli.watched import chain, sample, snapshot
 
 FOOTER = "Ctrl-C drains, a second one ends at once"
 BUSY = snapshot(
@@ -35,7 +35,7 @@ def drawn(found: Figures, width: int, height: int) -> list[str]:
 
 
 def test_everything_that_matters_is_on_one_screen_of_80_by_24() -> None:
-    lines = drawn(figures(PLAN, snapshot(0), BUSY), 80, 24)
+    lines = drawn(figures(snapshot(0), BUSY), 80, 24)
 
     text = "\n".join(lines)
     assert lines[0].startswith("words  job abcdefghijkl  running  01:15")
@@ -52,7 +52,7 @@ def test_everything_that_matters_is_on_one_screen_of_80_by_24() -> None:
 def test_the_view_is_never_larger_than_the_terminal(nodes: int, width: int, height: int) -> None:
     plan = chain(*(f"a-node-with-a-rather-long-name-{number}" for number in range(nodes)))
 
-    lines = drawn(figures(plan, snapshot(0), snapshot(1)), width, height)
+    lines = drawn(figures(snapshot(0, plan=plan), snapshot(1, plan=plan)), width, height)
 
     assert len(lines) < height
     assert all(len(line) <= width for line in lines)
@@ -61,7 +61,7 @@ def test_the_view_is_never_larger_than_the_terminal(nodes: int, width: int, heig
 def test_long_names_push_no_number_out_of_an_80_column_terminal() -> None:
     plan = chain("processes-of-this-host", "score-of-a-process-by-its-load", "summaries-and-alerts")
 
-    lines = drawn(figures(plan, snapshot(0), snapshot(1)), 80, 24)
+    lines = drawn(figures(snapshot(0, plan=plan), snapshot(1, plan=plan)), 80, 24)
 
     assert lines[2].split() == ["edge", "msg/s", "backlog", "bytes", "in", "flight", "dropped", "dead", "again"]
     assert lines[3].startswith("processe… > score-of…  ")
@@ -84,7 +84,7 @@ def test_a_cut_name_of_an_edge_shows_something_of_both_its_ends(source: str, tar
 def test_rows_that_do_not_fit_are_counted() -> None:
     plan = chain(*(f"n{number}" for number in range(40)))
 
-    text = "\n".join(drawn(figures(plan, snapshot(0), snapshot(1)), 80, 24))
+    text = "\n".join(drawn(figures(snapshot(0, plan=plan), snapshot(1, plan=plan)), 80, 24))
 
     assert "and 33 more edges" in text
     assert "and 34 more nodes" in text
@@ -92,7 +92,7 @@ def test_rows_that_do_not_fit_are_counted() -> None:
 
 def test_what_algorithms_print_stands_above_the_view_without_what_would_move_the_cursor() -> None:
     out = io.StringIO()
-    view = LiveView(PLAN, Console(file=out, force_terminal=True, width=80, height=24, color_system=None), FOOTER)
+    view = LiveView(Console(file=out, force_terminal=True, width=80, height=24, color_system=None), FOOTER)
 
     view.show(snapshot(0))
     view.output("parse", "parse-1", "up\x1b[2J\x1b[1Aand away")
@@ -107,7 +107,7 @@ def test_what_algorithms_print_stands_above_the_view_without_what_would_move_the
 
 def test_a_flood_of_lines_is_cut_and_counted() -> None:
     out = io.StringIO()
-    view = LiveView(PLAN, Console(file=out, force_terminal=True, width=80, height=24, color_system=None), FOOTER)
+    view = LiveView(Console(file=out, force_terminal=True, width=80, height=24, color_system=None), FOOTER)
 
     for number in range(2000):
         view.output("parse", "parse-1", f"line {number}")

@@ -6,24 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streamer.control.jobs import JobSnapshot, JobStatus
+from streamer.descriptor.flow import parse_flow
 from streamer.metrics.samples import LATENCY_BOUNDS_S, EdgeSample, HistogramSample, InstanceSample, InstanceState
-from streamer.plan.assignment import Connector, Delivery, Input, Output, Role
-from streamer.plan.compile import Plan, PlannedNode
-from streamer.plan.routing import Route, RouteTable
+from streamer.plan.assignment import Connector, Role
+from streamer.plan.compile import Plan, PlannedNode, flow_version, wired
 
 
-def planned(
-    name: str, role: Role, sources: tuple[str, ...], targets: tuple[str, ...], replicas: int = 1
-) -> PlannedNode:
+def planned(name: str, role: Role) -> PlannedNode:
     connectors = {Role.SOURCE: Connector("generator", {}), Role.SINK: Connector("blackhole", {})}
+    replicas = 2 if role is Role.STATELESS else 1
     return PlannedNode(
         name=name,
         role=role,
         replicas=replicas,
         min_replicas=replicas,
         max_replicas=None,
-        inputs=tuple(Input(source, False) for source in sources),
-        outputs=tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1000, 64) for target in targets),
+        inputs=(),
+        outputs=(),
         code=None,
         connector=connectors.get(role),
         concurrency=1,
@@ -34,14 +33,8 @@ def planned(
 def chain(*names: str) -> Plan:
     """A source, nodes of two instances, a sink; one flow through all of them."""
     roles = [Role.SOURCE, *[Role.STATELESS] * (len(names) - 2), Role.SINK]
-    nodes = {
-        name: planned(
-            name, role, names[max(0, at - 1) : at], names[at + 1 : at + 2], 2 if role is Role.STATELESS else 1
-        )
-        for at, (name, role) in enumerate(zip(names, roles, strict=True))
-    }
-    routes = tuple(Route("main", name, 0, (at + 1,) if at + 1 < len(names) else ()) for at, name in enumerate(names))
-    return Plan("words", nodes, RouteTable(routes, "main"), ())
+    nodes = {name: planned(name, role) for name, role in zip(names, roles, strict=True)}
+    return wired("words", nodes, (flow_version({"main": parse_flow(" >> ".join(names))}, "main", 1),))
 
 
 PLAN = chain("lines", "parse", "save")
@@ -77,6 +70,7 @@ def snapshot(
     status: JobStatus = JobStatus.RUNNING,
     phases: Mapping[str, str] | None = None,
     restarts: Mapping[str, int] | None = None,
+    plan: Plan = PLAN,
 ) -> JobSnapshot:
     return JobSnapshot(
         job="abcdefghijkl",
@@ -92,4 +86,5 @@ def snapshot(
         control="tcp://127.0.0.1:1",
         folder=Path("/nowhere"),
         refused=0,
+        plan=plan,
     )

@@ -19,7 +19,7 @@ from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import InstanceRecord, JobState
 from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
-from streamer.plan.assignment import Peers, Verb
+from streamer.plan.assignment import Peers, Verb, Wiring
 from streamer.plan.compile import Plan
 
 
@@ -70,7 +70,10 @@ class Stage:
         endpoint: str | None = None,
         last_error: str = "",
         edges: tuple[EdgeSample, ...] = (),
+        wiring: int | None = None,
+        oldest_version: int | None = None,
     ) -> None:
+        """It knows the wiring that it knew before, and holds nothing of older versions, if nothing else is said."""
         record = self.record(instance)
         self.take(
             Reported(
@@ -86,6 +89,8 @@ class Stage:
                     exhausted=exhausted,
                     last_error=last_error,
                     edges=edges,
+                    wiring=record.wired if wiring is None else wiring,
+                    oldest_version=self.state.plan.current.number if oldest_version is None else oldest_version,
                 )
             )
         )
@@ -133,6 +138,14 @@ class Stage:
     def told(self, verb: Verb) -> set[str]:
         """Instances that the last call told this."""
         return {e.instance for e in self.done if isinstance(e, SendCommand) and e.command.verb is verb}
+
+    def wirings(self) -> dict[str, Wiring]:
+        """Wirings that the last call told, by instance."""
+        return {
+            effect.instance: effect.command.wiring
+            for effect in self.done
+            if isinstance(effect, SendCommand) and effect.command.wiring is not None
+        }
 
     def peers(self) -> dict[str, Peers]:
         """Peers that the last call told, by instance."""

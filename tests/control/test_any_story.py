@@ -15,6 +15,7 @@ from streamer.control.events import (
     Effect,
     Event,
     Exited,
+    FlowsSet,
     JobSubmitted,
     KillInstance,
     Reported,
@@ -27,8 +28,15 @@ from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase
 from streamer.control.state import JobState
 from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
+from streamer.plan.change import FlowsChange
 from tests.control.plans import CYCLE
 
+_CHANGES = (
+    FlowsChange({"main": "lines >> first >> second >> save"}),
+    FlowsChange({"main": "lines >> second >> first >> second | second >> save"}),
+    FlowsChange({"side": "lines >> save | first >> save", "main": "lines >> first >> second >> save"}, "side"),
+    FlowsChange({"side": None, "none": "lines >> nowhere"}),
+)
 _INSTANCES = ("lines-0", "first-0", "second-0", "second-1", "second-2", "save-0")
 
 
@@ -49,7 +57,7 @@ class Chapter:
 chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
-    kind=st.sampled_from(["report", "report", "report", "exit", "tick", "tick", "scale", "drain", "kill"]),
+    kind=st.sampled_from(["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "drain", "kill"]),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
     says=st.sampled_from(InstanceState),
@@ -76,6 +84,8 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
                 InstanceSample(
                     chapter.instance, record.node, epoch, chapter.says, endpoint="tcp://x",
                     received=chapter.count, completed=chapter.count, quiet=chapter.quiet, edges=edges,
+                    wiring=record.told_wired if chapter.count else record.wired,
+                    oldest_version=state.plan.current.number - chapter.lives_ago,
                 )
             )  # fmt: skip
         case "exit":
@@ -84,6 +94,8 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
             return Asked(Ask(chapter.kind))
         case "scale":
             return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
+        case "flows":
+            return FlowsSet(_CHANGES[(chapter.count + chapter.code) % 4], state.wish + 1 - chapter.lives_ago)
     return Ticked()
 
 
@@ -121,13 +133,25 @@ def play(story: list[Chapter]) -> tuple[JobState, Processes, float]:
         before = state
         state, effects = step(before, event, now)
         processes.do(effects)
-        assert state.ended_components == before.ended_components or _cycle_works(state), "a cycle ended too early"
+        assert state.ended == before.ended or _cycle_works(state), "a cycle ended too early"
         again, nothing = step(state, event, now)
         assert again == state, "an event that came twice changed something"
         assert nothing == (), "an event that came twice had an effect"
         assert state.phase.ended == (not _open(state)), "a job ends exactly when its last instance is gone"
         assert not (state.phase.ended and processes.living), "an ended job has a living instance"
+        _flows_are_in_order(before, state)
     return state, processes, now
+
+
+def _flows_are_in_order(before: JobState, state: JobState) -> None:
+    numbers = [version.number for version in state.plan.versions]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "versions end and begin in their order"
+    assert len(numbers) + (state.proposal is not None) <= limits.FLOW_VERSIONS_MAX
+    changed = (before.plan, before.proposal) != (state.plan, state.proposal)
+    assert state.wired == before.wired + changed, "each change of what instances are to know has a number of its own"
+    if state.plan.current != before.plan.current:
+        deaf = [r for r in before.instances.values() if r.phase.living and r.heard and r.wired < before.wired]
+        assert all(r.phase is InstancePhase.ENDED for r in deaf), "a version is in force before all know it"
 
 
 def _cycle_works(state: JobState) -> bool:

@@ -109,7 +109,6 @@ def test_the_end_is_told_to_one_cycle_and_not_to_another() -> None:
     chart = plan(
         ("a", "b"), ("b", "a"), ("b", "c"), ("c", "d"), ("d", "c"),
         roles={"a": Role.STATEFUL, "c": Role.STATEFUL},
-        cycles=(frozenset({"a", "b"}), frozenset({"c", "d"})),
     )  # fmt: skip
     stage = running(Stage(chart))
     for _ in range(3):
@@ -118,7 +117,7 @@ def test_the_end_is_told_to_one_cycle_and_not_to_another() -> None:
 
 
 def test_a_cycle_that_feeds_itself_is_not_ended_while_one_of_its_nodes_may_still_send() -> None:
-    chart = plan(("a", "b"), ("b", "a"), roles={"a": Role.STATEFUL}, cycles=(frozenset({"a", "b"}),))
+    chart = plan(("a", "b"), ("b", "a"), roles={"a": Role.STATEFUL})
     stage = running(Stage(chart))
     for _ in range(3):
         report_quiet(stage, "a-0", "b-0", exhausted=False)
@@ -131,7 +130,6 @@ def test_a_drain_is_told_to_a_stateful_node_that_is_fed_by_its_own_cycle_only() 
     chart = plan(
         ("a", "b"), ("b", "a"), ("b", "save"),
         roles={"a": Role.STATEFUL, "save": Role.SINK},
-        cycles=(frozenset({"a", "b"}),),
     )  # fmt: skip
     stage = running(Stage(chart))
     stage.drain()

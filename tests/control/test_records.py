@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 
 from streamer import clock
 from streamer.control.book import Book, find, lines
-from streamer.control.events import Ask, Asked, Scaled
+from streamer.control.events import Ask, Asked, FlowsSet, JobSubmitted, Reported, Scaled, SendCommand, Ticked
 from streamer.control.jobs import JobStatus
 from streamer.control.records import JobFacts, KeptJob, instance_entry, job_entry, kept_job, line_of, plan_entry
-from streamer.control.state import InstanceRecord, JobState
-from streamer.control.wishes import want_end, want_replicas
+from streamer.control.state import Answer, InstanceRecord, JobState
+from streamer.control.step import step
+from streamer.control.wishes import want_end, want_flows, want_replicas
 from streamer.errors import ClaimError, StateError
 from streamer.log.base import BEGINNING, Record
 from streamer.log.memory import MemoryLog, MemoryStore
 from streamer.log.topics import Topic
+from streamer.metrics.samples import InstanceSample, InstanceState
+from streamer.plan.change import FlowsChange, changed, with_version
 from streamer.plan.plain import plain, typed
 from tests.control.plans import CYCLE, LINE
 from tests.control.test_any_story import Chapter, play, stories
@@ -45,11 +48,12 @@ def forgotten(state: JobState) -> JobState:
         name: getattr(blank, name)
         for name in (
             "sample", "heard", "progressed", "quiet_since", "quiet_before", "quiet_last",
-            "told_at", "told_version", "told", "exit",
+            "told_at", "told_version", "told", "wired", "told_wired", "said_before", "said_last", "exit",
         )
     }  # fmt: skip
     instances = {name: dataclasses.replace(record, **volatile) for name, record in state.instances.items()}
-    return dataclasses.replace(state, instances=instances, versions=dict.fromkeys(state.plan.nodes, 9))
+    versions = dict.fromkeys(state.plan.nodes, 9)
+    return dataclasses.replace(state, instances=instances, versions=versions, wired=9, clear=None)
 
 
 @given(stories, st.integers(0, 20))
@@ -63,6 +67,47 @@ def test_after_any_story_the_records_give_the_state_that_was_kept_also_if_one_co
     assert taken_up == forgotten(state)
     assert taken_up is not None
     assert kept(taken_up).state(0.0, 9) == taken_up
+
+
+def test_a_change_that_was_under_way_goes_on_under_another_controller() -> None:
+    state, _ = step(None, JobSubmitted("job", LINE), 0.0)
+    state, _ = step(state, FlowsSet(FlowsChange({"main": "lines >> save"}), 7), 1.0)
+
+    taken_up = kept(state).state(0.0, 1_000)
+    assert taken_up is not None
+    taken_up = all_know(taken_up, state.wired, 2.0)
+    taken_up, told = step(taken_up, Ticked(), 2.0)
+
+    wirings = [effect.command.wiring for effect in told if isinstance(effect, SendCommand) and effect.command.wiring]
+    assert [(w.number, w.current, len(w.tables)) for w in wirings] == [(1_000, 1, 2)] * 4
+    assert taken_up.plan.current.number == 1, "nobody has said that it knows what this controller has told"
+    taken_up, _ = step(all_know(taken_up, 1_000, 3.0), Ticked(), 3.0)
+    assert taken_up.plan.current.flows == {"main": "lines >> save"}
+    assert taken_up.answers == (Answer(7, 2),)
+
+
+def all_know(state: JobState, wiring: int, now: float) -> JobState:
+    """Every instance has said that it knows the wiring of this number."""
+    for record in state.instances.values():
+        sample = InstanceSample(record.instance, record.node, 1, InstanceState.RUNNING, wiring=wiring)
+        state, _ = step(state, Reported(sample), now)
+    return state
+
+
+def test_a_plan_whose_flows_have_changed_is_written_again() -> None:
+    log = MemoryLog(MemoryStore())
+    book = Book(log, FACTS)
+    book.begin(LINE)
+    state, _ = step(None, JobSubmitted("job", LINE), 0.0)
+    book.keep(state)
+    version = changed(LINE, FlowsChange({"main": "lines >> save"}))
+    assert version is not None
+
+    book.keep(dataclasses.replace(state, plan=with_version(LINE, version)))
+
+    found = find(log, "job")
+    assert found is not None
+    assert found.plan == with_version(LINE, version)
 
 
 def test_times_are_those_of_the_clock_that_reads_them() -> None:
@@ -90,14 +135,16 @@ def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() ->
     first = Book(log, FACTS)
     first.begin(LINE)
     number = want_replicas(log, "job", "parse", 3)
+    change = FlowsChange({"main": "lines >> save", "gone": None}, "main")
+    wanted = [Scaled("parse", 3, number), FlowsSet(change, want_flows(log, "job", change)), Asked(Ask.DRAIN)]
     want_end(log, "job", Ask.DRAIN)
-    assert list(first.wishes()) == [Scaled("parse", 3, number), Asked(Ask.DRAIN)]
+    assert list(first.wishes()) == wanted
     assert list(first.wishes()) == []
 
     second = Book(log, FACTS)
 
     assert second.epoch > first.epoch
-    assert list(second.wishes()) == [Scaled("parse", 3, number), Asked(Ask.DRAIN)]
+    assert list(second.wishes()) == wanted
     with pytest.raises(ClaimError):
         first.wishes()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from streamer import limits
-from streamer.plan.assignment import Assignment, Connector, Role
+from streamer.plan.assignment import Assignment, Connector, Role, Wiring
 from streamer.plan.routing import RouteTable
 from streamer.platform.adopted import AdoptedProcess, started_at
 from streamer.platform.alone import AlonePlatform, is_locked
@@ -45,7 +45,7 @@ class Shop:
         self.platform.start(
             Assignment(
                 job="job", pipeline="words", token="secret", node="parse", instance="parse-0", epoch=1,
-                role=Role.STATELESS, routes=RouteTable((), ""), inputs=(), outputs=(),
+                role=Role.STATELESS, wiring=Wiring(1, (RouteTable((), ""),), 1),
                 folder=str(self.instance_folder), dead_letters="", control="",
                 connector=Connector(connector, {}) if connector else None,
             )

@@ -14,7 +14,7 @@ import pytest
 
 from streamer import limits
 from streamer.errors import PlatformError
-from streamer.plan.assignment import Assignment, Connector, Role
+from streamer.plan.assignment import Assignment, Connector, Role, Wiring
 from streamer.plan.routing import RouteTable
 from streamer.platform.base import Exit
 from streamer.platform.local import LocalPlatform
@@ -48,9 +48,7 @@ class Shop:
             instance=f"parse-{index}",
             epoch=epoch,
             role=Role.STATELESS,
-            routes=RouteTable((), ""),
-            inputs=(),
-            outputs=(),
+            wiring=Wiring(1, (RouteTable((), ""),), 1),
             folder=str(self.folder / f"parse-{index}"),
             dead_letters="",
             control="",

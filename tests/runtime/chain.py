@@ -27,14 +27,16 @@ from streamer.plan.assignment import (
     PeerState,
     Role,
     Verb,
+    Wiring,
 )
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.runtime.algorithm import Algorithm, load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.dead_letters import DeadLetter
-from streamer.runtime.instance import Instance, Stage
+from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
+from streamer.runtime.stage import Stage
 from streamer.runtime.turn import HAND_WORDS
 from streamer.transport.memory import MemoryHub, MemoryTransport
 
@@ -168,9 +170,13 @@ class Chain:
             instance=f"{node}-0",
             epoch=1,
             role=role,
-            routes=ROUTES,
-            inputs=tuple(Input(source, False) for source in inputs),
-            outputs=tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in outputs),
+            wiring=Wiring(
+                1,
+                (ROUTES,),
+                1,
+                tuple(Input(source, False) for source in inputs),
+                tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in outputs),
+            ),
             folder="",
             dead_letters="",
             control="",
@@ -231,11 +237,11 @@ class Chain:
 
 
 def _sources(assignment: Assignment) -> list[str]:
-    return [i.source for i in assignment.inputs]
+    return [i.source for i in assignment.wiring.inputs]
 
 
 def _targets(assignment: Assignment) -> list[str]:
-    return [o.target for o in assignment.outputs]
+    return [o.target for o in assignment.wiring.outputs]
 
 
 def algorithm_of(folder: Path, text: str) -> Algorithm:

@@ -12,15 +12,15 @@ from pathlib import Path
 from threading import Condition
 from typing import Any
 
-from streamer.plan.assignment import Assignment, Delivery, Gateway, Output, Overload, Role
+from streamer.plan.assignment import Assignment, Delivery, Gateway, Output, Overload, Role, Wiring
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import unpack_one
 from streamer.protocol.edge import Edge
+from streamer.runtime.exits import Exits
 from streamer.runtime.gateway import GatewayWork
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.turn import Exits
 from streamer.state.gateway import GatewayRecord
 
 PATIENCE_S = 30.0
@@ -78,17 +78,17 @@ class Door:
         )
         assignment = Assignment(
             job="abcdefghijkl", pipeline="p", token="t", node="door", instance="door-0", epoch=epoch, role=Role.GATEWAY,
-            routes=TABLE, inputs=(), outputs=outputs, folder=str(folder), dead_letters="", control="",
+            wiring=Wiring(1, (TABLE,), 1, (), outputs), folder=str(folder), dead_letters="", control="",
             gateway=Gateway("door", port),
         )  # fmt: skip
         self.account = InstanceAccount()
         self.lock = Condition()
         self.woken: queue.Queue[None] = queue.Queue()
-        self.outbox = Outbox(
-            assignment, None, self.account, Letters(assignment, NoLetters(), wall=lambda: 0.0), roots=False
-        )
+        exits = Exits("door", assignment.wiring)
+        letters = Letters(assignment, NoLetters(), lambda: 0.0, exits.flow_of)
+        self.outbox = Outbox(assignment, exits, None, self.account, letters, roots=False)
         self.work = GatewayWork(
-            assignment, Exits("door", TABLE), self.outbox, self.account, self.lock,
+            assignment, exits, self.outbox, self.account, self.lock,
             lambda: self.woken.put(None), wall=lambda: 1.0,
         )  # fmt: skip
         self._record = GatewayRecord(folder)

@@ -29,6 +29,7 @@ from streamer.plan.assignment import (
     PeerState,
     Role,
     Verb,
+    Wiring,
 )
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount
@@ -83,9 +84,13 @@ class Office:
             instance=f"{node}-0",
             epoch=self._epochs[node],
             role=role,
-            routes=ROUTES,
-            inputs=(Input(NODES[at - 1], False),) if at else (),
-            outputs=(Output(NODES[at + 1], False, Delivery.AT_LEAST_ONCE, 1 << 26, 64),) if at < 2 else (),
+            wiring=Wiring(
+                1,
+                (ROUTES,),
+                1,
+                (Input(NODES[at - 1], False),) if at else (),
+                (Output(NODES[at + 1], False, Delivery.AT_LEAST_ONCE, 1 << 26, 64),) if at < 2 else (),
+            ),
             folder=str(folder),
             dead_letters=str(self.folder / "dead.jsonl"),
             control=self._link.endpoint,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from streamer.plan.assignment import Wiring
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.codec import join, packer, unpack_one
 from streamer.protocol.frames import Data
@@ -27,6 +28,7 @@ ROUTES = RouteTable(
 )
 """Flows as node `parse` sees them: `main` and `alert` go on there, `ends` ends there, `elsewhere` passes it by."""
 MAIN, ALERT, ENDS = 0, 2, 5
+WIRING = Wiring(1, (ROUTES,), 1)
 
 
 def segment(positions: range, route: int = MAIN) -> Segment:

@@ -13,7 +13,7 @@ from streamer.errors import FlowError, MessageError, StreamEndedError, StreamerE
 from streamer.plan.assignment import Role
 from streamer.runtime.algorithm import Algorithm
 from streamer.runtime.api import Api
-from streamer.runtime.instance import Stage
+from streamer.runtime.stage import Stage
 from tests.runtime.chain import Chain
 
 Start = Callable[[dict[str, Any], Api], object]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from streamer.limits import SPILL_BYTES
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import Handler, StatefulCalls, StatelessCalls, bodies_of, gaps
+from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure
-from streamer.runtime.turn import HAND_WORDS, IN_FRAME, IN_HAND, IN_SESSION, NOTHING, Exits, Turn
-from tests.runtime.received import ALERT, ENDS, ROUTES, Emitted, received, segment
+from streamer.runtime.turn import HAND_WORDS, IN_FRAME, IN_HAND, IN_SESSION, NOTHING, Turn
+from tests.runtime.received import ALERT, ENDS, WIRING, Emitted, received, segment
 
 BAD = {(1, 2): 3}
 """It packs, and does not unpack."""
@@ -41,7 +42,7 @@ class Node:
         assert len(self.hand) == HAND_WORDS
         self.emitted = Emitted()
         self.pumped = 0
-        self.turn = Turn(Exits("parse", ROUTES), self.emitted, self.hand, self._pump, lambda _route: None)
+        self.turn = Turn(Exits("parse", WIRING), self.emitted, self.hand, self._pump, lambda _route: None)
         self.args: dict[str, Any] = {"nodeName": "parse"}
         self.samples: list[float] = []
         stateful = StatefulCalls(self.turn, self.hand)

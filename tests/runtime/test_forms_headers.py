@@ -26,7 +26,7 @@ def headers_sent(chain: Chain) -> list[Any]:
     (edge,) = chain.work.outbox.edges
     return [
         unpack_headers(None if chunk.segment.headers is None else chunk.segment.headers[i])
-        for chunk, first, last in edge._held()
+        for chunk, first, last in edge.held()
         for i in range(first, last)
     ]
 
@@ -52,7 +52,7 @@ def test_without_headers_nothing_of_them_travels(tmp_path: Path) -> None:
     chain.work.step()
     (edge,) = chain.work.outbox.edges
 
-    assert [chunk.segment.headers for chunk, _, _ in edge._held()] == [None]
+    assert [chunk.segment.headers for chunk, _, _ in edge.held()] == [None]
 
 
 FROM_SOURCE = """

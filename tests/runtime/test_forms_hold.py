@@ -11,7 +11,7 @@ from streamer import limits
 from streamer.errors import FlowError, HoldError, OverloadError
 from streamer.plan.assignment import Role
 from streamer.protocol.session import unsettled
-from streamer.runtime.instance import Stage
+from streamer.runtime.stage import Stage
 from tests.runtime.chain import Chain, algorithm_of, overlapping
 
 HOLDING = """

@@ -286,7 +286,7 @@ def test_the_last_answers_leave_before_the_gateway_does(door: Door) -> None:
         door.close()
         happened.append("closed")
 
-    with door.work.taken(b"\x01", 0):
+    with door.work.taken(b"\x01", None):
         closing = Thread(target=close)
         closing.start()
         assert {one.result(PATIENCE_S).status for one in waiting} == {200}

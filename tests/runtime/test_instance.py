@@ -15,7 +15,8 @@ from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Kind, decode_open, decode_status, kind_of
 from streamer.protocol.session import SendingSession
 from streamer.runtime.algorithm import Algorithm
-from streamer.runtime.instance import Instance, Stage
+from streamer.runtime.instance import Instance
+from streamer.runtime.stage import Stage
 from streamer.transport.memory import MemoryTransport
 from tests.protocol.messages import blobs
 from tests.runtime.chain import Chain, algorithm_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamer.plan.assignment import Command, Verb
-from streamer.runtime.instance import Stage
+from streamer.runtime.stage import Stage
 from tests.runtime.chain import Chain, algorithm_of
 
 _COUNT = 3_000

@@ -16,9 +16,10 @@ from streamer.protocol.codec import BadBody
 from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
 from streamer.runtime.dead_letters import DeadLetter
+from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure, Letters, user_traceback
 from tests.protocol.messages import blobs
-from tests.runtime.received import ALERT, MAIN, ROUTES, segment
+from tests.runtime.received import ALERT, MAIN, WIRING, segment
 
 ASSIGNMENT = Assignment(
     job="job",
@@ -28,9 +29,7 @@ ASSIGNMENT = Assignment(
     instance="parse-2",
     epoch=1,
     role=Role.STATELESS,
-    routes=ROUTES,
-    inputs=(),
-    outputs=(),
+    wiring=WIRING,
     folder="",
     dead_letters="",
     control="",
@@ -42,7 +41,7 @@ class Box:
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
-        self.writer = Letters(ASSIGNMENT, self, lambda: 1_700_000_000.0)
+        self.writer = Letters(ASSIGNMENT, self, lambda: 1_700_000_000.0, Exits("parse", WIRING).flow_of)
 
     def append(self, records: Sequence[DeadLetter]) -> None:
         self.letters += records

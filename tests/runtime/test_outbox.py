@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from streamer.limits import CRASH_ATTEMPTS_MAX, FRAME_AGE_MAX_S, HEARTBEAT_S, SESSION_TIMEOUT_S
-from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState, Role
+from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState, Role, Wiring
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import unpack
@@ -29,6 +29,7 @@ from streamer.protocol.frames import (
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.runtime.dead_letters import DeadLetter
+from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
 from streamer.transport.memory import MemoryHub, MemoryTransport
@@ -62,17 +63,15 @@ class Producer:
             instance="parse-0",
             epoch=1,
             role=Role.STATELESS,
-            routes=ROUTES,
-            inputs=(),
-            outputs=(Output("save", inside, delivery, queue_bytes, hop_limit, overload),),
+            wiring=Wiring(1, (ROUTES,), 1, (), (Output("save", inside, delivery, queue_bytes, hop_limit, overload),)),
             folder="",
             dead_letters="",
             control="",
         )
         self.binding = MemoryTransport(self.hub).bind("memory://here:0")
-        self.outbox = Outbox(
-            assignment, self.binding, self.account, Letters(assignment, self, lambda: 1_000.0), roots=False
-        )
+        exits = Exits("parse", assignment.wiring)
+        letters = Letters(assignment, self, lambda: 1_000.0, exits.flow_of)
+        self.outbox = Outbox(assignment, exits, self.binding, self.account, letters, roots=False)
         self.numbers = count(1)
         self.position = 0
         self.now = 100.0

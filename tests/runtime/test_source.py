@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamer.connectors.base import START, BadRecord, Mark, Records
 from streamer.limits import FRAME_MESSAGES_MAX, INTAKE_FLOOR, READ_AHEAD_BYTES
-from streamer.plan.assignment import Assignment, Delivery, Output, Role
+from streamer.plan.assignment import Assignment, Delivery, Output, Role, Wiring
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
 from streamer.protocol.chunk import OutFrame
@@ -17,10 +17,10 @@ from streamer.protocol.codec import unpack
 from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
 from streamer.runtime.dead_letters import DeadLetter
+from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.source import SourceWork
-from streamer.runtime.turn import Exits
 
 ROUTES = RouteTable(
     (
@@ -90,16 +90,20 @@ class Life:
             instance="lines-0",
             epoch=epoch,
             role=Role.SOURCE,
-            routes=ROUTES if targets else RouteTable((), ""),
-            inputs=(),
-            outputs=tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in targets),
+            wiring=Wiring(
+                1,
+                (ROUTES if targets else RouteTable((), ""),),
+                1,
+                (),
+                tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in targets),
+            ),
             folder="",
             dead_letters="",
             control="",
         )
-        letters = Letters(assignment, self, lambda: 1_000.0)
-        self.outbox = Outbox(assignment, None, self.account, letters, roots=source.replayable)
-        exits = Exits("lines", assignment.routes)
+        exits = Exits("lines", assignment.wiring)
+        letters = Letters(assignment, self, lambda: 1_000.0, exits.flow_of)
+        self.outbox = Outbox(assignment, exits, None, self.account, letters, roots=source.replayable)
         self.work = SourceWork(
             source, exits, self.outbox, self.account, letters, epoch, clock=lambda: 0.0, wall=lambda: 1_000.0
         )

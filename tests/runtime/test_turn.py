@@ -8,8 +8,9 @@ from streamer.errors import FlowError, MessageError, OverloadError
 from streamer.limits import SPILL_BYTES
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
-from streamer.runtime.turn import HAND_WORDS, IN_HAND, Exits, Turn
-from tests.runtime.received import ALERT, ENDS, MAIN, ROUTES, Emitted, received, segment
+from streamer.runtime.exits import Exits
+from streamer.runtime.turn import HAND_WORDS, IN_HAND, Turn
+from tests.runtime.received import ALERT, ENDS, MAIN, WIRING, Emitted, received, segment
 
 LARGE = bytes(SPILL_BYTES // 4)
 
@@ -22,7 +23,7 @@ class Handling:
         self.emitted = Emitted()
         self.pumped = 0
         self.turn = Turn(
-            Exits("parse", ROUTES),
+            Exits("parse", WIRING),
             self.emitted,
             self.hand,
             self._pump,
@@ -148,19 +149,19 @@ def test_a_flow_that_cannot_be_taken_is_told_with_those_that_can(route: int, flo
 
 def test_where_no_flow_continues_that_is_what_is_told() -> None:
     with pytest.raises(FlowError, match="no flow continues at node 'save'"):
-        Exits("save", ROUTES).unnamed(1)
+        Exits("save", WIRING).unnamed(1)
 
 
 def test_outside_of_any_message_the_default_flow_is_taken() -> None:
-    assert Exits("parse", ROUTES).unnamed(None) == MAIN
+    assert Exits("parse", WIRING).unnamed(None) == MAIN
     with pytest.raises(FlowError, match="flow 'main' does not continue at node 'lines'"):
-        Exits("lines", ROUTES).unnamed(None)
+        Exits("lines", WIRING).unnamed(None)
 
 
 def test_records_of_a_source_take_the_default_flow_or_else_the_first_that_goes_on() -> None:
-    assert Exits("parse", ROUTES).of_source() == MAIN
-    assert Exits("lines", ROUTES).of_source() == 4
-    assert Exits("save", ROUTES).of_source() is None
+    assert Exits("parse", WIRING).of_source() == MAIN
+    assert Exits("lines", WIRING).of_source() == 4
+    assert Exits("save", WIRING).of_source() is None
 
 
 # -- errors of the sender ----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from streamer.limits import QUEUE_BYTES_DEFAULT
-from streamer.testing.nemesis import CALM, DRAINED, Drain, Fault
+from streamer.testing.nemesis import CALM, DRAINED, ChangeFlows, Drain, Fault
 from streamer.testing.outcome import Cast
 from streamer.testing.play import Choices, Play, plan_of
 from streamer.testing.shapes import SHAPES
@@ -19,6 +19,7 @@ def scene(
     handler_s: float = 0.001,
     replicas: Mapping[str, int] | None = None,
     poison: Sequence[tuple[str, str]] = (),
+    changes: Sequence[ChangeFlows] = (),
     seed: int = 0,
 ) -> Play:
     """One instance of each node unless `replicas` says otherwise."""
@@ -43,4 +44,4 @@ def scene(
         behaviours=shape.behaviours,
         poison=frozenset(poison),
     )
-    return Play(shape, seed, choices, plan_of(shape, choices), cast, faults)
+    return Play(shape, seed, choices, plan_of(shape, choices), cast, faults, tuple(changes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamer.runtime.instance import Stage
+from streamer.runtime.stage import Stage
 from streamer.testing.nemesis import Drain, KillAtEnd
 from tests.simulation.scenes import scene
 

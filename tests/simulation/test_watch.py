@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from streamer.limits import ROUTES_MAX
+from streamer.plan.routing import part_of_version
 from streamer.protocol.account import EdgeCounts, InstanceAccount, encode_account
 from streamer.protocol.codec import join, packer
 from streamer.protocol.frames import Status, encode_data, encode_status
@@ -23,8 +25,9 @@ from tests.simulation.scenes import scene
 CONNECTION = 1
 
 
-def data(sequence: int, *messages: str, first: int = 0, redelivered: bool = False) -> Parts:
-    segment = Segment(1, range(first, first + len(messages)), 1, None, 1, 0, 0)
+def data(sequence: int, *messages: str, first: int = 0, redelivered: bool = False, version: int = 1) -> Parts:
+    route = part_of_version(version) * ROUTES_MAX + 1
+    segment = Segment(1, range(first, first + len(messages)), 1, None, route, 0, 0)
     return encode_data(sequence, [segment], len(messages), join([packer()(m) for m in messages]), redelivered)
 
 
@@ -102,6 +105,14 @@ def test_a_message_that_comes_again_under_another_id_is_found() -> None:
 
     with pytest.raises(PromiseError, match="'a' was made again under another id"):
         sender.sends(data(2, "a", first=5, redelivered=True))
+
+
+def test_a_message_that_comes_again_by_another_version_of_the_flows_is_found() -> None:
+    sender = Sender()
+    sender.sends(data(1, "a"))
+
+    with pytest.raises(PromiseError, match="'a' goes by another version of the flows"):
+        sender.sends(data(2, "a", redelivered=True, version=2))
 
 
 def test_an_account_that_is_wrong_by_one_is_found() -> None:

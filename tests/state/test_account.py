@@ -13,7 +13,7 @@ from streamer.errors import StateError
 from streamer.limits import SETTLED_RANGES_MAX
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.state.account import ACCOUNT_FILE, AccountPage, read_account
-from tests.state import endless_account
+from tests.state import endless_account, endless_edges
 
 _KILLS = 8
 
@@ -74,10 +74,23 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
         page_of(tmp_path)
 
 
-def test_an_account_of_other_edges_is_refused(tmp_path: Path) -> None:
-    page_of(tmp_path, "save").close()
-    with pytest.raises(StateError):
-        page_of(tmp_path, "save", "alert")
+def test_an_account_gets_the_edges_of_a_later_life_and_keeps_those_of_a_former_one(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "save")
+    page.account.edge("save").sent = page.account.edge("save").settled = 7
+    page.publish()
+    page.close()
+    after = page_of(tmp_path, "alert", "x" * 200)
+    assert [(edge.target, edge.sent) for edge in after.account.edges] == [("save", 7), ("alert", 0), ("x" * 200, 0)]
+    assert read_account(tmp_path) == after.account
+
+
+def test_an_account_grows_while_it_is_mapped(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "save")
+    for number in range(100):
+        page.account.edge(f"another-node-{number}").sent = number
+        page.account.edges[-1].in_flight = number
+        page.publish()
+        assert read_account(tmp_path) == page.account
 
 
 def test_the_page_of_a_source_has_room_for_many_settled_ranges(tmp_path: Path) -> None:
@@ -89,6 +102,27 @@ def test_the_page_of_a_source_has_room_for_many_settled_ranges(tmp_path: Path) -
     found = read_account(tmp_path)
     assert found is not None
     assert found.edges[0].roots.ranges == roots.ranges[: 2 * SETTLED_RANGES_MAX]
+
+
+def test_an_account_that_was_killed_while_it_grew_is_whole_and_has_all_its_edges(
+    tmp_path: Path,
+) -> None:
+    chance, known = random.Random(5), 0
+    for life in range(_KILLS):
+        command = [sys.executable, endless_edges.__file__, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.read(1) == b"."
+            with pytest.raises(subprocess.TimeoutExpired):
+                writer.wait(timeout=chance.uniform(0.0, 0.01))
+            beside = read_account(tmp_path)
+            writer.kill()
+        found = read_account(tmp_path)
+        assert found is not None
+        assert beside is not None
+        assert known < len(beside.edges) <= len(found.edges), f"life {life}"
+        assert [edge.sent for edge in found.edges[1:]] == list(range(2, len(found.edges) + 1))
+        known = len(found.edges)
 
 
 def test_an_account_of_an_instance_killed_at_any_moment_is_balanced_and_never_goes_back(tmp_path: Path) -> None:

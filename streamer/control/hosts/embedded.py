@@ -255,12 +255,15 @@ class EmbeddedHost:
             case StartInstance():
                 self._start(effect)
             case SendCommand(instance, epoch, command):
-                self._control().send(instance, epoch, command)
+                # of flows that the log does not have, another controller would know nothing; it is told again
+                if command.wiring is None or self._book().complaint is None:
+                    self._control().send(instance, epoch, command)
             case KillInstance(instance, epoch):
                 self._platform.kill(instance, epoch)
 
     def _start(self, effect: StartInstance) -> None:
-        assignment = self._plan.assignment(
+        state = self._job_state()
+        assignment = state.plan.assignment(
             effect.node,
             effect.index,
             job=self.job,
@@ -271,6 +274,7 @@ class EmbeddedHost:
             control=self._control().endpoint,
             endpoint=effect.endpoint or _ANY_PORT,
             alone=self._facts.detached,
+            wiring=state.wiring_of(effect.node),
         )
         try:
             self._platform.start(assignment)

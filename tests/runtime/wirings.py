@@ -1,0 +1,21 @@
+"""Wirings written as flows, for tests of instances whose flows change."""
+
+from __future__ import annotations
+
+from streamer.descriptor.flow import parse_flow
+from streamer.plan.assignment import Role, Wiring
+from streamer.plan.compile import PlannedNode, flow_version, wired
+
+
+def wiring(node: str, number: int, *flows: str, oldest: int = 1, current: int | None = None) -> Wiring:
+    """What `node` knows of these versions of the flow `main`, the first of which has the number `oldest`."""
+    versions = [flow_version({"main": parse_flow(text)}, "main", oldest + at) for at, text in enumerate(flows)]
+    names = dict.fromkeys(name for text in flows for name in parse_flow(text).nodes()) | {node: None}
+    nodes = {name: PlannedNode(name, Role.STATELESS, 1, 1, None, (), (), None, None, 1, {}) for name in names}
+    return wired("words", nodes, versions).wiring(node, number, current or versions[-1].number)
+
+
+def route_of(known: Wiring, version: int, node: str) -> int:
+    """The number of the first position of a node in a version."""
+    (table,) = [table for table in known.tables if table.version == version]
+    return next(number for number, route in table.numbered() if route.node == node)
