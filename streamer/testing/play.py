@@ -36,7 +36,7 @@ from streamer.testing.shapes import Shape, refuses
 from streamer.testing.world import Scene, World
 
 _CHANGES_MAX = 12
-_FEW, _MANY = (1, 8, 20, 50), (8, 50, 150)
+_FEW, _MANY = (1, 8, 20, 50), (8, 40, 100)
 _SHORT_S, _LONG_S = (0.0, 0.002, 0.02), (0.0, 0.02, 0.05)
 """Flows change in longer jobs, so that records go by several versions."""
 LIMIT_S = 120.0

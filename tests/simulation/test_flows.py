@@ -49,9 +49,9 @@ def test_a_version_is_alive_for_as_long_as_one_of_its_messages_is_not_settled() 
 def test_a_source_that_is_killed_at_any_effect_after_a_change_sends_each_record_by_its_own_version(
     operations: int,
 ) -> None:
-    changes = [ChangeFlows(0.6, SWAPPED), ChangeFlows(1.2, SHORT)]
-    faults: list[Fault] = [Kill(0.7, "s-0", operations), KillNewborn(1.3, "s-0", operations)]
-    world = scene("rerouted", *faults, records=150, interval_s=0.02, changes=changes).run()
+    changes = [ChangeFlows(0.6, SWAPPED), ChangeFlows(2.4, SHORT)]
+    faults: list[Fault] = [Kill(1.4, "s-0", operations), KillNewborn(2.5, "s-0", operations)]
+    world = scene("rerouted", *faults, records=200, interval_s=0.02, changes=changes).run()
     assert world.deaths["s-0"] >= 2
     assert set(world.watch.taken.values()) == {1, 2, 3}
 
