@@ -56,7 +56,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An edge out of this node, with the policies that its target node declares for it."""
+    """An edge out of this node, with the policies that its target node declares for it.
+
+    `drops_below`: an edge further on drops what it has no room for, so that a message may wait in its queue for as long
+    as that holds, and a source that waited for it would keep the others from theirs.
+    """
 
     target: str
     inside: bool
@@ -64,6 +68,7 @@ class Output:
     queue_bytes: int
     hop_limit: int
     overload: Overload = Overload.BLOCK
+    drops_below: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,12 +204,21 @@ def wired(
     component = {name: at for at, names in enumerate(components) for name in names}
     inputs: dict[str, list[Input]] = {name: [] for name in nodes}
     outputs: dict[str, list[Output]] = {name: [] for name in nodes}
+    above_drops = graph.leading_to(name for name, node in nodes.items() if node.policy.overload is not Overload.BLOCK)
     for source, target in graph.edges:
         inside = source in component and component[source] == component.get(target)
         inputs[target].append(Input(source, inside))
         policy = nodes[target].policy
         outputs[source].append(
-            Output(target, inside, policy.delivery, policy.queue_bytes, policy.hop_limit, policy.overload)
+            Output(
+                target,
+                inside,
+                policy.delivery,
+                policy.queue_bytes,
+                policy.hop_limit,
+                policy.overload,
+                drops_below=target in above_drops,
+            )
         )
     newest = versions[-1]
     parsed = _parsed_flow({name: flows[f"{newest.number} {name}"] for name in newest.flows})

@@ -27,6 +27,17 @@ class Graph:
     def targets(self, node: str) -> tuple[str, ...]:
         return tuple(target for source, target in self.edges if source == node)
 
+    def leading_to(self, targets: Iterable[str]) -> frozenset[str]:
+        """The nodes from which at least one hop leads to one of these, over any number of others."""
+        found: set[str] = set()
+        looking = list(targets)
+        while looking:
+            target = looking.pop()
+            above = {source for source in self.sources(target) if source not in found}
+            found |= above
+            looking += above
+        return frozenset(found)
+
     def cycles(self) -> tuple[frozenset[str], ...]:
         """Strongly connected components of more than one node, or of one that sends to itself."""
         following: dict[str, list[str]] = {node: [] for node in self.nodes}

@@ -125,8 +125,8 @@ class Outbox:
 
     @property
     def waits(self) -> list[Edge]:
-        """The edges that make their producer wait when they are full."""
-        return [o.edge for o in self.outlets if o.policy.overload is Overload.BLOCK]
+        """The edges that make their producer wait when they are full, as do all edges behind them."""
+        return [o.edge for o in self.outlets if o.policy.overload is Overload.BLOCK and not o.policy.drops_below]
 
     def credit(self, edge: Edge) -> int:
         """Messages that all sessions of an edge would take now."""

@@ -134,6 +134,12 @@ def test_the_policies_of_an_edge_are_those_that_its_target_declares(algorithms: 
     assert plan.nodes["work"].concurrency == 4
 
 
+def test_an_edge_knows_whether_one_behind_it_drops(algorithms: dict[str, Algorithm]) -> None:
+    plan = compiled(algorithms, "in >> work >> out & slow", work(), work("slow", overload="drop-oldest"))
+    below = {(name, out.target): out.drops_below for name, node in plan.nodes.items() for out in node.outputs}
+    assert below == {("in", "work"): True, ("work", "out"): False, ("work", "slow"): False}
+
+
 def test_edges_inside_a_cycle_are_marked_at_both_ends(algorithms: dict[str, Algorithm]) -> None:
     plan = compiled(algorithms, "in >> a >> b >> a | b >> out", work("a"), work("b"))
 

@@ -76,3 +76,10 @@ def test_a_chain_and_a_ring_as_long_as_a_pipeline_may_be_are_searched() -> None:
 
     assert Graph(names, chain).cycles() == ()
     assert Graph(names, (*chain, (names[-1], names[0]))).cycles() == (frozenset(names),)
+
+
+@given(edges, st.sets(st.integers(0, 7)))
+def test_what_leads_to_a_node_can_reach_it(pairs: list[tuple[int, int]], chosen: set[int]) -> None:
+    graph = Graph(tuple(map(str, range(8))), tuple((str(source), str(target)) for source, target in pairs))
+    targets = set(map(str, chosen))
+    assert graph.leading_to(targets) == {node for node in graph.nodes if targets & reachable(graph, node)}

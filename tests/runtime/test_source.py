@@ -77,7 +77,13 @@ class Life:
     """One life of a source with the edges lines >> parse and lines >> keep; `page` is what the former one left."""
 
     def __init__(
-        self, source: Page, page: bytes = b"", *, epoch: int = 1, targets: Sequence[str] = ("parse", "keep")
+        self,
+        source: Page,
+        page: bytes = b"",
+        *,
+        epoch: int = 1,
+        targets: Sequence[str] = ("parse", "keep"),
+        drops_below: bool = False,
     ) -> None:
         self.account = decode_account(page) if page else InstanceAccount()
         self.account.recover()
@@ -95,7 +101,10 @@ class Life:
                 (ROUTES if targets else RouteTable((), ""),),
                 1,
                 (),
-                tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in targets),
+                tuple(
+                    Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64, drops_below=drops_below)
+                    for target in targets
+                ),
             ),
             folder="",
             dead_letters="",
@@ -272,6 +281,13 @@ def test_the_slowest_edge_decides_how_far_it_reads() -> None:
     life.settle(set(range(1000)), "parse")
     life.work.produce(0.0)
     assert life.account.received == INTAKE_FLOOR
+
+
+def test_a_source_does_not_wait_for_what_may_be_dropped_further_on() -> None:
+    life = Life(Page(range(10_000), batch=1000), drops_below=True)
+    for _ in range(20):
+        life.work.produce(0.0)
+    assert life.account.received == 10_000
 
 
 def test_a_source_reads_only_so_many_bytes_ahead() -> None:
