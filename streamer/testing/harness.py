@@ -22,13 +22,15 @@ from streamer.errors import DescriptorError, HarnessError
 from streamer.plan.assignment import Role
 from streamer.plan.compile import Plan, PlannedNode, compile_plan
 from streamer.runtime.dead_letters import DeadLetter
-from streamer.testing.failures import Demands, Failure, no_node
+from streamer.testing.failures import Demands, Failure, fail, kill, no_node
 from streamer.testing.guests import Guests
 from streamer.testing.life import Life
 from streamer.testing.network import Host
 from streamer.testing.verify import PromiseError, Watch
 from streamer.testing.world import Scene, World
 from streamer.transport.base import Parts
+
+__all__ = ["Played", "fail", "kill", "run"]
 
 JOB_S_MAX = 600.0
 """Virtual seconds in which a played job must end, restarts and timeouts included."""

@@ -17,7 +17,7 @@ from tests.cli.detached import PASS, Detached, detached, is_one_message, tell
 
 COUNT = 8_000
 NODES = (
-    "  - {nodeName: numbers, kind: source, spec: {connector: generator, rate: 2000, count: %s}}\n"
+    "  - {nodeName: numbers, kind: source, spec: {connector: generator, rate: 1000, count: %s}}\n"
     "  - {nodeName: pass, algorithmName: pass, stateType: stateless, minStatelessCount: 2, maxStatelessCount: 4}\n"
     "  - {nodeName: save, kind: sink, spec: {connector: file, path: out.jsonl, format: jsonl}}\n"
 )
@@ -151,6 +151,7 @@ def test_a_job_that_has_ended_unsupervised_is_told_to_have_completed(
 
 
 def test_a_second_supervisor_is_refused_by_one_message(desk: Desk) -> None:
+    endless(desk)
     job = detached(desk)
     (first,) = job.supervisors()
 
