@@ -68,7 +68,7 @@ class Detached:
     def kill_supervisor(self) -> None:
         (pid,) = self.supervisors()
         os.kill(pid, signal.SIGKILL)
-        self.until(lambda: not self.supervisors())
+        self.until(lambda: pid not in self.supervisors())  # a command at work may have taken the job up by now
 
 
 def detached(desk: Desk, *options: object) -> Detached:
