@@ -15,8 +15,6 @@ from streamer.plan.assignment import Command
 from streamer.plan.change import FlowsChange
 from streamer.plan.compile import Plan
 
-CANNOT_OPEN = 3
-"""Exit code of an instance whose algorithm or connector cannot be opened: starting it again would not help."""
 UNSEEN = 256
 """Told as the exit code of a process that was no child of ours and left no word: no process can have it."""
 
@@ -38,8 +36,9 @@ class Reported:
 class Exited:
     """A process is gone. `code` is negative for a signal, `UNSEEN` if nobody saw it; `output` its last lines.
 
-    `completed` is the count of its account page, over all lives of the instance. `ended`: it has left word in its
-    folder that all it held is settled, so its last report need not be waited for.
+    `completed` is the count of its account page, over all lives of the instance. It may have left word in its folder:
+    `ended`, that all it held is settled, so its last report need not be waited for; `cannot_open`, that its algorithm
+    or connector cannot be opened, which no new life would change. The exit code alone may be the user's own.
     """
 
     instance: str
@@ -48,6 +47,7 @@ class Exited:
     output: tuple[str, ...] = ()
     completed: int = 0
     ended: bool = False
+    cannot_open: bool = False
 
 
 class Ask(StrEnum):

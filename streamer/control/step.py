@@ -16,7 +16,6 @@ import dataclasses
 from streamer import limits
 from streamer.control import deaths, endings, flows, scaling, topology
 from streamer.control.events import (
-    CANNOT_OPEN,
     Ask,
     Asked,
     Effect,
@@ -142,7 +141,7 @@ def _exited(state: JobState, event: Exited, now: float) -> Stepped:
 def _died(state: JobState, record: InstanceRecord, event: Exited) -> Stepped:
     record = _moved(deaths.after_death(state, record, event), InstanceEvent.DIES)
     state = state.having(record)
-    if event.code == CANNOT_OPEN:
+    if event.cannot_open:
         return _failed(state, deaths.cannot_open_error(record, event))
     if deaths.is_crash_loop(record):
         return _failed(state, deaths.crash_loop_error(record, event))

@@ -24,6 +24,7 @@ DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error")
 
 _HEAD = struct.Struct("<HH6Q")
 _EDGE = struct.Struct(f"<{6 + len(DROP_REASONS)}QQI")
+_COUNT = struct.Struct("<H")
 _TAKEN = struct.Struct("<QQ")
 _VERSION = 2
 
@@ -100,12 +101,12 @@ def encode_account(account: InstanceAccount) -> bytes:
             account.mark_offset,
             history.end,
         ),
-        len(history.starts).to_bytes(2, "little"),
+        _COUNT.pack(len(history.starts)),
         *(_TAKEN.pack(start, version) for start, version in zip(history.starts, history.versions, strict=True)),
     ]
     for e in account.edges:
         name = e.target.encode()
-        out.append(len(name).to_bytes(2, "little") + name)
+        out.append(_COUNT.pack(len(name)) + name)
         ranges = e.roots.ranges
         if len(ranges) > 2 * SETTLED_RANGES_MAX:
             ranges, e = _shortened(e)
@@ -146,7 +147,7 @@ def decode_account(record: bytes) -> InstanceAccount:
         account = InstanceAccount(received, failed, completed, mark_position, mark_offset)
         account.history, at = _history(record, _HEAD.size, end)
         for _ in range(edges):
-            length = int.from_bytes(record[at : at + 2], "little")
+            (length,) = _COUNT.unpack_from(record, at)
             name = record[at + 2 : at + 2 + length].decode()
             at += 2 + length
             values = _EDGE.unpack_from(record, at)
@@ -161,7 +162,7 @@ def decode_account(record: bytes) -> InstanceAccount:
 
 
 def _history(record: bytes, at: int, end: int) -> tuple[History, int]:
-    count = int.from_bytes(record[at : at + 2], "little")
+    (count,) = _COUNT.unpack_from(record, at)
     taken = [_TAKEN.unpack_from(record, at + 2 + n * _TAKEN.size) for n in range(count)]
     history = History(end, [start for start, _ in taken], [version for _, version in taken])
     return history, at + 2 + count * _TAKEN.size

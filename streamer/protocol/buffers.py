@@ -43,8 +43,13 @@ class LargeArrayError(TypeError):
     """An array that is not to be packed into a message but to travel beside it."""
 
 
-def packed_array(value: object) -> msgpack.ExtType:
-    """For the packer: a value that msgpack does not know, if it is an array. Raises TypeError."""
+def packed_array(value: object) -> object:
+    """For the packer: a value that msgpack does not know, if it is an array. Raises TypeError.
+
+    A single number of an array's type is a number.
+    """
+    if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
+        return value.item()  # type: ignore[attr-defined]  # NumPy's numbers have it
     if memoryview(value).nbytes >= LARGE_BYTES:  # type: ignore[arg-type]  # whatever is no buffer raises
         raise LargeArrayError(f"an array of {LARGE_BYTES} bytes or more")
     return whole_array(value)

@@ -81,31 +81,28 @@ def pack_message(pack: Pack, value: object) -> bytes:
     return blob
 
 
-class LargePacker:
-    """Packs messages that are expected to be large, so that no large buffer is packed before it is found to be one."""
+def careful(pack: Pack) -> Pack:
+    """A packer for what may be large: nothing is packed in vain before it is found to be so, or to be too large.
 
-    def __init__(self, pack: Pack) -> None:
-        self._pack = pack
-        self.expected = False
+    It costs several times as much for a small message; a large one is `Bulky`, also if no buffer could be taken out.
+    Raises what `pack` raises, and MessageError.
+    """
 
-    def __call__(self, value: object) -> bytes:
-        """Raises what the packer raises, and MessageError if the message is too large."""
-        blob = take_out(value, self._pack)
-        self.expected = bool(blob.buffers)
+    def pack_carefully(value: object) -> bytes:
+        blob = take_out(value, pack)
         if len(blob) > MESSAGE_BYTES_MAX:
             raise size_error(len(blob))
-        return blob if blob.buffers else bytes(blob)
+        return blob if len(blob) >= LARGE_BYTES else bytes(blob)
+
+    return pack_carefully
 
 
 def pack_large(pack: Pack, value: object) -> bytes:
     """Pack a message of which is known that it is large, its large buffers beside it. Raises MessageError."""
     try:
-        blob = take_out(value, pack)
+        return careful(pack)(value)
     except PACK_ERRORS as error:
         raise pack_error(value, error) from error
-    if len(blob) > MESSAGE_BYTES_MAX:
-        raise size_error(len(blob))
-    return blob if blob.buffers else bytes(blob)
 
 
 def join(blobs: Sequence[bytes]) -> bytes:

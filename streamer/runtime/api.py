@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from streamer.errors import HoldError, StreamerError
 from streamer.runtime.algorithm import listener
 from streamer.runtime.holds import Hold
-from streamer.runtime.turn import Turn
+from streamer.runtime.turn import Effect, Turn
 
 
 class Host(Protocol):
@@ -22,7 +22,7 @@ class Host(Protocol):
 
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None: ...
 
-    def send_later(self, time_s: float, message: object, flow: str | None) -> None: ...
+    def ask_later(self, time_s: float, message: object, flow: str | None) -> Effect: ...
 
     def watch_roots(self, tell: Callable[[], None]) -> None: ...
 
@@ -110,7 +110,11 @@ class Api:
 
     def emit_at(self, time_s: float, msg: object, flowName: str | None = None) -> None:
         """Send as a new root at a time, in seconds since 1970 (`time.time()`)."""
-        self._host.send_later(time_s, msg, flowName)
+        turn, asked = self._at_work(), self._host.ask_later(time_s, msg, flowName)
+        if turn is None:
+            asked.take_effect()
+        else:
+            turn.effect(asked)
 
     def _at_work(self) -> Turn | None:
         return self._turn.at_work if self._turn is not None and get_ident() == self.handler_thread else None

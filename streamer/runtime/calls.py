@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from streamer.clock import Clock
 from streamer.errors import MessageError, StreamerError, VersionError
@@ -73,6 +73,7 @@ class StatelessCalls:
                 if len(blob) >= _WEIGHTY:
                     blob = pack_large(pack, result) if type(blob) is bytes and len(blob) >= LARGE_BYTES else blob
                     self._turn.weigh(len(blob))
+                    pack = self._turn.pack
                 add_blob(blob)
                 add_index(index)
 
@@ -119,23 +120,24 @@ def answer_each(turn: Turn, answers: object, first: int, count: int) -> None:
     """Send what `onMessages` has returned. Raises MessageError if it is no answer to so many messages."""
     if answers is None:
         return
-    if not isinstance(answers, list | tuple) or len(answers) != count:
-        raise _bad_answers(answers, count)
-    for index, answer in enumerate(answers, first):
+    listed = _listed(answers)
+    if listed is None or len(listed) != count:
+        got = f"a value of type {type(answers).__name__}" if listed is None else f"a list of {len(listed)}"
+        raise MessageError(
+            f"onMessages was given {count} messages and returned {got}",
+            remedy="Return nothing, or a list (or array) with one answer (or None) for each message, in their order.",
+        )
+    for index, answer in enumerate(listed, first):
         if answer is not None:
             turn.answer(answer, index)
 
 
-def _bad_answers(answers: object, wanted: int) -> MessageError:
-    got = (
-        f"a list of {len(answers)}"
-        if isinstance(answers, list | tuple)
-        else f"a value of type {type(answers).__name__}"
-    )
-    return MessageError(
-        f"onMessages was given {wanted} messages and returned {got}",
-        remedy="Return nothing, or a list with one answer (or None) for each message, in their order.",
-    )
+def _listed(answers: object) -> Sequence[object] | None:
+    """The answers in a list, a tuple, or an array of one dimension or more; None for anything else."""
+    if isinstance(answers, list | tuple):
+        return answers
+    shape = getattr(answers, "shape", None)
+    return list(cast("Any", answers)) if hasattr(answers, "dtype") and shape else None
 
 
 class StatefulCalls:

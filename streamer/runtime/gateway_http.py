@@ -29,7 +29,7 @@ from streamer.limits import (
     GATEWAY_RETRY_S,
     MESSAGE_BYTES_MAX,
 )
-from streamer.protocol.codec import pack_message, packer
+from streamer.protocol.codec import careful, pack_message, packer
 from streamer.transport.zeromq import PORTS
 
 ADDRESS = "127.0.0.1"
@@ -189,7 +189,7 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._pack = packer()
+        self._pack = careful(packer())
         self._unread: int | None = None
         self._expected = False
 

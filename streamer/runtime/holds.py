@@ -2,8 +2,8 @@
 
 A handler that gives its work to somebody else (a thread, a service that calls back) may hold what is in hand. A hold
 counts as one more thing that its frame is open for, so nothing else of the engine knows of it; what is sent through it
-are children of the message, as if the handler had sent them. Who never ends a hold would stop its source at last, so a
-hold that outlives its time gives the message up.
+are children of the message, as if the handler had sent them, and like those they are not sent if the handler raises.
+Who never ends a hold would stop its source at last, so a hold that outlives its time gives the message up.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Protocol
 
 from streamer.clock import Clock
 from streamer.errors import HoldError, OverloadError
-from streamer.limits import HOLD_S_MAX
-from streamer.protocol.codec import pack_message, packer
+from streamer.limits import HOLD_S_MAX, SPILL_BYTES
+from streamer.protocol.codec import careful, pack_message, packer
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of
@@ -41,7 +41,10 @@ class Holder(Protocol):
 
 
 class Hold:
-    """One held message, or batch. All calls may come from any thread; the first that ends it counts."""
+    """One held message, or batch. All calls may come from any thread; the first that ends it counts.
+
+    `kept` is what was sent through it while the call that made it is at work; None once that has succeeded.
+    """
 
     def __init__(
         self, holds: Holds, frame: InputFrame, segment: Segment, base: int, those: range, until: float
@@ -53,6 +56,8 @@ class Hold:
         self.those = those
         self.until = until
         self.sent = 0
+        self.kept: list[tuple[Segment, bytes]] | None = []
+        self.kept_bytes = 0
 
     def settle(self) -> None:
         """The message is handled; it is settled once what was sent for it is."""
@@ -68,6 +73,15 @@ class Hold:
 
     send_message = sendMessage
 
+    def take_effect(self) -> None:
+        """The call that made it has succeeded."""
+        self._holds.let_out(self)
+
+    def undo(self) -> None:
+        """The call that made it has failed, and with that the message."""
+        self.kept = []
+        self._holds.drop(self)
+
 
 class Holds:
     """The holds of one instance."""
@@ -76,7 +90,7 @@ class Holds:
         self._holder = holder
         self._clock = clock
         self._open: dict[Hold, None] = {}
-        self._pack = packer()
+        self._pack = careful(packer())
 
     def take(self, frame: InputFrame, segment: Segment, base: int, those: range, timeout_s: float | None) -> Hold:
         """Hold these messages of a frame, which lie in a segment that begins at index `base`. Raises HoldError."""
@@ -105,7 +119,7 @@ class Holds:
         self._holder.give_up(hold.frame, [Failure(index, bodies[index], error) for index in left])
 
     def drop(self, hold: Hold) -> None:
-        """The hold is no more: its handler has failed, or it has ended."""
+        """The hold is no more."""
         with self._holder.lock:
             if hold in self._open:
                 del self._open[hold]
@@ -137,7 +151,23 @@ class Holds:
             ids = children(segment, [first - hold.base], place.node, place.flow, place.occurrence, _LATER + hold.sent)
             ids.route = route
             hold.sent += 1
-            if len(hold.those) > 1:
-                hold.frame.together += (hold.those,)
-            holder.outbox.emit(ids, [blob], hold.frame, [first])
+            if hold.kept is None:
+                self._emit(hold, ids, blob)
+            else:
+                hold.kept.append((ids, blob))
+                hold.kept_bytes += len(blob)
+                if hold.kept_bytes > SPILL_BYTES:
+                    self.let_out(hold)
         holder.wake()
+
+    def let_out(self, hold: Hold) -> None:
+        """What was sent through it goes on its way, at once from now on."""
+        with self._holder.lock:
+            kept, hold.kept = hold.kept, None
+            for ids, blob in kept or ():
+                self._emit(hold, ids, blob)
+
+    def _emit(self, hold: Hold, ids: Segment, blob: bytes) -> None:
+        if len(hold.those) > 1:
+            hold.frame.together += (hold.those,)
+        self._holder.outbox.emit(ids, [blob], hold.frame, [hold.those.start])

@@ -83,7 +83,7 @@ class Instance:
         self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed)
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
         self.holds = Holds(self, clock)
-        self.later = Later(self.roots, wall)
+        self.later = Later(self.roots, wall, self.lock, self.wake)
         self._due: deque[Callable[[], object]] = deque()
         self._commands: deque[Command] = deque()
         self._peers_version = 0
@@ -344,12 +344,6 @@ class Instance:
         self.roots.send(message, flow, headers, self._flush_full, pump=self._pump_here())
         if not self.roots.looked_after:
             self.wake()
-
-    def send_later(self, time_s: float, message: object, flow: str | None) -> None:
-        """Send a root at a time of the day, in seconds since 1970."""
-        with self.lock:
-            self.later.add(time_s, message, flow)
-        self.wake()
 
     def wait_for_room(self) -> None:
         """Wait until something may be sent. Under the lock, which is given back meanwhile."""

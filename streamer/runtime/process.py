@@ -32,11 +32,10 @@ from streamer.runtime.letters import user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
-from streamer.state.life import begin_life, end_life
+from streamer.state.life import CANNOT_OPEN, begin_life, end_life
 from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
-CANNOT_OPEN = 3
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MMAP_THRESHOLD_BYTES, _TRIM_THRESHOLD_BYTES = 4 * MIB, 32 * MIB
 _GC_THRESHOLDS = (50_000, 20, 100)

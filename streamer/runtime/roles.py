@@ -24,7 +24,7 @@ from streamer.runtime.instance import Instance
 from streamer.runtime.report import statistics
 from streamer.runtime.sink import SinkWork
 from streamer.runtime.source import SourceWork
-from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Hand, Turn
+from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Effect, Hand, Turn
 
 if TYPE_CHECKING:
     from streamer.runtime.overlap import Overlap
@@ -117,8 +117,8 @@ class _ApiHost:
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None:
         self._instance.send_root(message, flow, headers)
 
-    def send_later(self, time_s: float, message: object, flow: str | None) -> None:
-        self._instance.send_later(time_s, message, flow)
+    def ask_later(self, time_s: float, message: object, flow: str | None) -> Effect:
+        return self._instance.later.ask(time_s, message, flow)
 
     def watch_roots(self, tell: Callable[[], None]) -> None:
         self._instance.roots.watch(tell)

@@ -15,7 +15,7 @@ from typing import Any
 from streamer.clock import Clock
 from streamer.errors import OverloadError, StreamEndedError
 from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
-from streamer.protocol.codec import pack_headers, pack_message, packer
+from streamer.protocol.codec import careful, pack_headers, pack_message, packer
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier
@@ -49,6 +49,7 @@ class Roots:
         self._lock = lock
         self._wall = wall
         self._pack = packer()
+        self._careful = careful(self._pack)
         self._origin = origin_of(exits.node, instance, epoch)
         self._open: dict[int, _Open] = {}
         self._by_flow: dict[str | None, _Open] = {}
@@ -81,7 +82,7 @@ class Roots:
             held = self._by_flow.get(flow)
             if held is None or not held.blobs or headers or self.ended:
                 held = self._begin(flow, pump)
-            blob = pack_message(self._pack, message)
+            blob = pack_message(self._pack if held.blobs else self._careful, message)
             if headers:
                 held.headers[len(held.blobs)] = pack_headers(headers, None)
             held.blobs.append(blob)
@@ -128,7 +129,7 @@ class Roots:
 
     def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
         """The route and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
-        return self._route(flow), pack_message(self._pack, message)
+        return self._route(flow), pack_message(self._careful, message)
 
     def take(self, route: int, blob: bytes) -> None:
         """Collect one packed message. Under the lock."""

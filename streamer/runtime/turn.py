@@ -10,15 +10,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, MutableSequence, Sequence
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from streamer.errors import OverloadError
 from streamer.limits import LARGE_BYTES, MESSAGE_BYTES_MAX, SPILL_BYTES
 from streamer.protocol.codec import (
     PACK_ERRORS,
-    LargePacker,
     Pack,
+    careful,
     pack_headers,
+    pack_large,
     pack_message,
     packer,
     size_error,
@@ -71,6 +72,27 @@ class _Refusing(list[bytes]):
         raise OverloadError(f"edge {self._edge} is full")
 
 
+class Effect(Protocol):
+    """What a call asks for beside what it sends: it comes into force when the call has succeeded."""
+
+    def take_effect(self) -> None: ...
+
+    def undo(self) -> None: ...
+
+
+class _Watch(NamedTuple):
+    """In force at once, since nothing of a frame in hand is settled."""
+
+    frame: InputFrame
+    watch: tuple[range, Callable[[], None]]
+
+    def take_effect(self) -> None:
+        pass
+
+    def undo(self) -> None:
+        self.frame.unwatch(self.watch)
+
+
 class Calling(Protocol):
     """Knows which thread calls handlers; 0 while none does."""
 
@@ -94,14 +116,15 @@ class Turn:
         self._refusing = refusing
         self.pack: Pack = packer()
         self._plain = self.pack
-        self._large = LargePacker(self._plain)
+        self._careful = careful(self._plain)
+        self._packs_first = self._pack_first
         self._base = 0
         self._frame: InputFrame | None = None
         self._segment: Segment | None = None
         self._sends: dict[int, Sends] = {}
         self._own: Sends | None = None
         self._bytes = 0
-        self._undo: list[tuple[int, Callable[[], None]]] = []
+        self._effects: list[tuple[int, Effect]] = []
         self.holds: Holds | None = None
 
     def begin(self, frame: InputFrame, segment: Segment, base: int) -> Sends | None:
@@ -113,12 +136,17 @@ class Turn:
         self._base = base
         self._segment = segment
         self._sends.clear()
-        self._undo.clear()
         self._bytes = 0
         route = segment.route
         self._own = self._into(route) if self._exits.continues(route) else None
-        self.pack = self._large if frame.buffers or self._large.expected else self._plain
+        self.pack = self._plain if base else self._packs_first
         return self._own
+
+    def _pack_first(self, value: object) -> bytes:
+        """Of what a turn sends the first message tells whether large ones are to be expected."""
+        blob = self._careful(value)
+        self.pack = self._plain if type(blob) is bytes else self._careful
+        return blob
 
     def _into(self, route: int) -> Sends:
         sends = self._sends.get(route)
@@ -135,8 +163,9 @@ class Turn:
             sends = self._towards(flow)
         try:
             blob = self.pack(message)
-            if len(blob) >= LARGE_BYTES:
-                blob = pack_message(self.pack, message)
+            if len(blob) >= LARGE_BYTES and type(blob) is bytes:
+                blob = pack_large(self._plain, message)
+                self.pack = self._careful
         except PACK_ERRORS:  # what it was is found, and told, by packing it with more care
             blob = pack_message(self.pack, message)
         if headers:
@@ -167,6 +196,7 @@ class Turn:
                 return
             size = turn._bytes + len(blob)
             if size > SPILL_BYTES or len(blob) >= LARGE_BYTES:
+                turn.pack = turn._careful
                 otherwise(msg)
                 return
             turn._bytes = size
@@ -220,7 +250,7 @@ class Turn:
         assert self._frame is not None and self._segment is not None and self.holds is not None
         holds, those = self.holds, self._in_hand()
         hold = holds.take(self._frame, self._segment, self._base, those, timeout_s)
-        self._undo.append((those.start, lambda: holds.drop(hold)))
+        self.effect(hold)
         return hold
 
     def watch(self, tell: Callable[[], None]) -> None:
@@ -228,7 +258,11 @@ class Turn:
         frame, watch = self._frame, (self._in_hand(), tell)
         assert frame is not None
         frame.watches += (watch,)
-        self._undo.append((watch[0].start, lambda: frame.unwatch(watch)))
+        self.effect(_Watch(frame, watch))
+
+    def effect(self, effect: Effect) -> None:
+        """The call at work has this effect, if it succeeds."""
+        self._effects.append((self._hand[IN_HAND], effect))
 
     def _in_hand(self) -> range:
         first = self._hand[IN_HAND]
@@ -247,7 +281,7 @@ class Turn:
         if size > MESSAGE_BYTES_MAX:
             raise size_error(size)
         if size >= LARGE_BYTES:
-            self._large.expected = True
+            self.pack = self._careful
         self._bytes += size
         if self._bytes > SPILL_BYTES:
             self.make_room()
@@ -275,13 +309,16 @@ class Turn:
                 sends.indexes.pop()
                 sends.blobs.pop()
             sends.headers = {at: headers for at, headers in sends.headers.items() if at < len(sends.blobs)}
-        while self._undo and self._undo[-1][0] >= index:
-            self._undo.pop()[1]()
+        while self._effects and self._effects[-1][0] >= index:
+            self._effects.pop()[1].undo()
 
     def commit(self) -> None:
-        """Hand what was collected to the outbox: no call is at work."""
+        """Hand what was collected to the outbox, and let all else take effect: no call is at work."""
         for sends in self._sends.values():
             self._hand_on(sends, len(sends.blobs))
+        for _, effect in self._effects:
+            effect.take_effect()
+        self._effects.clear()
         self._bytes = 0
         self._own = None
 

@@ -13,6 +13,8 @@ import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+CANNOT_OPEN = 3
+"""The exit code of an instance whose algorithm or connector cannot be opened: starting it again would not help."""
 _FILE = "life.json"
 
 

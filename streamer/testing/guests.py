@@ -21,6 +21,7 @@ from streamer.errors import HarnessError, StreamEndedError
 from streamer.plan.assignment import Code, Role
 from streamer.runtime.algorithm import Algorithm, Form, Function, listener, load_algorithm
 from streamer.runtime.api import Api
+from streamer.runtime.holds import Hold
 from streamer.testing.failures import Demands
 from streamer.testing.life import Life, Make
 from streamer.testing.virtual_loop import Completion
@@ -41,6 +42,7 @@ class Guests:
         self.thread = 0
         self.demands = demands
         self.over = False
+        self.trespass: HarnessError | None = None
         self.makes: Mapping[str, Make] = {node: self._make(node, code) for node, code in codes.items()}
 
     def _make(self, node: str, code: Code) -> Make:
@@ -67,6 +69,11 @@ class Guests:
         """Node and function of the call that has lasted for longer than that, by the machine's clock."""
         began = min(list(self._at_work.values()), key=lambda call: call[2], default=None)
         return None if began is None or clock.now() - began[2] < limit_s else began[:2]
+
+    def check(self) -> None:
+        """Raises HarnessError if a thread of an algorithm has used its api: what it wanted did not happen."""
+        if self.trespass is not None:
+            raise self.trespass
 
     def close(self) -> None:
         """Leave no module, path or loop behind; a call that goes on all the same is sent away when it uses its api."""
@@ -163,10 +170,11 @@ class _Guest:
         if self._guests.over:
             raise StreamEndedError("the play is over")
         if get_ident() != self._guests.thread:
-            raise HarnessError(
+            self._guests.trespass = HarnessError(
                 f"node {self._node} uses its api from a thread of its own, which has no place in virtual time",
                 remedy="Test this algorithm with `streamer run`, or let it use the api in its handler or in start.",
             )
+            raise self._guests.trespass
 
 
 class GuestApi:
@@ -187,9 +195,25 @@ class GuestApi:
     register_input_listener = registerInputListener
     register_batch_listener = registerBatchListener
 
+    def hold(self, timeout_s: float | None = None) -> GuestHold:
+        self._guest.admit()
+        return GuestHold(self._guest, self._api.hold(timeout_s))
+
     def __getattr__(self, name: str) -> Any:
         self._guest.admit()
         return getattr(self._api, name)
+
+
+class GuestHold:
+    """A hold that a guest gets, for the same one thread."""
+
+    def __init__(self, guest: _Guest, hold: Hold) -> None:
+        self._guest = guest
+        self._hold = hold
+
+    def __getattr__(self, name: str) -> Any:
+        self._guest.admit()
+        return getattr(self._hold, name)
 
 
 async def _collected(given: AsyncIterator[object]) -> list[object]:

@@ -78,9 +78,11 @@ def run(
     try:
         _attend(lambda: world.run(job_s_max), guests, call_s_max)
     except PromiseError as error:
+        guests.check()
         raise HarnessError(str(error)) from error
     finally:
         guests.close()
+    guests.check()
     demands.check()
     sinks = {node.name: _written(world, node.name) for node in plan.nodes.values() if node.role is Role.SINK}
     return Played(sinks, world.letters.letters, world.account())

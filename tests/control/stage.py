@@ -107,8 +107,10 @@ class Stage:
         epoch: int | None = None,
         output: tuple[str, ...] = (),
         completed: int = 0,
+        cannot_open: bool = False,
     ) -> tuple[Effect, ...]:
-        return self.take(Exited(instance, epoch or self.record(instance).epoch, code, output, completed))
+        epoch = epoch or self.record(instance).epoch
+        return self.take(Exited(instance, epoch, code, output, completed, cannot_open=cannot_open))
 
     def dies(self, instance: str, *, completed: int = 0) -> tuple[Effect, ...]:
         return self.exits(instance, -9, completed=completed)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from streamer import limits
 from streamer.control.events import (
-    CANNOT_OPEN,
     Ask,
     Asked,
     Effect,
@@ -63,7 +62,7 @@ chapters = st.builds(
     says=st.sampled_from(InstanceState),
     quiet=st.booleans(),
     count=st.integers(0, 2),
-    code=st.sampled_from([0, 0, 1, -9, CANNOT_OPEN]),
+    code=st.sampled_from([0, 0, 1, -9, 3]),
 )
 stories = st.lists(chapters, max_size=60)
 
@@ -89,7 +88,10 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
                 )
             )  # fmt: skip
         case "exit":
-            return Exited(chapter.instance, epoch, chapter.code, ("last words",), chapter.count)
+            cannot_open = chapter.code == 3
+            return Exited(
+                chapter.instance, epoch, chapter.code, ("last words",), chapter.count, cannot_open=cannot_open
+            )
         case "drain" | "kill":
             return Asked(Ask(chapter.kind))
         case "scale":

@@ -6,7 +6,6 @@ import pytest
 
 from streamer import limits
 from streamer.control.deaths import describe_code, last_error
-from streamer.control.events import CANNOT_OPEN
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.metrics.samples import EdgeSample, InstanceState
 from streamer.plan.assignment import Verb
@@ -109,7 +108,7 @@ def test_a_failing_job_has_failed_when_its_last_instance_is_gone() -> None:
 
 def test_a_kill_of_a_failing_job_leaves_it_failed() -> None:
     stage = running()
-    stage.exits("parse-0", CANNOT_OPEN)
+    stage.exits("parse-0", 3, cannot_open=True)
     stage.kill()
     for instance in ("lines-0", "parse-1", "save-0"):
         stage.dies(instance)
@@ -175,9 +174,17 @@ def test_an_instance_that_leaves_in_order_five_times_without_a_word_is_a_crash_l
 
 def test_an_instance_that_cannot_open_fails_the_job_at_once() -> None:
     stage = running()
-    stage.exits("save-0", CANNOT_OPEN, output=("out.jsonl: permission denied",))
+    stage.exits("save-0", 3, cannot_open=True, output=("out.jsonl: permission denied",))
     assert stage.phase() is JobPhase.FAILING
     assert stage.state.error == "node save: instance save-0 cannot begin:\nout.jsonl: permission denied"
+
+
+def test_an_exit_code_alone_is_the_users_own_whichever_it_is() -> None:
+    stage = running()
+    for code in (2, 3, 64, 255):
+        stage.exits("parse-0", code, completed=code)
+        assert stage.phase() is JobPhase.RUNNING
+        assert stage.is_restarted_after(limits.RESTART_DELAY_S, "parse-0")
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -186,7 +193,7 @@ def test_an_instance_that_cannot_open_fails_the_job_at_once() -> None:
 def test_without_output_the_last_error_of_the_sample_is_told() -> None:
     stage = running()
     stage.says("save-0", last_error="ConnectorError: disk full")
-    stage.exits("save-0", CANNOT_OPEN)
+    stage.exits("save-0", 3, cannot_open=True)
     assert stage.state.error == "node save: instance save-0 cannot begin:\nConnectorError: disk full"
 
 

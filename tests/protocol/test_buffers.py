@@ -13,7 +13,7 @@ from streamer.limits import BUFFERS_MAX, FRAME_MESSAGES_MAX, LARGE_BYTES
 from streamer.protocol.account import EdgeCounts
 from streamer.protocol.buffers import ARRAY, BUFFER, Bulky
 from streamer.protocol.chunk import Chunk
-from streamer.protocol.codec import join, pack_message, packer, payload_bytes, unpack, unpack_one
+from streamer.protocol.codec import careful, join, pack_message, packer, payload_bytes, unpack, unpack_one
 from streamer.protocol.edge import Edge
 from streamer.protocol.frames import decode_data
 from streamer.protocol.session import InputFrame, ReceivingSession
@@ -52,11 +52,28 @@ def test_large_bytes_come_back_as_they_were(wrap: Any) -> None:
     assert len(parts[1]) < len(LARGE) + 100
 
 
+def test_a_careful_packer_packs_nothing_in_vain_to_find_that_a_message_is_large_or_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streamer.protocol.codec.MESSAGE_BYTES_MAX", 3 * LARGE_BYTES)
+    pack, sizes = packer(), []
+
+    def watched(value: object) -> bytes:
+        sizes.append(len(blob := pack(value)))
+        return blob
+
+    assert len(careful(watched)({"data": LARGE})) > LARGE_BYTES
+    with pytest.raises(MessageError, match="larger than the limit"):
+        careful(watched)({"data": [LARGE, LARGE, LARGE]})
+
+    assert max(sizes) < 100
+
+
 def test_small_bytes_stay_inside_their_message() -> None:
     blob, parts, [found] = sent({"data": LARGE[:-1], "more": "x" * LARGE_BYTES})
 
-    assert type(blob) is bytes
     assert len(parts) == 2
+    assert len(parts[1]) > len(blob)
     assert found["data"] == LARGE[:-1]
 
 

@@ -31,6 +31,35 @@ def test_a_returned_list_answers_the_messages_one_by_one(tmp_path: Path) -> None
     assert chain.edge(chain.work).settled == 25
 
 
+def test_an_array_answers_the_messages_one_by_one(tmp_path: Path) -> None:
+    algorithm = algorithm_of(
+        tmp_path,
+        """
+        import numpy
+
+        def onMessages(messages):
+            numbers = numpy.asarray(messages, dtype="float32")
+            return numbers / 2 if messages[0] % 2 else numpy.stack([numbers, -numbers], axis=1)
+        """,
+    )
+
+    chain = Chain(algorithm, list(range(20))).finish()
+
+    assert chain.dead == []
+    numbers = [answer if isinstance(answer, float) else answer.tolist() for answer in chain.outcome]
+    assert numbers[0] == [0.0, 0.0]
+    assert all(found in (n / 2, [n, -n]) for n, found in enumerate(numbers))
+
+
+@pytest.mark.parametrize("answers", ["numpy.zeros(2)", "numpy.float64(3)"])
+def test_an_array_of_another_length_fails_the_whole_batch(tmp_path: Path, answers: str) -> None:
+    code = f"import numpy\n\ndef onMessages(messages):\n    return {answers}\n"
+
+    chain = Chain(algorithm_of(tmp_path, code), [1]).finish()
+
+    assert "onMessages was given 1 messages" in chain.dead[0].error
+
+
 def test_on_messages_is_called_instead_of_start_at_a_stateless_node(tmp_path: Path) -> None:
     algorithm = algorithm_of(
         tmp_path,

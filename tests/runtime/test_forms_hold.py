@@ -270,6 +270,76 @@ def test_what_waits_for_its_time_is_limited(tmp_path: Path, monkeypatch: pytest.
         chain.algorithm.start()
 
 
+ASKS = """
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+pool = ThreadPoolExecutor(1)
+
+def ask(api, n):
+    hold = api.hold()
+    hold.sendMessage([n, "through its hold"])
+    pool.submit(hold.sendMessage, [n, "through its hold, in a thread"]).result()
+    api.emit_at(0.0, [n, "at a time that is over"])
+    api.on_settled(lambda: settled.append(n))
+    hold.settle()
+
+settled = []
+
+"""
+ASKING = {
+    "plain": "def start(args, api):\n    n = args['streamInput']['message']\n    ask(api, n)\n    if n % 2: 1 / 0\n",
+    "generator": "def start(args, api):\n    n = args['streamInput']['message']\n    ask(api, n)\n    if n % 2: 1 / 0\n"
+    "    yield from ()\n",
+    "async": "async def start(args, api):\n    n = args['streamInput']['message']\n    ask(api, n)\n"
+    "    await asyncio.sleep(0.001)\n    if n % 2: 1 / 0\n",
+}
+
+
+@pytest.mark.parametrize("form", ASKING)
+def test_of_a_handler_that_raises_nothing_takes_effect(tmp_path: Path, form: str) -> None:
+    chain = Chain(algorithm_of(tmp_path, ASKS + ASKING[form]), list(range(20)), concurrency=4 if form == "async" else 1)
+
+    chain = overlapping(chain) if form == "async" else chain.finish()
+
+    whole = [[n, w] for n in range(0, 20, 2) for w in ("at a time that is over", "through its hold")]
+    assert sorted(message for message in chain.outcome if "thread" not in message[1]) == whole
+    assert sorted(message[0] for message in chain.outcome if "thread" in message[1]) == list(range(0, 20, 2))
+    assert [letter.message for letter in chain.dead] == list(range(1, 20, 2))
+    assert sorted(names_of(chain)["settled"]) == list(range(0, 20, 2))
+
+
+def test_of_a_batch_that_raises_nothing_takes_effect(tmp_path: Path) -> None:
+    code = "calls = []\n\ndef onMessages(messages, api):\n    calls.append(messages)\n    ask(api, messages)\n"
+    chain = Chain(algorithm_of(tmp_path, ASKS + code + "    if 7 in messages: 1 / 0\n"), list(range(40))).finish()
+
+    good = [batch for batch in names_of(chain)["calls"] if 7 not in batch]
+    assert sorted(message[0] for message in chain.outcome) == sorted(batch for batch in good for _ in range(3))
+    assert {letter.message for letter in chain.dead} == set(range(40)) - {n for batch in good for n in batch}
+
+
+def test_what_a_call_sends_through_its_hold_is_let_out_when_it_is_too_much_for_memory(tmp_path: Path) -> None:
+    algorithm = algorithm_of(
+        tmp_path,
+        """
+        out = []
+
+        def start(args, api):
+            hold = api.hold()
+            for n in range(3):
+                hold.sendMessage(bytes(SPILL // 2))
+                out.append(sent())
+            hold.settle()
+        """,
+    )
+    chain = Chain(algorithm, [1])
+    names = names_of(chain)
+    names.update(SPILL=limits.SPILL_BYTES, sent=lambda: chain.edge(chain.work).sent)
+    chain.finish()
+
+    assert names["out"] == [0, 2, 3]
+
+
 def test_a_flow_that_does_not_exist_is_told_when_the_message_is_given(tmp_path: Path) -> None:
     chain = Chain(algorithm_of(tmp_path, "def start(args, api): api.emit_at(0, 0, 'none')"), [], role=Role.STATEFUL)
 

@@ -11,6 +11,7 @@ import pytest
 
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Code, Connector, Role
+from streamer.state.life import read_life
 from tests.runtime.office import Office
 
 PASS = """
@@ -126,6 +127,15 @@ def test_a_killed_source_sends_again_only_what_was_not_settled(office: Office) -
     assert edge.sent - edge.abandoned == office.account("numbers").received == 3_000
     assert set(ids(office)) == set(range(3_000))
     assert len(office.lines) <= 3_000 + before.in_flight
+
+
+@pytest.mark.parametrize("code", [3, 0])
+def test_a_handler_that_ends_its_process_leaves_no_word_of_its_own(office: Office, code: int) -> None:
+    office.numbers(count=1)
+    office.work(f"import os\ndef start(args):\n    os._exit({code})\n")
+    assert office.died("work")[0] == code
+    life = read_life(office.folder / "work")
+    assert life is not None and life.code is None
 
 
 def test_a_message_that_kills_its_instances_is_dead_lettered_by_its_sender_and_no_other_is(office: Office) -> None:

@@ -59,6 +59,15 @@ def test_nothing_leaves_before_the_turn_is_over() -> None:
     assert h.emitted.values == ["a"]
 
 
+def test_large_messages_are_expected_from_the_first_one_of_a_turn_on() -> None:
+    h = handling()
+    h.turn._plain = lambda _message: pytest.fail("packed in vain")  # type: ignore[assignment,unused-ignore]
+    for _ in range(3):
+        h.send(LARGE)
+    h.turn.commit()
+    assert h.emitted.values == [LARGE] * 3
+
+
 def test_messages_belong_to_the_message_in_hand() -> None:
     h = handling()
     for index in (0, 2, 2, 3):

@@ -311,28 +311,31 @@ def test_a_start_that_loops_is_refused_and_ended(tmp_path: Path) -> None:
             assert not thread.is_alive()
 
 
-def test_a_thread_of_an_algorithm_may_not_use_its_api(tmp_path: Path) -> None:
-    code = """\
+IN_A_THREAD = """\
 import threading
 
 def start(args, api):
-    refused = []
+    hold = api.hold()
 
-    def send():
+    def work():
         try:
-            api.sendMessage("from a thread")
-        except Exception as error:
-            refused.append(str(error))
+            %s
+        except Exception:
+            pass  # as a thread does whose errors nobody looks for
 
-    thread = threading.Thread(target=send)
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    api.sendMessage(refused)
+    hold.settle()
 """
-    played = run(written(tmp_path, code, pipeline=TICKER), {})
 
-    [[refused]] = played["out"]
-    assert "node work uses its api from a thread of its own" in refused
+
+@pytest.mark.parametrize("call", ["api.sendMessage('from a thread')", "api.headers", "hold.sendMessage(1)"])
+def test_a_play_in_which_a_thread_of_an_algorithm_uses_its_api_fails(tmp_path: Path, call: str) -> None:
+    with pytest.raises(HarnessError, match="node work uses its api from a thread of its own") as told:
+        run(written(tmp_path, IN_A_THREAD % call), {"lines": [1]})
+
+    assert "streamer run" in told.value.advice
 
 
 def test_a_job_that_does_not_end_in_time_says_where_it_stands(tmp_path: Path) -> None:

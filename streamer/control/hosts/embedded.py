@@ -59,7 +59,7 @@ from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.platform.base import Exit, OnOutput
 from streamer.platform.local import LocalPlatform
 from streamer.protocol.account import InstanceAccount
-from streamer.state.life import read_life
+from streamer.state.life import CANNOT_OPEN, read_life
 
 INSTANCE_PROGRAM = (sys.executable, "-m", "streamer.runtime")
 
@@ -223,12 +223,17 @@ class EmbeddedHost:
     def _exited(self, exit_: Exit) -> Exited:
         page = self._page(exit_.instance)
         completed = page.completed if page is not None else 0
-        if exit_.code is not None:
-            return Exited(exit_.instance, exit_.epoch, exit_.code, exit_.output, completed)
         life = read_life(self._instance_folder(exit_.instance))
-        code = life.code if life is not None and life.epoch == exit_.epoch else None
+        word = life.code if life is not None and life.epoch == exit_.epoch else None
+        seen = word if exit_.code is None else exit_.code
         return Exited(
-            exit_.instance, exit_.epoch, UNSEEN if code is None else code, exit_.output, completed, ended=code == 0
+            exit_.instance,
+            exit_.epoch,
+            UNSEEN if seen is None else seen,
+            exit_.output,
+            completed,
+            ended=exit_.code is None and word == 0,
+            cannot_open=word == CANNOT_OPEN,
         )
 
     def _wait(self, timeout_s: float) -> None:
