@@ -19,6 +19,7 @@ networks: dict[IPv4Network | IPv6Network, str] = {}
 def init(args: AlgorithmArgs) -> None:
     with Path(__file__).with_name("networks.csv").open(encoding="utf-8") as table:
         networks.update({ip_network(row["network"]): row["place"] for row in csv.DictReader(table)})
+    print(f"{len(networks)} networks are known")
 
 
 def place(address: str) -> str:

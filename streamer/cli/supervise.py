@@ -39,13 +39,16 @@ def supervise(job: str) -> int:
     directory = Path(kept.line.facts.directory)
     if directory.is_dir():
         os.chdir(directory)
-    with closing(_endpoint(kept.line.facts.metrics)) as endpoint, Interrupts() as interrupts:
+    endpoint, problem = _endpoint(kept.line.facts.metrics)
+    with closing(endpoint), Interrupts() as interrupts:
         host = EmbeddedHost.taking_up(
             kept, home, on_output=lambda _node, instance, line: tell(f"{instance} | {line}"), metrics=endpoint.url
         )
         with closing(host):
             host.start()
             tell(f"process {os.getpid()} supervises job {job}")
+            if problem:
+                tell(problem)
             last = _watch(host, kept, endpoint, interrupts)
     tell(f"{last.status}{f': {last.error}' if last.error else ''}")
     return FAILED if last.status is JobStatus.FAILED else OK
@@ -68,11 +71,11 @@ def _watch(host: EmbeddedHost, kept: KeptJob, endpoint: Endpoint, interrupts: In
         before = snapshot
 
 
-def _endpoint(url: str) -> Endpoint:
-    """Where the metrics were before, if that port is free."""
-    if url:
-        try:
-            return Endpoint(urlsplit(url).port or 0)
-        except PortError as error:
-            tell(f"{error}: another port is taken")
-    return Endpoint()
+def _endpoint(url: str) -> tuple[Endpoint, str]:
+    """Where the metrics were before, if that port is free; else elsewhere, and why."""
+    if not url:
+        return Endpoint(), ""
+    try:
+        return Endpoint(urlsplit(url).port or 0), ""
+    except PortError as error:
+        return Endpoint(), f"{error}: another port is taken"

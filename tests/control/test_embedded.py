@@ -149,12 +149,12 @@ def test_a_killed_instance_is_started_again_and_nothing_is_lost(begin: Begin, tm
 
 
 def test_an_algorithm_that_always_crashes_fails_the_job_naming_it(begin: Begin) -> None:
-    job = begin("import os\ndef init(args):\n    print('on my way')\n    os._exit(9)\ndef start(args):\n    return 1\n")
+    job = begin("import os\ndef init(args):\n    print('on my way')\n    os._exit(3)\ndef start(args):\n    return 1\n")
     ended = job.until_ended()
     assert ended.status is JobStatus.FAILED
     assert ended.error is not None
     assert ended.error.startswith("node parse: instance parse-")
-    assert "with exit code 9" in ended.error
+    assert "with exit code 3" in ended.error
 
 
 def test_what_algorithms_print_is_told_with_node_and_instance_and_stands_in_their_logs(begin: Begin) -> None:
