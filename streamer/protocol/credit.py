@@ -3,38 +3,46 @@
 Edges are pulled: a producer sends to consumers that have granted, so a fast replica takes more and a slow one holds
 few. A grant is an absolute total, so a lost one costs nothing and a repeated one grants nothing twice. How much a
 consumer grants follows from what it can do: it wants as many unhandled messages as it handles in a fixed time, learnt
-from its own handling, within a byte budget that all its producers share.
+from its own handling, within a byte budget that all its producers share. Where that is several frames and more, a frame
+too many is no matter, and credit is taken by whole frames: to cut one where a grant happens to end would cost its
+producer more than to make it.
 """
 
 from __future__ import annotations
 
-from streamer.limits import CREDIT_BYTES, CREDIT_MESSAGES_MAX, CREDIT_TIME_S
+from streamer.limits import CREDIT_BYTES, CREDIT_MESSAGES_MAX, CREDIT_TIME_S, FRAME_MESSAGES_MAX
 
 _GROWTH = 4
 """A window grows at most by this factor from one grant to the next: the first handling times are not typical."""
 _SMOOTHING = 0.2
 """Weight of the newest frame in the moving average of the handling time."""
+_WIDE = 4 * FRAME_MESSAGES_MAX
+"""A grant of so many messages is wide: one frame beyond it is a small part of it."""
 
 
 class Grant:
     """Producer's view of one session."""
 
-    __slots__ = ("bytes", "messages", "sent_bytes", "sent_messages")
+    __slots__ = ("bytes", "messages", "sent_bytes", "sent_messages", "wide")
 
     def __init__(self) -> None:
         self.messages = self.bytes = self.sent_messages = self.sent_bytes = 0
+        self.wide = False
 
-    def raise_to(self, messages: int, size: int) -> None:
+    def raise_to(self, messages: int, size: int, wide: bool = False) -> None:
         """The consumer's newest totals; older ones that arrive late change nothing."""
+        if messages >= self.messages:
+            self.wide = wide
         self.messages = max(self.messages, messages)
         self.bytes = max(self.bytes, size)
 
     @property
     def available(self) -> int:
-        """Messages that may be sent now; any positive credit of bytes admits one whole frame."""
-        if self.sent_bytes >= self.bytes:
+        """Messages that may be sent now; any positive credit of bytes, or a wide one, admits one whole frame."""
+        left = self.messages - self.sent_messages
+        if left <= 0 or self.sent_bytes >= self.bytes:
             return 0
-        return self.messages - self.sent_messages
+        return max(left, FRAME_MESSAGES_MAX) if self.wide else left
 
     def spend(self, messages: int, size: int) -> None:
         self.sent_messages += messages
@@ -88,6 +96,11 @@ class Window:
         size = min(self.handled_bytes + CREDIT_BYTES // max(sessions, 1), bytes_max)
         self.granted_messages = max(self.granted_messages, messages)
         self.granted_bytes = max(self.granted_bytes, size)
+
+    @property
+    def wide(self) -> bool:
+        """Whether a frame more or less is no matter."""
+        return self.granted_messages - self.handled_messages >= _WIDE
 
     @property
     def quarter(self) -> int:

@@ -58,7 +58,7 @@ _POSITIONS = 4
 _HASHES = 8
 _HEADERS = 16
 _BUFFERS = 32
-_END_SEEN = 1
+_END_SEEN, _WIDE = 1, 2
 _POSITIONS_END = 1 << 64
 
 Parts = list[bytes]
@@ -111,7 +111,8 @@ class Status(NamedTuple):
 
     `received`: last sequence received without a gap. Sequences below `floor` and in `ranges` (flat start, end pairs)
     are settled; of frames in `partials` (sequence, flat index ranges) only these messages. `settled` + `dead` messages
-    have been settled so far, those told here among them, `dead` of them in the dead-letter store.
+    have been settled so far, those told here among them, `dead` of them in the dead-letter store. `wide`: while any
+    credit is left, a whole frame may be sent.
     """
 
     session: int
@@ -124,6 +125,7 @@ class Status(NamedTuple):
     ranges: Sequence[int] = ()
     partials: tuple[tuple[int, tuple[int, ...]], ...] = ()
     end_seen: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +319,7 @@ def decode_open(parts: Received) -> Open:
 
 def encode_status(s: Status) -> Parts:
     head = _STATUS.pack(
-        WIRE_VERSION, Kind.STATUS, _END_SEEN if s.end_seen else 0, len(s.ranges), s.session,
+        WIRE_VERSION, Kind.STATUS, _END_SEEN * s.end_seen | _WIDE * s.wide, len(s.ranges), s.session,
         s.granted_messages, s.granted_bytes, s.received, s.floor, s.settled, s.dead,
     )  # fmt: skip
     if s.ranges:
@@ -340,8 +342,9 @@ def decode_status(parts: Received) -> Status:
             else ()
         )
         return Status(
-            session, messages, size, received, floor, settled, dead, ranges.tolist(), partials, bool(flags & _END_SEEN)
-        )
+            session, messages, size, received, floor, settled, dead, ranges.tolist(), partials,
+            bool(flags & _END_SEEN), bool(flags & _WIDE),
+        )  # fmt: skip
     except (struct.error, ValueError, TypeError, msgpack.UnpackException) as error:
         raise PeerError(f"a status cannot be read: {error}") from error
 

@@ -113,7 +113,7 @@ class SendingSession:
             raise PeerError(f"a status acknowledges frame {status.received} of {self._sequence}")
         if status.received > self._received or status.received == self._sequence:
             self._received, self._received_at = status.received, now
-        self.grant.raise_to(status.granted_messages, status.granted_bytes)
+        self.grant.raise_to(status.granted_messages, status.granted_bytes, status.wide)
         self.end_seen = self.end_seen or status.end_seen
         settled = sum(self.edge.settle(frame) for frame in self._acknowledged(status))
         for sequence, flat in status.partials:
@@ -328,6 +328,7 @@ class ReceivingSession:
             ranges=self._done.ranges[: 2 * STATUS_RANGES_MAX],
             partials=tuple(partials),
             end_seen=self.end_seen,
+            wide=self.window.wide,
         )
 
 

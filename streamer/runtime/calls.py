@@ -51,29 +51,30 @@ class StatelessCalls:
         self._hand = hand
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:
-        start, args, api, hand, pack = self._start, self._args, self._api, self._hand, self._turn.pack
+        start, args, api, hand, turn = self._start, self._args, self._api, self._hand, self._turn
+        pack = turn.pack
         if own is not None:
             add_blob, add_index = own.blobs.append, own.indexes.append
         for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
-            hand[IN_HAND] = index
+            hand[IN_HAND] = turn.index = index
             args["streamInput"] = {"message": body, "origin": origin}
             result = start(args, api)
             if result is not None:
                 if own is None:
-                    self._turn.take_each(result)
+                    turn.take_each(result)
                     continue
                 try:
                     blob = pack(result)
                 except LargeArrayError:
                     blob = pack_large(pack, result)
                 except TypeError:
-                    if not self._turn.take_each(result):
+                    if not turn.take_each(result):
                         raise
                     continue
                 if len(blob) >= _WEIGHTY:
                     blob = pack_large(pack, result) if type(blob) is bytes and len(blob) >= LARGE_BYTES else blob
-                    self._turn.weigh(len(blob))
-                    pack = self._turn.pack
+                    turn.weigh(len(blob))
+                    pack = turn.pack
                 add_blob(blob)
                 add_index(index)
 
@@ -92,7 +93,7 @@ class GeneratorCalls:
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:  # noqa: ARG002  # the turn knows where values go
         for index, body in enumerate(bodies, first):
-            self._hand[IN_HAND] = index
+            self._hand[IN_HAND] = self._turn.index = index
             self._args["streamInput"] = {"message": body, "origin": origin}
             self._turn.take_each(self._start(self._args, self._api))
 
@@ -110,7 +111,7 @@ class BatchCalls:
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:  # noqa: ARG002  # all of a frame have one origin
         self._hand[IN_MORE] = len(bodies) - 1
-        self._hand[IN_HAND] = first
+        self._hand[IN_HAND] = self._turn.index = first
         answers = self._on_messages(list(bodies), self._api)
         self._turn.join(first, len(bodies))
         answer_each(self._turn, answers, first, len(bodies))
@@ -179,24 +180,24 @@ class StatefulCalls:
             )
 
     def over(self, bodies: Sequence[Any], first: int, origin: str, own: Sends | None) -> None:  # noqa: ARG002  # a stateful node returns nothing
-        hand, listeners = self._hand, self.listeners
+        hand, turn, listeners = self._hand, self._turn, self.listeners
         if self.batch_listeners:
             self._over_batch(bodies, first, origin)
             return
         if len(listeners) == 1:
             on_message = listeners[0]
-            for index, body in enumerate(bodies, first):
-                hand[IN_HAND] = index
+            for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
+                hand[IN_HAND] = turn.index = index
                 on_message(body, origin)
             return
         for index, body in enumerate(bodies, first):
-            hand[IN_HAND] = index
+            hand[IN_HAND] = turn.index = index
             for on_message in listeners:
                 on_message(body, origin)
 
     def _over_batch(self, bodies: Sequence[Any], first: int, origin: str) -> None:
         self._hand[IN_MORE] = len(bodies) - 1
-        self._hand[IN_HAND] = first
+        self._hand[IN_HAND] = self._turn.index = first
         for on_messages in self.batch_listeners:
             on_messages(list(bodies), origin)
         self._turn.join(first, len(bodies))

@@ -334,7 +334,7 @@ class Instance:
 
     # -- what the user's api asks for ------------------------------------------------------------------------------
 
-    def emit(self, segment: Segment, blobs: list[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
+    def emit(self, segment: Segment, blobs: Sequence[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
         """Hand on what handlers have sent."""
         with self.lock:
             self.outbox.emit(segment, blobs, parent, indexes)

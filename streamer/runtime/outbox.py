@@ -203,7 +203,10 @@ class Outbox:
         self.dirty = True
 
     def _send(self, outlet: Outlet, least: int) -> None:
-        """Share what waits over the sessions with credit, while at least `least` messages or a frame's bytes wait."""
+        """Share what waits over the sessions with credit, while at least `least` messages or a frame's bytes wait.
+
+        Where the credit is wide, a share is a frame: whoever handles so many messages in so short a time can take it.
+        """
         if self.binding is None:
             return
         edge = outlet.edge
@@ -214,7 +217,8 @@ class Outbox:
                 return
             share = -(-edge.pending_messages // len(ready))
             for session in ready:
-                if (frame := edge.cut(min(session.grant.available, share))) is None:
+                room = session.grant.available
+                if (frame := edge.cut(room if session.grant.wide else min(room, share))) is None:
                     break
                 parts = session.send(frame) if kept else session.send_unkept(frame)
                 self.dirty = self.dirty or not kept

@@ -176,7 +176,7 @@ class Overlap:
         hand[IN_SESSION] = frame.session.number
         hand[IN_FRAME] = frame.sequence
         hand[IN_MORE] = last - first - 1
-        hand[IN_HAND] = first
+        hand[IN_HAND] = turn.index = first
         call = _Call(turn)
         _current.set(call)
         began = self._clock()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from streamer.errors import OverloadError
 from streamer.limits import LARGE_BYTES, MESSAGE_BYTES_MAX, SPILL_BYTES
+from streamer.protocol.chunk import plainly_joined
 from streamer.protocol.codec import (
     PACK_ERRORS,
     Pack,
@@ -40,7 +41,7 @@ follow it in the frame are in hand with it (a batch; 0 for a single message)."""
 NOTHING = (1 << 64) - 1
 """In `hand[IN_HAND]`: no handler is at work."""
 
-Emit = Callable[[Segment, list[bytes], InputFrame | None, Sequence[int]], None]
+Emit = Callable[[Segment, Sequence[bytes], InputFrame | None, Sequence[int]], None]
 
 
 class Sends:
@@ -102,8 +103,11 @@ class Calling(Protocol):
 class Turn:
     """Collects what the handlers of one thread send.
 
-    `hand[IN_HAND]` is the index in its frame of the message in hand. It is kept there and nowhere else, because the
-    page behind it must survive a kill, and two stores per message would cost twice.
+    `index` is that of the message in hand, in its frame. It stands in `hand[IN_HAND]` too, in a page that survives a
+    kill; but what was sent is noted with it, and to read it there costs four times as much.
+
+    `_bytes` were collected, beside what is missing of LARGE_BYTES in `_room`: so whoever sends small messages has one
+    number to look at, and a large one does not pass unseen.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class Turn:
         self._emit = emit
         self._spill = spill
         self._hand = hand
+        self.index = 0
         self._refusing = refusing
         self.pack: Pack = packer()
         self._plain = self.pack
@@ -124,6 +129,8 @@ class Turn:
         self._sends: dict[int, Sends] = {}
         self._own: Sends | None = None
         self._bytes = 0
+        self._room = LARGE_BYTES
+        self._any_large = False
         self._effects: list[tuple[int, Effect]] = []
         self.holds: Holds | None = None
 
@@ -137,6 +144,8 @@ class Turn:
         self._segment = segment
         self._sends.clear()
         self._bytes = 0
+        self._room = LARGE_BYTES
+        self._any_large = False
         route = segment.route
         self._own = self._into(route) if self._exits.continues(route) else None
         self.pack = self._plain if base else self._packs_first
@@ -171,18 +180,16 @@ class Turn:
         if headers:
             sends.headers[len(sends.blobs)] = pack_headers(headers, self._packed_headers())
         sends.blobs.append(blob)
-        sends.indexes.append(self._hand[IN_HAND])
-        self._bytes += len(blob)
-        if self._bytes > SPILL_BYTES:
-            self.make_room()
+        sends.indexes.append(self.index)
+        self._count(len(blob))
 
     def sender(self, calling: Calling, otherwise: Callable[..., None]) -> Callable[..., None]:
         """`sendMessage` in one call for what nearly every handler does: a small message along its own flow.
 
-        All else goes `otherwise`, also what comes from another thread than the handler's. The way of three calls costs
-        a fifth more (900 instructions of 5,500 a message).
+        All else goes `otherwise`: also what comes from another thread than the handler's, and of small messages one in
+        LARGE_BYTES, which is packed twice. The way of three calls costs a fifth more (900 instructions of 5,500).
         """
-        turn, hand = self, self._hand
+        turn = self
 
         def send_message(msg: object, flowName: str | None = None, headers: Mapping[str, Any] | None = None) -> None:  # noqa: N803  # HKube's
             own = turn._own
@@ -194,14 +201,14 @@ class Turn:
             except PACK_ERRORS:
                 otherwise(msg)
                 return
-            size = turn._bytes + len(blob)
-            if size > SPILL_BYTES or len(blob) >= LARGE_BYTES:
-                turn.pack = turn._careful
+            room = turn._room - len(blob)
+            if room < 0:
+                turn.pack = turn._careful if len(blob) >= LARGE_BYTES else turn.pack
                 otherwise(msg)
                 return
-            turn._bytes = size
+            turn._room = room
             own.blobs.append(blob)
-            own.indexes.append(hand[IN_HAND])
+            own.indexes.append(turn.index)
 
         return send_message
 
@@ -220,7 +227,7 @@ class Turn:
             return False
         for value in values:
             if value is not None:
-                self.answer(value, self._hand[IN_HAND])
+                self.answer(value, self.index)
         return True
 
     def answer(self, message: object, index: int) -> None:
@@ -238,7 +245,7 @@ class Turn:
 
     def _packed_headers(self) -> bytes | None:
         headers = None if self._segment is None else self._segment.headers
-        return None if headers is None else headers[self._hand[IN_HAND] - self._base]
+        return None if headers is None else headers[self.index - self._base]
 
     @property
     def at_work(self) -> Turn | None:
@@ -262,10 +269,10 @@ class Turn:
 
     def effect(self, effect: Effect) -> None:
         """The call at work has this effect, if it succeeds."""
-        self._effects.append((self._hand[IN_HAND], effect))
+        self._effects.append((self.index, effect))
 
     def _in_hand(self) -> range:
-        first = self._hand[IN_HAND]
+        first = self.index
         return range(first, first + self._hand[IN_MORE] + 1)
 
     def join(self, first: int, count: int) -> None:
@@ -282,13 +289,18 @@ class Turn:
             raise size_error(size)
         if size >= LARGE_BYTES:
             self.pack = self._careful
-        self._bytes += size
+        self._count(size)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size + LARGE_BYTES - self._room
+        self._room = LARGE_BYTES
+        self._any_large = self._any_large or size >= LARGE_BYTES
         if self._bytes > SPILL_BYTES:
             self.make_room()
 
     def make_room(self) -> None:
         """Hand on what earlier calls have sent; and what this call has sent so far, if that alone is too much."""
-        index = self._hand[IN_HAND]
+        index = self.index
         for sends in self._sends.values():
             self._hand_on(sends, bisect_left(sends.indexes, index))
         self._bytes = sum(len(blob) for sends in self._sends.values() for blob in sends.blobs)
@@ -303,7 +315,7 @@ class Turn:
 
     def roll_back(self) -> None:
         """Take back what the call at work has sent."""
-        index = self._hand[IN_HAND]
+        index = self.index
         for sends in self._sends.values():
             while sends.indexes and sends.indexes[-1] >= index:
                 sends.indexes.pop()
@@ -337,6 +349,7 @@ class Turn:
         if sends.headers:
             ids.headers = [sends.headers.get(at, h) for at, h in enumerate(ids.headers or [None] * count)]
             sends.headers = {at - count: headers for at, headers in sends.headers.items() if at >= count}
-        self._emit(ids, sends.blobs[:count], self._frame, indexes)
+        blobs = sends.blobs[:count]
+        self._emit(ids, blobs if self._any_large else plainly_joined(blobs), self._frame, indexes)
         del sends.blobs[:count]
         del sends.indexes[:count]

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.limits import CREDIT_BYTES, CREDIT_MESSAGES_MAX, CREDIT_TIME_S
+from streamer.limits import CREDIT_BYTES, CREDIT_MESSAGES_MAX, CREDIT_TIME_S, FRAME_MESSAGES_MAX
 from streamer.protocol.credit import Grant, Pace, Window
 
 UNBOUNDED = 1 << 62
+PLENTY = 1 << 30
 
 totals = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 100_000)), min_size=1, max_size=20)
 
@@ -56,6 +57,39 @@ def test_any_positive_credit_of_bytes_admits_one_whole_frame() -> None:
     assert grant.available == 10
     grant.spend(1, 90_000)
     assert grant.available == 0
+
+
+def test_any_positive_credit_that_is_wide_admits_one_whole_frame() -> None:
+    grant = Grant()
+    grant.raise_to(10_000, PLENTY, wide=True)
+    grant.spend(9_999, 1)
+    assert grant.available == FRAME_MESSAGES_MAX
+    grant.spend(FRAME_MESSAGES_MAX, 1)
+    assert grant.available == 0
+
+
+def test_whether_credit_is_wide_is_what_was_said_with_the_highest_totals() -> None:
+    grant = Grant()
+    grant.raise_to(20, PLENTY, wide=True)
+    grant.raise_to(10, PLENTY, wide=False)
+    assert grant.wide
+    grant.raise_to(20, PLENTY, wide=False)
+    assert (grant.wide, grant.available) == (False, 20)
+
+
+@pytest.mark.parametrize(("message_s", "wide"), [(1e-6, True), (CREDIT_TIME_S / FRAME_MESSAGES_MAX, False)])
+def test_the_credit_of_a_fast_consumer_is_wide(message_s: float, wide: bool) -> None:
+    window = Window()
+    for _ in range(10):
+        window.renew(paced(message_s).window(1), 1, UNBOUNDED, UNBOUNDED)
+    assert window.wide is wide
+
+
+def test_credit_that_is_limited_by_what_may_be_unsettled_is_not_wide() -> None:
+    window = Window()
+    for _ in range(10):
+        window.renew(CREDIT_MESSAGES_MAX, 1, 2 * FRAME_MESSAGES_MAX, UNBOUNDED)
+    assert not window.wide
 
 
 def test_a_consumer_that_has_handled_nothing_asks_for_one_message() -> None:

@@ -62,6 +62,7 @@ statuses = st.builds(
     ranges=ranges,
     partials=st.lists(st.tuples(u64, st.lists(u64, max_size=4).map(tuple)), max_size=3).map(tuple),
     end_seen=st.booleans(),
+    wide=st.booleans(),
 )
 
 taps = st.builds(

@@ -59,7 +59,7 @@ class Emitted:
     messages: list[tuple[int, MessageId, object, int]] = field(default_factory=list)
     times: int = 0
 
-    def __call__(self, of: Segment, blobs: list[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
+    def __call__(self, of: Segment, blobs: Sequence[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
         assert parent is not None
         assert len(of) == len(blobs) == len(indexes)
         self.times += 1

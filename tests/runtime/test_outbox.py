@@ -132,8 +132,16 @@ class Consumer:
     def connect(self) -> None:
         self.connection = MemoryTransport(self.producer.hub).connect(self.producer.binding.endpoint)
 
-    def tell(self, *, messages: int = PLENTY, received: int = 0, floor: int = 1, end_seen: bool = False) -> None:
-        status = Status(self.session, messages, PLENTY, received, floor, 0, 0, end_seen=end_seen)
+    def tell(
+        self,
+        *,
+        messages: int = PLENTY,
+        received: int = 0,
+        floor: int = 1,
+        end_seen: bool = False,
+        wide: bool = False,
+    ) -> None:
+        status = Status(self.session, messages, PLENTY, received, floor, 0, 0, end_seen=end_seen, wide=wide)
         self.connection.send(encode_status(status))
         self.producer.outbox.receive(self.producer.now)
 
@@ -181,6 +189,18 @@ def test_what_waits_is_shared_over_all_that_have_granted() -> None:
     producer.send(*range(100))
     producer.flush()
     assert [len(consumer.got()[0]) for consumer in consumers] == [25] * 4
+
+
+def test_what_was_sent_together_is_not_cut_where_wide_credit_ends_nor_into_shares() -> None:
+    producer = Producer()
+    consumers = [Consumer(producer, f"save-{n}") for n in range(2)]
+    for consumer in consumers:
+        consumer.tell(messages=10, wide=True)
+    for first in (0, 20, 40):
+        producer.send(*range(first, first + 20))
+        producer.flush()
+    assert [consumer.got() for consumer in consumers] == [[list(range(20))], [list(range(20, 40))]]
+    assert producer.edge.pending_messages == 20
 
 
 def test_without_a_full_frame_a_busy_instance_waits_a_little_and_an_idle_one_does_not() -> None:

@@ -35,13 +35,13 @@ class Handling:
     def begin(self, which: int) -> None:
         base = sum(map(len, self.frame.segments[:which]))
         self.turn.begin(self.frame, self.frame.segments[which], base)
-        self.hand[IN_HAND] = base
+        self.take(base)
 
     def _pump(self) -> None:
         self.pumped += 1
 
     def take(self, index: int) -> None:
-        self.hand[IN_HAND] = index
+        self.hand[IN_HAND] = self.turn.index = index
 
     def send(self, message: object, flow: str | None = None) -> None:
         self.turn.send(message, flow)
@@ -61,7 +61,7 @@ def test_nothing_leaves_before_the_turn_is_over() -> None:
 
 def test_large_messages_are_expected_from_the_first_one_of_a_turn_on() -> None:
     h = handling()
-    h.turn._plain = lambda _message: pytest.fail("packed in vain")  # type: ignore[assignment,unused-ignore]
+    h.turn._plain = lambda _message: pytest.fail("packed in vain")
     for _ in range(3):
         h.send(LARGE)
     h.turn.commit()
