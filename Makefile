@@ -17,8 +17,9 @@ demo: $(SETUP)
 	@cd $(EXAMPLE); if [ -t 1 ] && [ -t 2 ]; then length=; else length="--for 20s"; fi; \
 	exec "$(abspath $(VENV))/bin/streamer" run . $$length
 
+# A file of tests stays in one process, since its tests may share a job; more than four would starve each other's jobs.
 test: $(SETUP)
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(SETUP)
 	@$(VENV)/bin/ruff check

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.cli.command import Desk, Done
 
@@ -98,9 +95,3 @@ def is_one_message(done: Done, *words: str) -> bool:
     """Bad input, told in a few lines that hold these words, without a traceback and with nothing on stdout."""
     told = done.stderr
     return done.code == 2 and not done.stdout and "Traceback" not in told and all(word in told for word in words)
-
-
-def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    """Figures of a test, shown whether or not it fails."""
-    with capsys.disabled():
-        sys.stdout.write(f"\n  {text}\n")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Desk
-from tests.cli.detached import PASS, Detached, detached, is_one_message, tell
+from tests.cli.detached import PASS, Detached, detached, is_one_message
+from tests.conftest import Tell
 
 COUNT = 8_000
 NODES = (
@@ -46,13 +47,13 @@ def saved(desk: Desk) -> list[int]:
     return [json.loads(line)["id"] for line in (desk.folder / "out.jsonl").read_text().splitlines()]
 
 
-def is_complete(job: Detached, capsys: pytest.CaptureFixture[str]) -> bool:
+def is_complete(job: Detached, tell: Tell) -> bool:
     """All messages are in the sink, and the account says so."""
     account = job.status()["account"]
     numbers = account["edges"][0]
     ids = saved(job.desk)
     redelivered = sum(edge["redelivered"] for edge in account["edges"])
-    tell(capsys, f"{COUNT} messages: {len(set(ids))} in the sink, {len(ids)} lines, {redelivered} redelivered")
+    tell(f"{COUNT} messages: {len(set(ids))} in the sink, {len(ids)} lines, {redelivered} redelivered")
     for edge in account["edges"]:
         ends = edge["settled"] + edge["dead_lettered"] + sum(edge["dropped"].values()) + edge["abandoned"]
         assert edge["sent"] == ends + edge["in_flight"], edge
@@ -60,9 +61,7 @@ def is_complete(job: Detached, capsys: pytest.CaptureFixture[str]) -> bool:
     return set(ids) == set(range(COUNT)) and numbers["sent"] - numbers["abandoned"] == COUNT
 
 
-def test_detach_returns_with_all_nodes_at_work_and_the_job_completes_on_its_own(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_detach_returns_with_all_nodes_at_work_and_the_job_completes_on_its_own(desk: Desk, tell: Tell) -> None:
     job = detached(desk)
 
     row = job.ps()
@@ -72,12 +71,12 @@ def test_detach_returns_with_all_nodes_at_work_and_the_job_completes_on_its_own(
     assert set(job.pids()) == {"numbers-0", "pass-0", "pass-1", "save-0"}
 
     job.until_status("completed")
-    assert is_complete(job, capsys)
+    assert is_complete(job, tell)
     assert json.loads(desk.run("ps", "--json").stdout) == []
     job.until(lambda: not job.supervisors())
 
 
-def test_a_detached_job_outlives_its_terminal(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_detached_job_outlives_its_terminal(desk: Desk, tell: Tell) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(desk.folder)
@@ -100,12 +99,10 @@ def test_a_detached_job_outlives_its_terminal(desk: Desk, capsys: pytest.Capture
     for one in job.supervisors():
         os.kill(one, signal.SIGHUP)
     job.until_status("completed")
-    assert is_complete(job, capsys)
+    assert is_complete(job, tell)
 
 
-def test_a_job_whose_supervisor_was_killed_is_taken_up_with_its_instances_untouched(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_job_whose_supervisor_was_killed_is_taken_up_with_its_instances_untouched(desk: Desk, tell: Tell) -> None:
     job = detached(desk)
     before = job.pids()
     job.kill_supervisor()
@@ -115,13 +112,11 @@ def test_a_job_whose_supervisor_was_killed_is_taken_up_with_its_instances_untouc
     assert len(job.supervisors()) == 1
     assert job.pids() == before
     job.until_status("completed")
-    assert is_complete(job, capsys)
+    assert is_complete(job, tell)
     assert [node["restarts"] for node in job.status()["account"]["nodes"]] == [0, 0, 0]
 
 
-def test_instances_that_died_unsupervised_are_started_again_and_nothing_is_lost(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_instances_that_died_unsupervised_are_started_again_and_nothing_is_lost(desk: Desk, tell: Tell) -> None:
     job = detached(desk)
     before = job.pids()
     job.kill_supervisor()
@@ -134,20 +129,18 @@ def test_instances_that_died_unsupervised_are_started_again_and_nothing_is_lost(
     after = job.pids()
     assert {name for name in before if before[name] != after[name]} == {"pass-1", "numbers-0"}
     job.until_status("completed")
-    assert is_complete(job, capsys)
+    assert is_complete(job, tell)
     assert [node["restarts"] for node in job.status()["account"]["nodes"]] == [1, 1, 0]
 
 
-def test_a_job_that_has_ended_unsupervised_is_told_to_have_completed(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_job_that_has_ended_unsupervised_is_told_to_have_completed(desk: Desk, tell: Tell) -> None:
     job = detached(desk)
     job.kill_supervisor()
     job.until(lambda: not job.pids())
 
     job.until_status("completed")
 
-    assert is_complete(job, capsys)
+    assert is_complete(job, tell)
 
 
 def test_a_second_supervisor_is_refused_by_one_message(desk: Desk) -> None:
@@ -187,9 +180,7 @@ def test_stop_now_ends_at_once(desk: Desk) -> None:
     assert not job.pids()
 
 
-def test_a_node_is_scaled_up_and_down_under_load_and_nothing_is_lost_or_comes_twice(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_node_is_scaled_up_and_down_under_load_and_nothing_is_lost_or_comes_twice(desk: Desk, tell: Tell) -> None:
     endless(desk)
     job = detached(desk)
 
@@ -204,7 +195,7 @@ def test_a_node_is_scaled_up_and_down_under_load_and_nothing_is_lost_or_comes_tw
 
     account = desk.run("stop", job.job, "--json").account
     ids = saved(desk)
-    tell(capsys, f"{account['edges'][0]['sent']} messages through 2, 4, 2, 3, 2 replicas: {len(set(ids))} in the sink")
+    tell(f"{account['edges'][0]['sent']} messages through 2, 4, 2, 3, 2 replicas: {len(set(ids))} in the sink")
     assert sorted(ids) == list(range(account["edges"][0]["sent"]))
     assert all(edge["sent"] == edge["settled"] for edge in account["edges"])
     assert account["nodes"][1] == {

@@ -17,7 +17,8 @@ from streamer.cli.flows import change_flows
 from streamer.errors import FlowsError
 from streamer.limits import FLOW_VERSIONS_MAX
 from tests.cli.command import Desk
-from tests.cli.detached import Detached, detached, is_one_message, pids_with, tell
+from tests.cli.detached import Detached, detached, is_one_message, pids_with
+from tests.conftest import Tell
 
 CHANGES = 100
 KILL_EVERY = 8
@@ -108,7 +109,7 @@ def killed(job: Detached, instance: str) -> int:
 
 
 def test_flows_change_a_hundred_times_under_load_and_kills_and_no_message_is_lost_or_goes_two_ways(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tell: Tell
 ) -> None:
     monkeypatch.setenv("STREAMER_HOME", str(desk.home))
     job = going_on(desk, rate=600)
@@ -130,10 +131,9 @@ def test_flows_change_a_hundred_times_under_load_and_kills_and_no_message_is_los
     seen, lines = ways(desk)
     read = next(node["received"] for node in account["nodes"] if node["node"] == "numbers")
     tell(
-        capsys,
         f"{CHANGES} changes in {took_s:.1f} s, {kills} instances and 1 supervisor killed, {refused} refusals; "
         f"{read} messages, {lines} lines, {sum(edge['redelivered'] for edge in account['edges'])} redelivered, "
-        f"{len({frozenset(way) for way in seen.values()})} of {len(FLOWS)} ways taken",
+        f"{len({frozenset(way) for way in seen.values()})} of {len(FLOWS)} ways taken"
     )
     assert done.code == 0, done.stderr
     assert sum(node["restarts"] for node in account["nodes"]) == kills

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.cli.clients import Clients
 from tests.cli.command import Desk, Watched
+from tests.conftest import Tell
 
 DOOR = "  - {nodeName: door, kind: gateway}\n"
 RELAY = "  - {nodeName: relay, algorithmName: relay, stateType: stateless, minStatelessCount: 2}\n"
@@ -61,9 +61,7 @@ def saved(desk: Desk) -> Counter[int]:
     return Counter(json.loads(line)["id"] for line in (desk.folder / "out.jsonl").read_text().splitlines())
 
 
-def test_every_answered_request_is_in_the_sink_whatever_is_killed(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_answered_request_is_in_the_sink_whatever_is_killed(desk: Desk, tell: Tell) -> None:
     with desk.started("run", "pipeline.yaml", "--json") as job:
         clients = Clients(address(job))
         clients.start(range(REQUESTS), CLIENTS)
@@ -77,12 +75,11 @@ def test_every_answered_request_is_in_the_sink_whatever_is_killed(
 
     found = saved(desk)
     lost = set(answered) - set(found)
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{len(answered)} requests of {CLIENTS} clients answered 2xx, {len(KILLS)} kills: {len(lost)} lost, "
-            f"{found.total() - len(found)} more than once in the sink, {len(clients.broken)} broken connections, "
-            f"{len(clients.refused)} refused\n"
-        )
+    tell(
+        f"{len(answered)} requests of {CLIENTS} clients answered 2xx, {len(KILLS)} kills: {len(lost)} lost, "
+        f"{found.total() - len(found)} more than once in the sink, {len(clients.broken)} broken connections, "
+        f"{len(clients.refused)} refused"
+    )
     assert done.code == 0, done.stderr
     assert sorted(answered) == list(range(REQUESTS))
     assert not lost

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.cli.command import Desk, Watched
-from tests.cli.detached import PASS, Detached, detached, is_one_message, tell
+from tests.cli.detached import PASS, Detached, detached, is_one_message
+from tests.conftest import Tell
 
 NODES = (
     "  - {nodeName: numbers, kind: source, spec: {connector: generator, rate: %s, count: %s}}\n"
@@ -55,12 +56,12 @@ def messages(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def ends_well(job: Detached, capsys: pytest.CaptureFixture[str], shown: int) -> bool:
+def ends_well(job: Detached, tell: Tell, shown: int) -> bool:
     """Drain the job: every message is in the sink, once, and the account says so."""
     account = job.desk.run("stop", job.job, "--json").account
     ids = [json.loads(line)["id"] for line in (job.desk.folder / "out.jsonl").read_text().splitlines()]
     first, *_ = account["edges"]
-    tell(capsys, f"{shown} messages shown; {first['sent']} sent, {len(set(ids))} in the sink, {len(ids)} lines")
+    tell(f"{shown} messages shown; {first['sent']} sent, {len(set(ids))} in the sink, {len(ids)} lines")
     for edge in account["edges"]:
         assert (edge["settled"], edge["redelivered"], edge["dropped"]) == (edge["sent"], 0, {}), edge
     return account["status"] == "stopped" and sorted(ids) == list(range(first["sent"]))
@@ -79,9 +80,7 @@ def test_so_many_messages_of_the_edge_are_shown_as_lines_of_json(
     assert len({message["id"] for message in found}) == 10
 
 
-def test_watched_by_slow_stopped_and_killed_taps_a_job_loses_and_repeats_nothing(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_watched_by_slow_stopped_and_killed_taps_a_job_loses_and_repeats_nothing(desk: Desk, tell: Tell) -> None:
     job = detached(desk)
     with desk.started("tap", job.job, "numbers:pass") as never_read, desk.started("tap", job.job, "pass:save") as tap:
         os.kill(never_read.process.pid, signal.SIGSTOP)
@@ -89,7 +88,7 @@ def test_watched_by_slow_stopped_and_killed_taps_a_job_loses_and_repeats_nothing
         tap.process.kill()
         before = sent(job)
         job.until(lambda: sent(job) > before + 2000)
-        assert ends_well(job, capsys, len(seen))
+        assert ends_well(job, tell, len(seen))
 
     assert len(set(seen)) == 3000
 
