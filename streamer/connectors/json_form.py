@@ -11,7 +11,7 @@ converted first, which costs a few microseconds more.
 |---|---|
 | bytes | `{"$base64": "AAE="}` |
 | NaN, infinities | `{"$float": "NaN"}`, `"Infinity"`, `"-Infinity"` |
-| msgpack timestamp | `{"$timestamp": "1700000000.000000001"}`: seconds since 1970, exact |
+| datetime, msgpack timestamp | `{"$timestamp": "1700000000.000000001"}`: seconds since 1970, exact |
 | array of NumPy | `{"$array": "<f8", "shape": [2, 3], "$base64": "AAE="}` |
 | msgpack extension | `{"$ext": 7, "$base64": "AAE="}` |
 | any key that is no str | the JSON text of the key: `1`, `null`, `{"$base64":"AAE="}` |
@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from json import JSONEncoder
 
 from msgpack import ExtType, Timestamp
@@ -42,6 +43,7 @@ _encode = JSONEncoder(
 ).encode
 _encode_ascii = JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TOO_DEEP = {"$repr": "a value nested too deeply to be written"}
 
 
@@ -98,14 +100,19 @@ def _special(value: object) -> object:
         return {"$ext": value.code, "$base64": b64encode(value.data).decode("ascii")}
     if isinstance(value, Timestamp):
         # Seconds count down below 1970 while nanoseconds always count up: written as one exact number.
-        nanoseconds = value.seconds * 1_000_000_000 + value.nanoseconds
-        sign, nanoseconds = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
-        return {"$timestamp": f"{sign}{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"}
+        return _timestamp(value.seconds * 1_000_000_000 + value.nanoseconds)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return _timestamp((value - _EPOCH) // timedelta(microseconds=1) * 1_000)
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     if dtype is not None and shape is not None:
         content = b64encode(memoryview(value).tobytes()).decode("ascii")  # type: ignore[arg-type]  # arrays are buffers
         return {"$array": str(dtype.str), "shape": list(shape), "$base64": content}
     return {"$repr": repr(value)}
+
+
+def _timestamp(nanoseconds: int) -> dict[str, str]:
+    sign, nanoseconds = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
+    return {"$timestamp": f"{sign}{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"}
 
 
 def _float_name(value: float) -> str:

@@ -6,6 +6,7 @@ The table of forms in the module is shown case by case, then the for-all rule by
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
@@ -31,6 +32,9 @@ from streamer.connectors.json_form import to_json
         pytest.param(float("nan"), '{"$float":"NaN"}', id="nan"),
         pytest.param([float("inf"), float("-inf")], '[{"$float":"Infinity"},{"$float":"-Infinity"}]', id="infinities"),
         pytest.param(Timestamp(1_700_000_000, 1), '{"$timestamp":"1700000000.000000001"}', id="timestamp"),
+        pytest.param(
+            datetime(2023, 11, 14, 22, 13, 20, 1, UTC), '{"$timestamp":"1700000000.000001000"}', id="datetime"
+        ),
         pytest.param(Timestamp(-1, 500_000_000), '{"$timestamp":"-0.500000000"}', id="timestamp-before-1970"),
         pytest.param(ExtType(7, b"\x00\x01"), '{"$ext":7,"$base64":"AAE="}', id="extension"),
         pytest.param((1, (2,)), "[1,[2]]", id="tuples"),

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgpack
 from hypothesis import strategies as st
 
 from streamer.limits import HOPS_MAX
+from streamer.protocol.buffers import ARRAY
 from streamer.protocol.chunk import Chunk, Parent
 from streamer.protocol.codec import join, packer
 from streamer.protocol.frames import Data, decode_data
 from streamer.protocol.segment import Segment
+
+BAD: dict[object, object] = {msgpack.ExtType(ARRAY, msgpack.packb(["<f8", [1], bytes(8)])): 3}
+"""It packs, but its key comes back as an array, which no dict can hold."""
 
 U64_MAX = (1 << 64) - 1
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from array import array
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import msgpack
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 
 from streamer import limits
 from streamer.errors import MessageError
+from streamer.protocol import codec
+from streamer.protocol.buffers import ARRAY, restored_inside
 from streamer.protocol.codec import (
     BadBody,
     join,
@@ -23,6 +27,7 @@ from streamer.protocol.codec import (
     unpack_each,
     unpack_one,
 )
+from tests.protocol.messages import BAD
 
 messages: st.SearchStrategy[Any] = st.recursive(
     st.one_of(
@@ -47,6 +52,70 @@ def test_a_frame_of_messages_comes_back_as_it_was(values: list[Any]) -> None:
     body = join([pack(value) for value in values])
     assert unpack(body) == values
     assert unpack_each(body, len(values)) == values
+
+
+special = st.one_of(
+    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),
+    st.builds(msgpack.ExtType, st.integers(0, ARRAY - 1), st.binary(max_size=20)),
+    st.builds(array, st.just("d"), st.lists(st.floats(allow_nan=False), max_size=3)),
+)
+all_kinds = st.one_of(messages, special, st.lists(special, max_size=3), st.dictionaries(st.text(max_size=3), special))
+
+
+def plain_unpack(body: bytes) -> list[Any]:
+    """As where msgspec is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "msgspec", None)
+        return codec._unpacker(restored_inside)(body)
+
+
+def comparable(value: Any) -> Any:
+    """An array of NumPy as its list; all else as it is."""
+    if isinstance(value, dict):
+        return {key: comparable(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [comparable(child) for child in value]
+    return (str(value.dtype), value.tolist()) if hasattr(value, "dtype") else value
+
+
+@given(st.lists(all_kinds, min_size=1, max_size=10))
+def test_with_msgspec_the_same_is_read_as_without(values: list[Any]) -> None:
+    body = join([packer()(value) for value in values])
+
+    with_it, without = unpack(body), plain_unpack(body)
+
+    assert comparable(with_it) == comparable(without)
+    assert str(comparable(with_it)) == str(comparable(without)), "and of the same types"
+
+
+@given(st.lists(messages, min_size=1, max_size=5), st.data())
+def test_what_msgspec_refuses_fails_as_without_it(values: list[Any], data: st.DataObject) -> None:
+    body = join([packer()(value) for value in values])
+    cut = body[: data.draw(st.integers(1, len(body) - 1))]
+
+    with pytest.raises(codec.UNPACK_ERRORS) as without:
+        plain_unpack(cut)
+    with pytest.raises(type(without.value)) as with_it:
+        unpack(cut)
+
+    assert str(with_it.value) == str(without.value)
+
+
+def test_only_with_msgspec_can_a_tuple_be_a_key() -> None:
+    body = join([packer()({(1, 2): 3})])
+
+    assert unpack(body) == [{(1, 2): 3}]
+    with pytest.raises(TypeError, match="unhashable"):
+        plain_unpack(body)
+
+
+def test_a_datetime_with_a_zone_and_a_timestamp_arrive_as_a_datetime_in_utc() -> None:
+    tokyo = datetime(2026, 1, 1, 9, 0, 0, 5, timezone(timedelta(hours=9)))
+    body = join([packer()(tokyo), packer()(msgpack.Timestamp(5, 7_000))])
+
+    assert unpack(body) == [datetime(2026, 1, 1, 0, 0, 0, 5, UTC), datetime(1970, 1, 1, 0, 0, 5, 7, UTC)]
+    with pytest.raises(MessageError, match="datetime"):
+        pack_message(packer(), tokyo.replace(tzinfo=None))
 
 
 @given(st.lists(messages, min_size=1, max_size=20))
@@ -103,10 +172,6 @@ def test_not_a_number_and_infinity_travel() -> None:
     nan, infinity = unpack(join([packer()(math.nan), packer()(math.inf)]))
     assert math.isnan(nan)
     assert infinity == math.inf
-
-
-BAD = {(1, 2): 3}
-"""It packs, but its key comes back as a list, which no dict can hold."""
 
 
 @given(st.lists(st.one_of(messages, st.just(BAD)), min_size=1, max_size=20))

@@ -15,9 +15,9 @@ from streamer.runtime.calls import Handler, StatefulCalls, StatelessCalls, bodie
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure
 from streamer.runtime.turn import HAND_WORDS, IN_FRAME, IN_HAND, IN_SESSION, NOTHING, Turn
+from tests.protocol.messages import BAD
 from tests.runtime.received import ALERT, ENDS, WIRING, Emitted, received, segment
 
-BAD = {(1, 2): 3}
 """It packs, and does not unpack."""
 
 

@@ -18,7 +18,7 @@ from streamer.protocol.identity import MessageId
 from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure, Letters, user_traceback
-from tests.protocol.messages import blobs
+from tests.protocol.messages import BAD, blobs
 from tests.runtime.received import ALERT, MAIN, WIRING, segment
 
 ASSIGNMENT = Assignment(
@@ -128,7 +128,7 @@ def test_messages_that_were_not_to_be_sent_on_are_told_one_by_one(box: Box) -> N
 
 
 def test_a_sent_message_that_nobody_could_read_is_told_as_its_bytes(box: Box) -> None:
-    edge, chunk = edge_and_chunk({(1, 2): 3})
+    edge, chunk = edge_and_chunk(BAD)
     box.writer.undelivered(edge, chunk, "hop limit", "too many hops")
     assert box.letter.message == chunk.blobs[0]
 

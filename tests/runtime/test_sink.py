@@ -8,9 +8,9 @@ import pytest
 
 from streamer.errors import ConnectorError
 from streamer.runtime.sink import SinkWork
+from tests.protocol.messages import BAD
 from tests.runtime.received import received
 
-BAD = {(1, 2): 3}
 """It packs, and does not unpack."""
 
 
