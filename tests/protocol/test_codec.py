@@ -66,7 +66,8 @@ def plain_unpack(body: bytes) -> list[Any]:
     """As where msgspec is not installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "msgspec", None)
-        return codec._unpacker(restored_inside)(body)
+        messages: list[Any] = codec._unpacker(restored_inside)(body)
+        return messages
 
 
 def comparable(value: Any) -> Any:
