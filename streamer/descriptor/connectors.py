@@ -111,14 +111,21 @@ def _check_generator(fields: Fields, spec: Mapping[str, Value]) -> None:
     if "size" in spec and "value" in spec:
         fields.finding("value", "size and value exclude each other", "Keep the one that describes the messages.")
     rate = spec.get("rate")
-    nested = fields.child("rate") if isinstance(rate, dict) and rate["shape"] == "spikes" else None
+    nested = fields.child("rate") if isinstance(rate, dict) else None
     if nested is None or not isinstance(rate, dict):
         return
-    length, every = rate.get("seconds"), rate.get("every")
-    if isinstance(length, int | float) and isinstance(every, int | float) and length >= every:
-        nested.finding(
-            "seconds", f"a spike of {length:g} seconds every {every:g} seconds has no end", "Make every the longer one."
-        )
+    if rate["shape"] == "spikes":
+        length, every = rate.get("seconds"), rate.get("every")
+        if isinstance(length, int | float) and isinstance(every, int | float) and length >= every:
+            nested.finding(
+                "seconds",
+                f"a spike of {length:g} seconds every {every:g} seconds has no end",
+                "Make every the longer one.",
+            )
+    if rate["shape"] == "sine":
+        low, high = rate.get("low"), rate.get("high")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            nested.finding("low", f"a wave from {low:g} up to {high:g} goes down", "Make high the higher one.")
 
 
 _FILE = SpecField(text(what="a path"), required=True, example="path: access.log")

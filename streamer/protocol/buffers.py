@@ -50,9 +50,20 @@ def packed_array(value: object) -> object:
     """
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         return value.item()  # type: ignore[attr-defined]  # NumPy's numbers have it
-    if memoryview(value).nbytes >= LARGE_BYTES:  # type: ignore[arg-type]  # whatever is no buffer raises
+    try:
+        size = memoryview(value).nbytes  # type: ignore[arg-type]  # whatever is no buffer raises
+    except TypeError:
+        raise TypeError(_unpackable(value)) from None
+    _check_items(value)
+    if size >= LARGE_BYTES:
         raise LargeArrayError(f"an array of {LARGE_BYTES} bytes or more")
     return whole_array(value)
+
+
+def _unpackable(value: object) -> str:
+    if isinstance(value, int):
+        return "it holds an integer of more than 64 bits"
+    return f"it holds a value of type {type(value).__name__}, which msgpack has no form for"
 
 
 def whole_array(value: object) -> msgpack.ExtType:
@@ -101,10 +112,18 @@ def _content(value: Any) -> bytes | memoryview:
     view = memoryview(value)
     if view.format not in _TYPES and not hasattr(value, "dtype"):
         raise TypeError(f"an array of items of the format {view.format!r}")
-    if getattr(getattr(value, "dtype", None), "hasobject", False):
-        raise TypeError("an array of objects")
+    _check_items(value)
     whole = view.readonly and view.c_contiguous and view.nbytes and view.format in _TYPES
     return view.cast("B") if whole else view.tobytes()
+
+
+def _check_items(array: object) -> None:
+    """Raises TypeError if the items of an array of NumPy have no form outside of this process."""
+    dtype = getattr(array, "dtype", None)
+    if getattr(dtype, "hasobject", False):
+        raise TypeError("an array of objects")
+    if getattr(dtype, "fields", None):
+        raise TypeError("an array of records, whose fields would be lost; send each field as an array of its own")
 
 
 def _type_and_shape(value: Any) -> tuple[str, list[int]]:
@@ -137,6 +156,7 @@ restored_inside = restoring(())
 
 def _array(dtype: str, shape: list[int], content: bytes | memoryview) -> object:
     """An array of NumPy where that is installed, else a memoryview of this shape; neither can be written to."""
+    content = memoryview(content).toreadonly()
     if importlib.util.find_spec("numpy") is not None:
         numpy: Any = importlib.import_module("numpy")
         return numpy.frombuffer(content, numpy.dtype(dtype)).reshape(shape)

@@ -206,6 +206,7 @@ class _Exchange(BaseHTTPRequestHandler):
             self._refuse(status, f"{error}. {error.advice}", later)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _exchange  # noqa: N815 - names of the base class
+    do_HEAD = do_TRACE = do_CONNECT = _exchange  # noqa: N815 - names of the base class
 
     def _handler(self) -> Callable[[], None]:
         path = unquote(self.path.partition("?")[0]).rstrip("/")
@@ -277,7 +278,7 @@ class _Exchange(BaseHTTPRequestHandler):
         return flow, wait
 
     def _decoder(self) -> Callable[[bytes], object]:
-        kind = self.headers.get_content_type() if "Content-Type" in self.headers else "no Content-Type"
+        kind = self.headers.get_content_type() if "Content-Type" in self.headers else ""
         charset = self.headers.get_content_charset("utf-8")
         if self.headers.get("Content-Encoding", "identity") == "identity":
             if kind == _BYTES:
@@ -285,10 +286,10 @@ class _Exchange(BaseHTTPRequestHandler):
             if kind == _JSON and charset in ("utf-8", "us-ascii"):
                 return _json
         encoding = self.headers.get("Content-Encoding", "")
+        got = " ".join(filter(None, (encoding, kind, f"in {charset}"))) if kind else "a body with no Content-Type"
         raise _RefusedError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"{' '.join(filter(None, (encoding, kind, charset)))} cannot be read: "
-            f"send Content-Type: {_JSON} in UTF-8 or {_BYTES}, not compressed",
+            f"{got} cannot be read: send Content-Type: {_JSON} in UTF-8 or {_BYTES}, not compressed",
         )
 
     def handle_expect_100(self) -> bool:
@@ -324,7 +325,8 @@ class _Exchange(BaseHTTPRequestHandler):
         if not clear:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         self.wfile.flush()
         if not clear:
             self._linger()

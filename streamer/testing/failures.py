@@ -60,17 +60,17 @@ class Demands:
             raise HarnessError("\n".join(problems), remedy="Ask for failures of nodes that handle messages.")
         self._failures = failures
         self._calls: Counter[str] = Counter()
-        self._struck: Counter[Failure] = Counter()
+        self._struck = [0] * len(failures)
 
     def handle(self, life: Life, messages: int) -> None:
         """A handler is about to be called for so many messages. Raises DemandedError, or ends the life."""
         node = life.assignment.node
         first = self._calls[node]
         self._calls[node] += messages
-        for failure in self._failures:
-            hit = range(max(first, failure.after), min(first + messages, failure.after + failure.times))
-            if failure.node == node and hit:
-                self._struck[failure] += len(hit)
+        for at, failure in enumerate(self._failures):
+            hit = min(messages, first + messages - failure.after, failure.times - self._struck[at])
+            if failure.node == node and hit > 0:
+                self._struck[at] += hit
                 if failure.deadly:
                     life.die()
                 raise DemandedError(f"{failure}, as the test demands")
@@ -80,19 +80,19 @@ class Demands:
         if life.assignment.role in _HANDLERS:
             return
         self._calls[life.assignment.node] = received = life.instance.account.received
-        for failure in self._failures:
+        for at, failure in enumerate(self._failures):
             due = failure.node == life.assignment.node and received > failure.after
-            if due and self._struck[failure] < failure.times:
-                self._struck[failure] += 1
+            if due and self._struck[at] < failure.times:
+                self._struck[at] += 1
                 life.kill_after(0)
                 return
 
     def check(self) -> None:
         """Raises HarnessError if a failure has not struck as often as was asked for."""
         missing = [
-            f"{failure} struck {self._struck[failure]} times; the node had {self._calls[failure.node]} messages"
-            for failure in self._failures
-            if self._struck[failure] < failure.times
+            f"{failure} struck {struck} times; the node had {self._calls[failure.node]} messages"
+            for failure, struck in zip(self._failures, self._struck, strict=True)
+            if struck < failure.times
         ]
         if missing:
             raise HarnessError("\n".join(missing), remedy="Feed more messages, or ask for it earlier or less often.")

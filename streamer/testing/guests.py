@@ -157,7 +157,10 @@ class _Guest:
 
     def _call(self, name: str, function: Function, *arguments: object) -> object:
         with self._guests.at_work(self._node, name):
-            given = function(*arguments)
+            try:
+                given = function(*arguments)
+            except SystemExit:
+                self._life.die()
             given = _collected(given) if inspect.isasyncgen(given) else given
             return self._completion.of(given) if inspect.iscoroutine(given) else given
 
@@ -175,6 +178,18 @@ class _Guest:
                 remedy="Test this algorithm with `streamer run`, or let it use the api in its handler or in start.",
             )
             raise self._guests.trespass
+
+    def admitting(self, found: Any) -> Any:
+        """An attribute of the api; a function may be kept, so it is its call that is looked at as well."""
+        self.admit()
+        if not callable(found):
+            return found
+
+        def admitted(*arguments: object, **named: object) -> Any:
+            self.admit()
+            return found(*arguments, **named)
+
+        return admitted
 
 
 class GuestApi:
@@ -200,8 +215,7 @@ class GuestApi:
         return GuestHold(self._guest, self._api.hold(timeout_s))
 
     def __getattr__(self, name: str) -> Any:
-        self._guest.admit()
-        return getattr(self._api, name)
+        return self._guest.admitting(getattr(self._api, name))
 
 
 class GuestHold:
@@ -212,8 +226,7 @@ class GuestHold:
         self._hold = hold
 
     def __getattr__(self, name: str) -> Any:
-        self._guest.admit()
-        return getattr(self._hold, name)
+        return self._guest.admitting(getattr(self._hold, name))
 
 
 async def _collected(given: AsyncIterator[object]) -> list[object]:

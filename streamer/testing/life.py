@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from streamer.errors import StreamEndedError
 from streamer.limits import HEARTBEAT_S
@@ -159,7 +159,7 @@ class Life:
         """The handler is busy for so long."""
         self._ahead_s += span_s * self.slowness
 
-    def die(self) -> None:
+    def die(self) -> NoReturn:
         """The handler takes its process with it."""
         raise Killed
 

@@ -100,6 +100,11 @@ def test_a_rate_may_still_be_a_number() -> None:
             id="unknown-field-of-a-step",
         ),
         pytest.param(
+            {"shape": "sine", "low": 10, "high": 5, "seconds": 2},
+            "rate.low: a wave from 10 up to 5 goes down |",
+            id="wave-that-is-upside-down",
+        ),
+        pytest.param(
             {"shape": "spikes", "peak": 9, "every": 5, "seconds": 5},
             "rate.seconds: a spike of 5 seconds every 5 seconds has no end |",
             id="spike-without-end",

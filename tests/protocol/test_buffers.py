@@ -96,6 +96,33 @@ def test_arrays_keep_their_type(count: int) -> None:
     assert (len(parts) > 2) == (count > 3)
 
 
+@pytest.mark.parametrize("count", [10, LARGE_BYTES])
+def test_arrays_that_arrive_cannot_be_written_to_whatever_their_size(count: int) -> None:
+    import numpy
+
+    _, _, [found] = sent(numpy.zeros(count))
+
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 7
+
+
+@pytest.mark.parametrize("count", [1, LARGE_BYTES])
+def test_an_array_of_records_is_refused_because_its_fields_would_be_lost(count: int) -> None:
+    import numpy
+
+    with pytest.raises(MessageError, match="an array of records"):
+        pack_message(packer(), numpy.zeros(count, dtype=[("a", "i4"), ("b", "f8")]))
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(1 << 64, "an integer of more than 64 bits"), (object(), "a value of type object, which msgpack has no form for")],
+)
+def test_what_cannot_be_packed_is_told(value: object, why: str) -> None:
+    with pytest.raises(MessageError, match=why):
+        pack_message(packer(), {"a": [value]})
+
+
 def test_arrays_keep_their_shape() -> None:
     grid = memoryview(array("i", range(6))).cast("B").cast("i", [2, 3])
     packed = packer()([1, array("i")])

@@ -213,7 +213,8 @@ def test_a_length_that_is_no_number_is_bad(door: Door) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allowed"), [("GET", PATH, "POST"), ("POST", INFO, "GET"), ("PUT", PATH, "POST")]
+    ("method", "path", "allowed"),
+    [("GET", PATH, "POST"), ("POST", INFO, "GET"), ("PUT", PATH, "POST"), ("TRACE", INFO, "GET")],
 )
 def test_another_method_is_told_which_is_allowed(door: Door, method: str, path: str, allowed: str) -> None:
     answer = exchange(door.connection(), method, path, b"", JSON)

@@ -259,6 +259,25 @@ def test_everything_that_cannot_be_fed_is_told_at_once(tmp_path: Path) -> None:
     assert told.value.advice == "These can be fed: lines."
 
 
+def test_failures_of_one_node_come_one_after_the_other(tmp_path: Path) -> None:
+    failures = [fail("work"), kill("work"), fail("work"), kill("work", after=5)]
+
+    played = run(written(tmp_path, DOUBLE), {"lines": range(50)}, failures=failures)
+
+    assert len(played.dead_letters) == 2
+    assert [node.restarts for node in played.account.nodes if node.node == "work"] == [2]
+
+
+def test_a_handler_that_exits_ends_its_instance_and_not_the_test(tmp_path: Path) -> None:
+    message = "args['streamInput']['message']"
+    code = f"import sys\n\ndef start(args):\n    return sys.exit() if {message} == 1 else {message}\n"
+
+    played = run(written(tmp_path, code), {"lines": range(3)})
+
+    assert sorted(played["out"]) == [0, 2]
+    assert [letter.message for letter in played.dead_letters] == [1]
+
+
 def test_every_failure_that_cannot_happen_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(HarnessError) as told:
         run(written(tmp_path, DOUBLE), {}, failures=[fail("wrok"), fail("out"), kill("work", 0)])
@@ -328,6 +347,19 @@ def start(args, api):
     thread.join()
     hold.settle()
 """
+
+
+KEPT_FUNCTIONS = {
+    "in a pool": "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\n\n"
+    "def start(args, api):\n    pool.submit(api.sendMessage, 1).exception()\n",
+    "by asyncio": "import asyncio\n\nasync def start(args, api):\n    await asyncio.to_thread(api.sendMessage, 1)\n",
+}
+
+
+@pytest.mark.parametrize("code", KEPT_FUNCTIONS.values(), ids=KEPT_FUNCTIONS)
+def test_a_function_of_the_api_that_a_thread_calls_fails_the_play(tmp_path: Path, code: str) -> None:
+    with pytest.raises(HarnessError, match="node work uses its api from a thread of its own"):
+        run(written(tmp_path, code), {"lines": [1]})
 
 
 @pytest.mark.parametrize("call", ["api.sendMessage('from a thread')", "api.headers", "hold.sendMessage(1)"])
