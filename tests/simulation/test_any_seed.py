@@ -12,7 +12,7 @@ from streamer.testing.play import play_of
 from streamer.testing.shapes import SHAPES
 from streamer.testing.verify import PromiseError
 
-_SEEDS = range(50)
+_SEEDS = range(30)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
