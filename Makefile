@@ -19,7 +19,7 @@ demo: $(SETUP)
 
 # A file of tests stays in one process, since its tests may share a job; more than four would starve each other's jobs.
 test: $(SETUP)
-	@$(VENV)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(VENV)/bin/pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(SETUP)
 	@$(VENV)/bin/ruff check
