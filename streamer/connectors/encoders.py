@@ -49,7 +49,7 @@ def _jsonl(values: Sequence[object]) -> bytes:
 
 
 def _msgpack(values: Sequence[object]) -> bytes:
-    return b"".join([msgpack.packb(value, default=whole_array) for value in values])
+    return b"".join([msgpack.packb(value, datetime=True, default=whole_array) for value in values])
 
 
 _ENCODERS: Mapping[Format, Encoder] = {Format.TEXT: _text, Format.JSONL: _jsonl, Format.MSGPACK: _msgpack}

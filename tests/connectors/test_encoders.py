@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
+from datetime import UTC, datetime
+
 import msgpack
 import pytest
 
 from streamer.connectors.encoders import Format, encoder, format_of
+from streamer.protocol.codec import join, packer, unpack
 
 
 def test_text_writes_a_str_as_it_is_and_all_else_in_its_json_form() -> None:
@@ -24,6 +28,14 @@ def test_msgpack_writes_values_one_behind_the_other() -> None:
     values = [{"data": b"\x00"}, None, [1.5, "x"]]
 
     assert encoder(Format.MSGPACK)(values) == b"".join(msgpack.packb(value) for value in values)
+
+
+@pytest.mark.parametrize("record_format", list(Format))
+def test_every_format_has_a_form_for_what_can_arrive(record_format: Format) -> None:
+    kinds = [datetime(2026, 1, 1, tzinfo=UTC), msgpack.Timestamp(5), msgpack.ExtType(5, b"x"), array("d", [1.5]), 1.5]
+    arrived = unpack(join([packer()(value) for value in kinds]))
+
+    assert encoder(record_format)(arrived)
 
 
 @pytest.mark.parametrize("record_format", list(Format))
