@@ -15,14 +15,15 @@ from streamer.protocol.segment import Segment
 
 
 def _passage(cut: int) -> Callable[[], None]:
-    edge = Edge(EdgeCounts("sink"), roots=True)
+    edge = Edge(EdgeCounts("sink"))
     blobs = [bytes(PAYLOAD_BYTES)] * FRAME
     size = PAYLOAD_BYTES * FRAME
     begin = 0
 
     def passage() -> None:
         nonlocal begin
-        edge.append(Chunk(blobs, Segment(7, range(begin, begin + FRAME), 5, None, 1, 0, 0), None, (), size))
+        roots = Segment(7, range(begin, begin + FRAME), 5, None, 1, 0, 0)
+        edge.append(Chunk(blobs, roots, None, (), size, again=True))
         begin += FRAME
         flying = []
         while (frame := edge.cut(cut)) is not None:

@@ -29,9 +29,12 @@ class Parent(Protocol):
 
 
 class Chunk:
-    """Packed messages of one segment and one parent; `indexes[i]` is the place of the i-th one's parent message."""
+    """Packed messages of one segment and one parent; `indexes[i]` is the place of the i-th one's parent message.
 
-    __slots__ = ("blobs", "indexes", "parent", "redelivered", "segment", "size")
+    `again`: they are roots that their node can make again, so that its account keeps which of them are settled.
+    """
+
+    __slots__ = ("again", "blobs", "indexes", "parent", "redelivered", "segment", "size")
 
     def __init__(
         self,
@@ -41,6 +44,8 @@ class Chunk:
         indexes: Sequence[int],
         size: int,
         redelivered: bool = False,
+        *,
+        again: bool = False,
     ) -> None:
         self.blobs = blobs
         self.segment = segment
@@ -48,6 +53,7 @@ class Chunk:
         self.indexes = indexes
         self.size = size
         self.redelivered = redelivered
+        self.again = again
 
     @property
     def bulky(self) -> bool:
@@ -57,7 +63,9 @@ class Chunk:
     def cut(self, start: int, end: int) -> Chunk:
         blobs = self.blobs[start:end]
         indexes = self.indexes[start:end]
-        return Chunk(blobs, self.segment.cut(start, end), self.parent, indexes, sum(map(len, blobs)), self.redelivered)
+        size = sum(map(len, blobs))
+        segment = self.segment.cut(start, end)
+        return Chunk(blobs, segment, self.parent, indexes, size, self.redelivered, again=self.again)
 
 
 def joined(blobs: Sequence[bytes]) -> tuple[Sequence[bytes], int]:

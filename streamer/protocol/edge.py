@@ -29,15 +29,11 @@ once one is cut to fill a frame, so are all that follow it."""
 
 
 class Edge:
-    """Queue, window and account of one edge at one producing instance.
+    """Queue, window and account of one edge at one producing instance."""
 
-    `roots`: whether messages without a parent are records that can be read again, whose settled positions are kept.
-    """
-
-    def __init__(self, counts: EdgeCounts, *, roots: bool = False) -> None:
+    def __init__(self, counts: EdgeCounts) -> None:
         self.counts = counts
         self.target = counts.target
-        self._roots = roots
         self._pending: deque[Chunk] = deque()
         self._frames: set[OutFrame] = set()
         self.pending_messages = 0
@@ -188,7 +184,7 @@ class Edge:
     def _release(self, chunk: Chunk, start: int, end: int) -> None:
         if chunk.parent is not None:
             chunk.parent.settle(end - start)
-        elif self._roots:
+        if chunk.again:
             for low, high in intervals(chunk.segment.positions[start:end]):
                 self.counts.roots.add(low, high)
 

@@ -65,7 +65,6 @@ class Instance:
         wall: Clock,
         number: Callable[[], int],
         crashed: Sequence[InHand] = (),
-        roots_again: bool = False,
     ) -> None:
         self.assignment = assignment
         self.wiring = assignment.wiring
@@ -78,7 +77,7 @@ class Instance:
         self.now = self._clock = clock
         self.endpoint = ""
         self.address = ""
-        self.outbox = Outbox(assignment, self.exits, None, self.account, self.letters, roots=roots_again)
+        self.outbox = Outbox(assignment, self.exits, None, self.account, self.letters)
         self._bind()
         self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed)
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)

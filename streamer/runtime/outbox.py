@@ -41,10 +41,7 @@ class CountingParent(Parent, Protocol):
 
 
 class Outbox:
-    """`roots`: messages without a parent are records of a source that can be read again.
-
-    `binding` is where its edges are bound; None as long as there was no need.
-    """
+    """`binding` is where its edges are bound; None as long as there was no need."""
 
     def __init__(
         self,
@@ -53,13 +50,11 @@ class Outbox:
         binding: Binding | None,
         account: InstanceAccount,
         letters: Letters,
-        *,
-        roots: bool,
     ) -> None:
         self._a = assignment
         self.binding = binding
         self._letters = letters
-        self.outlets = Outlets(exits, account, roots=roots)
+        self.outlets = Outlets(exits, account)
         self._taps = Taps(assignment.token)
         self._sessions: dict[int, SendingSession] = {}
         self._children: dict[str, Peer] | None = None
@@ -135,39 +130,46 @@ class Outbox:
     # -- in --------------------------------------------------------------------------------------------------------
 
     def emit(
-        self, segment: Segment, blobs: Sequence[bytes], parent: CountingParent | None, indexes: Sequence[int]
+        self,
+        segment: Segment,
+        blobs: Sequence[bytes],
+        parent: CountingParent | None,
+        indexes: Sequence[int],
+        *,
+        again: bool = False,
     ) -> None:
-        """Send packed messages onwards from the position `segment.route` of this node, to all its next nodes."""
+        """Send packed messages onwards from the position `segment.route` of this node, to all its next nodes.
+
+        `again`: this node can make them again after its death.
+        """
         blobs, size = joined(blobs)
         self.dirty = True
         for outlet, route in self.outlets.hops[segment.route]:
-            inside = outlet.policy.inside
-            chunk = Chunk(blobs, segment.towards(route, segment.hops + inside), parent, indexes, size)
+            hops = segment.hops + outlet.policy.inside
             if parent is not None:
                 parent.open += len(blobs)
-            full = outlet.policy.overload is not Overload.BLOCK and outlet.full
-            outlet.edge.append(chunk)
-            if inside and not self._may_loop(outlet, chunk):
-                outlet.edge.withdraw(chunk)
-                self._letters.undelivered(outlet.edge, chunk, *self._loop_reason(outlet, chunk))
-                outlet.edge.bury(chunk)
-                continue
-            if full:
-                outlet.overflow(chunk)
-            self._bury(outlet, outlet.edge.take_repeat())
+            self._put(outlet, Chunk(blobs, segment.towards(route, hops), parent, indexes, size, again=again))
 
-    def emit_roots(self, target: str, segment: Segment, blobs: Sequence[bytes]) -> None:
-        """Send records into one edge only: the others have them settled already."""
-        self.dirty = True
+    def emit_again(self, target: str, segment: Segment, blobs: Sequence[bytes]) -> None:
+        """Send roots that were made again into one edge only: the others have them settled already."""
         blobs, size = joined(blobs)
+        self.dirty = True
         for outlet, route in self.outlets.hops[segment.route]:
             if outlet.edge.target == target:
-                full = outlet.policy.overload is not Overload.BLOCK and outlet.full
-                chunk = Chunk(blobs, segment.towards(route, 0), None, (), size)
-                outlet.edge.append(chunk)
-                if full:
-                    outlet.overflow(chunk)
-                self._bury(outlet, outlet.edge.take_repeat())
+                hops = segment.hops + outlet.policy.inside
+                self._put(outlet, Chunk(blobs, segment.towards(route, hops), None, (), size, again=True))
+
+    def _put(self, outlet: Outlet, chunk: Chunk) -> None:
+        full = outlet.policy.overload is not Overload.BLOCK and outlet.full
+        outlet.edge.append(chunk)
+        if outlet.policy.inside and not self._may_loop(outlet, chunk):
+            outlet.edge.withdraw(chunk)
+            self._letters.undelivered(outlet.edge, chunk, *self._loop_reason(outlet, chunk))
+            outlet.edge.bury(chunk)
+            return
+        if full:
+            outlet.overflow(chunk)
+        self._bury(outlet, outlet.edge.take_repeat())
 
     def _may_loop(self, outlet: Outlet, chunk: Chunk) -> bool:
         return chunk.segment.hops <= outlet.policy.hop_limit and outlet.edge.held_bytes <= CYCLE_RETAINED_BYTES_MAX

@@ -46,12 +46,11 @@ Hops = Mapping[int, tuple[tuple[Outlet, int], ...]]
 
 
 class Outlets:
-    """`roots`: messages without a parent are records of a source that can be read again."""
+    """Of one instance, by the node that they lead to."""
 
-    def __init__(self, exits: Exits, account: InstanceAccount, *, roots: bool) -> None:
+    def __init__(self, exits: Exits, account: InstanceAccount) -> None:
         self._exits = exits
         self._account = account
-        self._roots = roots
         self._by_target: Mapping[str, Outlet] = {}
         self._needed: frozenset[str] = frozenset()
         self.hops: Hops = {}
@@ -72,7 +71,7 @@ class Outlets:
         for output in self._exits.wiring.outputs:
             outlet = self._by_target.get(output.target)
             if outlet is None:
-                outlet = Outlet(Edge(self._account.edge(output.target), roots=self._roots), output, [])
+                outlet = Outlet(Edge(self._account.edge(output.target)), output, [])
             outlet.policy = output
             outlets[output.target] = outlet
         self._by_target = {**outlets, **{t: o for t, o in self._by_target.items() if t not in outlets}}

@@ -59,7 +59,6 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         wall=clock.wall,
         number=lambda: int.from_bytes(os.urandom(7), "little") + 1,
         crashed=crashed_in(hand),
-        roots_again=again,
     )
     if source is not None:
         give_source(instance, source, clock.now, clock.wall)

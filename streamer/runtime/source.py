@@ -201,7 +201,7 @@ class SourceWork:
         if positions[0] < self._known_end:
             self._resend(way, positions, blobs, time_us)
         elif way.route is not None:
-            self._outbox.emit(self._segment(way, positions, time_us), blobs, None, ())
+            self._outbox.emit(self._segment(way, positions, time_us), blobs, None, (), again=self._source.replayable)
         if self._source.replayable:
             for edge in way.others:
                 edge.roots.add(positions[0], positions[-1] + 1)
@@ -215,7 +215,7 @@ class SourceWork:
             if open_:
                 left = [positions[i] for i in open_]
                 run: Sequence[int] = range(left[0], left[-1] + 1) if left[-1] - left[0] == len(left) - 1 else left
-                self._outbox.emit_roots(edge.target, self._segment(way, run, time_us), [blobs[i] for i in open_])
+                self._outbox.emit_again(edge.target, self._segment(way, run, time_us), [blobs[i] for i in open_])
 
     def _segment(self, way: _Way, positions: Sequence[int], time_us: int) -> Segment:
         return Segment(self._origin, positions, way.hash, None, way.route or 0, 0, time_us)

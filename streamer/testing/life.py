@@ -105,7 +105,6 @@ class Life:
                 wall=self.wall,
                 number=self._world.number,
                 crashed=crashed_in(self.disk.hand),
-                roots_again=source is not None,
             )
             if source is not None:
                 give_source(self.instance, source, self.now, self.wall)

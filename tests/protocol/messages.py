@@ -54,9 +54,10 @@ def blobs(values: Sequence[object]) -> list[bytes]:
 
 
 def chunk(numbers: Sequence[int], parent: Parent | None = None, *, size: int = 0) -> Chunk:
-    """Messages whose positions are these numbers, packed as the number, or as so many bytes."""
+    """Messages whose positions are these numbers, packed as the number, or as so many bytes; records without parent."""
     packed = blobs([bytes(size) if size else number for number in numbers])
-    return Chunk(packed, segment(numbers), parent, range(len(numbers)) if parent else (), sum(map(len, packed)))
+    indexes = range(len(numbers)) if parent else ()
+    return Chunk(packed, segment(numbers), parent, indexes, sum(map(len, packed)), again=parent is None)
 
 
 def data(sequence: int, values: Sequence[object]) -> Data:

@@ -148,7 +148,7 @@ def test_parts_beyond_the_frame_settle_nothing() -> None:
 
 
 def test_settled_records_of_a_source_are_kept_by_position() -> None:
-    edge = Edge(EdgeCounts("parse"), roots=True)
+    edge = Edge(EdgeCounts("parse"))
     edge.append(chunk([0, 1, 4, 5]))
     edge.settle(send(edge))
     assert (edge.counts.roots.floor, edge.counts.roots.ranges) == (2, [4, 6])
@@ -306,7 +306,7 @@ class AnyStory(RuleBasedStateMachine):
         super().__init__()
         self.parents: list[Waiting] = []
         self.parent_of: dict[int, Waiting | None] = {}
-        self.edge = Edge(EdgeCounts("save"), roots=True)
+        self.edge = Edge(EdgeCounts("save"))
         self.numbers = 0
         self.session = 0
         self.waiting: list[int] = []

@@ -138,7 +138,7 @@ class Chain:
         self._letters = _Letters()
         self._numbers = count(1)
         self.hub = MemoryHub()
-        self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), roots_again=True, former=former)
+        self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), former=former)
         self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency)
         self.out = self._instance("out", Role.SINK, ("work",), ())
         give_source(self.numbers, Given(messages, batch), self._now, self._now)
@@ -159,7 +159,6 @@ class Chain:
         outputs: tuple[str, ...],
         *,
         concurrency: int = 1,
-        roots_again: bool = False,
         former: EdgeCounts | None = None,
     ) -> Instance:
         assignment = Assignment(
@@ -192,7 +191,6 @@ class Chain:
             clock=self._now,
             wall=self._now,
             number=lambda: next(self._numbers),
-            roots_again=roots_again,
         )
 
     def _now(self) -> float:

@@ -86,7 +86,7 @@ class Door:
         self.woken: queue.Queue[None] = queue.Queue()
         exits = Exits("door", assignment.wiring)
         letters = Letters(assignment, NoLetters(), lambda: 0.0, exits.flow_of)
-        self.outbox = Outbox(assignment, exits, None, self.account, letters, roots=False)
+        self.outbox = Outbox(assignment, exits, None, self.account, letters)
         self.work = GatewayWork(
             assignment, exits, self.outbox, self.account, self.lock,
             lambda: self.woken.put(None), wall=lambda: 1.0,

@@ -77,9 +77,9 @@ def test_headers_are_of_the_message_that_they_were_given_to(
     seen: list[Any] = []
     emit = chain.work.outbox.emit
 
-    def watched(segment: Any, blobs: Any, parent: Any, indexes: Any) -> None:
+    def watched(segment: Any, blobs: Any, parent: Any, indexes: Any, *, again: bool = False) -> None:
         seen.extend(segment.headers or [None] * len(blobs))
-        emit(segment, blobs, parent, indexes)
+        emit(segment, blobs, parent, indexes, again=again)
 
     chain.work.outbox.emit = watched  # type: ignore[method-assign]  # what is handed on is looked at
     chain.finish()

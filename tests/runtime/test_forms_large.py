@@ -54,9 +54,9 @@ def test_a_relay_of_large_messages_copies_none(tmp_path: Path) -> None:
     sent: list[bytes] = []
     emit = chain.work.outbox.emit
 
-    def watched(segment: Any, blobs: Any, parent: Any, indexes: Any) -> None:
+    def watched(segment: Any, blobs: Any, parent: Any, indexes: Any, *, again: bool = False) -> None:
         sent.extend(blobs)
-        emit(segment, blobs, parent, indexes)
+        emit(segment, blobs, parent, indexes, again=again)
 
     chain.work.outbox.emit = watched  # type: ignore[method-assign]  # what is handed on is looked at
     chain.finish()

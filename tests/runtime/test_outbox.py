@@ -71,7 +71,7 @@ class Producer:
         self.binding = MemoryTransport(self.hub).bind("memory://here:0")
         exits = Exits("parse", assignment.wiring)
         letters = Letters(assignment, self, lambda: 1_000.0, exits.flow_of)
-        self.outbox = Outbox(assignment, exits, self.binding, self.account, letters, roots=False)
+        self.outbox = Outbox(assignment, exits, self.binding, self.account, letters)
         self.numbers = count(1)
         self.position = 0
         self.now = 100.0

@@ -112,7 +112,7 @@ class Life:
         )
         exits = Exits("lines", assignment.wiring)
         letters = Letters(assignment, self, lambda: 1_000.0, exits.flow_of)
-        self.outbox = Outbox(assignment, exits, None, self.account, letters, roots=source.replayable)
+        self.outbox = Outbox(assignment, exits, None, self.account, letters)
         self.work = SourceWork(
             source, exits, self.outbox, self.account, letters, epoch, clock=lambda: 0.0, wall=lambda: 1_000.0
         )

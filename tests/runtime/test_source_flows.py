@@ -50,7 +50,7 @@ class Life:
         )  # fmt: skip
         self.exits = Exits("lines", assignment.wiring)
         letters = Letters(assignment, self, lambda: 0.0, self.exits.flow_of)
-        self.outbox = Outbox(assignment, self.exits, None, self.account, letters, roots=True)
+        self.outbox = Outbox(assignment, self.exits, None, self.account, letters)
         source = Page(records, batch=batch)
         self.work = SourceWork(
             source, self.exits, self.outbox, self.account, letters, 1, clock=lambda: 0.0, wall=lambda: 0.0
