@@ -194,6 +194,19 @@ GATEWAY_RETRY_S = 1
 GATEWAY_FAREWELL_S = 2.0
 """At the end of a job everything is settled; its last answers have this long to leave."""
 
+# -- state ------------------------------------------------------------------------------------------------------------
+CHECKPOINT_S = 0.1
+"""The shortest time from one checkpoint to the next: its cost is per checkpoint, and its messages leave with it."""
+CHECKPOINT_MAX_S = 2.0
+CHECKPOINT_PART = 0.1
+"""... and checkpoints take about this part of the time, unless that would make them rarer than the above."""
+CHECKPOINT_BYTES = 16 * MIB
+"""What a checkpoint has to send; a node that has so much takes one at once."""
+CHECKPOINT_RETRY_S = 1.0
+"""A checkpoint that cannot be written (a full disk) is tried again after this."""
+FLOORS_MAX = 1_024
+"""Origins whose floors an instance knows, and tells its consumers."""
+
 # -- taps -------------------------------------------------------------------------------------------------------------
 TAPS_MAX = 4
 """Taps that one instance serves at the same time; a further one is refused."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +84,17 @@ class Sink(Protocol):
     def write(self, values: Sequence[object]) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class CheckpointedSink(Sink, Protocol):
+    """A sink that can take back what it has written, so that it has each record once.
+
+    What was written is in force with the next checkpoint; a restarted one begins where the last checkpoint stood.
+    """
+
+    def restore(self) -> bytes:
+        """The note of the last checkpoint of this job, once it is open; empty if there was none."""
+
+    def checkpoint(self, note: bytes) -> None:
+        """Put all that was written in force together with this note, or nothing of it. Raises ConnectorError."""

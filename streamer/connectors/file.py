@@ -2,9 +2,10 @@
 
 A file can be read again, so a source needs no copy of anything: the byte at which a record begins is enough to come
 back to it. A file sink must end a kill with whole lines: the kill comes in the middle of a large write and leaves half
-a record, so the sink keeps the length of its whole records in a mapped page (one store after each write) and cuts the
-file back to it when it comes back. Writing to a second file and renaming it would hide the output until the end, and
-syncing each batch would cost the disk's latency without helping against a torn line.
+a record. So the sink keeps the length that the file had at the last checkpoint in a mapped page, and cuts the file back
+to it when it comes back. Beside it stands the checkpoint's note, by which the runtime knows what was written before: so
+what is cut off comes again, and each record is there once. Writing to a second file and renaming it would hide the
+output until the end, and syncing each batch would cost the disk's latency without helping against a torn line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,12 @@ from streamer.connectors.decoders import Decoder, decoder
 from streamer.connectors.encoders import Format, encoder, format_of
 from streamer.connectors.writing import write_all
 from streamer.errors import ConnectorError
-from streamer.mapped import MappedWords
+from streamer.mapped import MappedPage
 
-_PAGE_NAME = "sink-length"
-_LENGTH, _INODE = range(2)
-"""Words of the page: length of the whole records plus one (0: the job has not begun the file), and the file's inode."""
+_PAGE_NAME = "sink"
+_PAGE = struct.Struct("<QQ")
+"""What the page begins with, before the note: the length of the file at the checkpoint, and its inode."""
+_NOTE_BYTES = 4 * limits.KIB
 
 
 class FileSource:
@@ -123,8 +126,10 @@ class FileSink:
         self._page_path = state / _PAGE_NAME
         self._encode = encoder(self._format)
         self._fd = -1
-        self._page: MappedWords | None = None
+        self._page: MappedPage | None = None
         self._length = 0
+        self._inode = 0
+        self._note = b""
 
     def open(self, restarted: bool) -> None:
         try:
@@ -137,11 +142,13 @@ class FileSink:
         found = os.fstat(self._fd)
         if not stat.S_ISREG(found.st_mode):
             raise ConnectorError(_not_regular("sink", self._path, "connector: stdout or blackhole"))
-        self._page = MappedWords(self._page_path, 2)
-        words = self._page.words
-        if restarted and words[_LENGTH]:
-            length = words[_LENGTH] - 1
-            if found.st_size < length or found.st_ino != words[_INODE]:
+        self._inode = found.st_ino
+        self._page = MappedPage(self._page_path, _PAGE.size + _NOTE_BYTES)
+        kept = self._page.read() if restarted else b""
+        if kept:
+            length, inode = _PAGE.unpack_from(kept)
+            self._note = kept[_PAGE.size :]
+            if found.st_size < length or found.st_ino != inode:
                 raise ConnectorError(
                     f"sink file {self._path} was cut or replaced by another program after {length} bytes of this job",
                     remedy="Leave a sink's file alone while its job lives; start the job again.",
@@ -152,8 +159,10 @@ class FileSink:
             length = 0
         os.ftruncate(self._fd, length)
         self._length = length
-        words[_INODE] = found.st_ino
-        words[_LENGTH] = length + 1
+        self.checkpoint(self._note)
+
+    def restore(self) -> bytes:
+        return self._note
 
     def write(self, values: Sequence[object]) -> None:
         if self._page is None:
@@ -170,7 +179,11 @@ class FileSink:
             ) from error
         # Where the file ends, not what was added up: another program may have emptied it (log rotation does).
         self._length = os.lseek(self._fd, 0, os.SEEK_CUR)
-        self._page.words[_LENGTH] = self._length + 1
+
+    def checkpoint(self, note: bytes) -> None:
+        if self._page is None:
+            raise ConnectorError(f"sink file {self._path} is written before it was opened")
+        self._page.write(_PAGE.pack(self._length, self._inode) + note)
 
     def close(self) -> None:
         if self._page is not None:

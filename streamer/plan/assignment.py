@@ -59,7 +59,8 @@ class Output:
     """An edge out of this node, with the policies that its target node declares for it.
 
     `drops_below`: an edge further on drops what it has no room for, so that a message may wait in its queue for as long
-    as that holds, and a source that waited for it would keep the others from theirs.
+    as that holds, and a source that waited for it would keep the others from theirs. `floors`: origins tell over it
+    what is settled, as they know where no message is settled before it arrives.
     """
 
     target: str
@@ -69,6 +70,7 @@ class Output:
     hop_limit: int
     overload: Overload = Overload.BLOCK
     drops_below: bool = False
+    floors: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,7 @@ def wired(
     inputs: dict[str, list[Input]] = {name: [] for name in nodes}
     outputs: dict[str, list[Output]] = {name: [] for name in nodes}
     above_drops = graph.leading_to(name for name, node in nodes.items() if node.policy.overload is not Overload.BLOCK)
+    floors = all(node.policy.delivery is Delivery.AT_LEAST_ONCE for node in nodes.values())
     for source, target in graph.edges:
         inside = source in component and component[source] == component.get(target)
         inputs[target].append(Input(source, inside))
@@ -218,6 +219,7 @@ def wired(
                 policy.hop_limit,
                 policy.overload,
                 drops_below=target in above_drops,
+                floors=floors,
             )
         )
     newest = versions[-1]

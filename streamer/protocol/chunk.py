@@ -28,6 +28,12 @@ class Parent(Protocol):
     def settle(self, count: int) -> None: ...
 
 
+class CountingParent(Parent, Protocol):
+    """An input frame, or a gateway's ticket: `open` is the number of messages that it waits for."""
+
+    open: int
+
+
 class Chunk:
     """Packed messages of one segment and one parent; `indexes[i]` is the place of the i-th one's parent message.
 

@@ -3,8 +3,8 @@
 A data frame is a ZeroMQ multipart: a header of 48 bytes with all that one segment needs, the body (one flat msgpack
 array), and only where present a segment table, explicit positions, explicit hashes and headers of messages. The other
 kinds are rare or small: OPEN (session facts, once), STATUS (grants and acknowledgements, absolute totals, about once
-per quarter window), PULSE (the process lives), CLOSE, REFUSED, END, and TAP of whoever only watches. Bytes of a peer
-never raise anything but PeerError here.
+per quarter window), PULSE (the process lives), CLOSE, REFUSED, END, FLOORS (what origins say is settled), and TAP of
+whoever only watches. Bytes of a peer never raise anything but PeerError here.
 
     data header   version u8 | kind u8 | flags u8 | hops u8 | count u16 | route u16 | sequence u64
                   | origin u64 | position u64 | hash u64 | time_us u64
@@ -30,7 +30,7 @@ WIRE_VERSION = 1
 
 
 class Kind(IntEnum):
-    """Consumer to producer: OPEN, STATUS, PULSE, CLOSE. Producer to consumer: REFUSED, DATA, END.
+    """Consumer to producer: OPEN, STATUS, PULSE, CLOSE. Producer to consumer: REFUSED, DATA, END, FLOORS.
 
     Tap to producer: TAP. Producer to tap: REFUSED, and copies of DATA.
     """
@@ -43,6 +43,7 @@ class Kind(IntEnum):
     DATA = 6
     END = 7
     TAP = 8
+    FLOORS = 9
 
 
 _KINDS = {int(kind): kind for kind in Kind}
@@ -304,12 +305,12 @@ def encode_open(opening: Open) -> Parts:
 def decode_open(parts: Received) -> Open:
     """Read an OPEN. Raises PeerError."""
     try:
-        token, node, instance, epoch, session, crashed = msgpack.unpackb(_bounded(parts[1]))
+        token, node, instance, epoch, session, crashed = msgpack.unpackb(bounded(parts[1]))
         texts = all(isinstance(t, str) for t in (token, node, instance))
         if not texts or len(crashed) > CONCURRENCY_MAX:
             raise PeerError("an opening with fields of other types")
-        epoch, session = _unsigned((epoch, session))
-        hands = tuple(InHand(*_unsigned(hand)) for hand in crashed)
+        epoch, session = unsigned((epoch, session))
+        hands = tuple(InHand(*unsigned(hand)) for hand in crashed)
         if any(hand.more >= FRAME_MESSAGES_MAX for hand in hands):
             raise PeerError("an opening with more messages in hand than a frame has")
         return Open(token, node, instance, epoch, session, hands)
@@ -330,14 +331,14 @@ def encode_status(s: Status) -> Parts:
 def decode_status(parts: Received) -> Status:
     """Read a STATUS. Raises PeerError."""
     try:
-        head = _bounded(parts[0])
+        head = bounded(parts[0])
         _, _, flags, count, session, messages, size, received, floor, settled, dead = _STATUS.unpack_from(head)
         ranges = array("Q")
         ranges.frombytes(head[_STATUS.size :])
         if len(ranges) != count or count % 2:
             raise PeerError(f"a status of {len(ranges)} range bounds that announces {count}")
         partials = (
-            tuple((_unsigned((seq,))[0], _unsigned(flat)) for seq, flat in msgpack.unpackb(_bounded(parts[1])))
+            tuple((unsigned((seq,))[0], unsigned(flat)) for seq, flat in msgpack.unpackb(bounded(parts[1])))
             if len(parts) > 1
             else ()
         )
@@ -357,10 +358,10 @@ def encode_tap(tap: Tap) -> Parts:
 def decode_tap(parts: Received) -> Tap:
     """Read a TAP. Raises PeerError."""
     try:
-        token, node, number, messages, size, over = msgpack.unpackb(_bounded(parts[1]))
+        token, node, number, messages, size, over = msgpack.unpackb(bounded(parts[1]))
         if not isinstance(token, str) or not isinstance(node, str) or not isinstance(over, bool):
             raise PeerError("a tap with fields of other types")
-        number, messages, size = _unsigned((number, messages, size))
+        number, messages, size = unsigned((number, messages, size))
         return Tap(token, node, number, messages, size, over)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise PeerError(f"a tap cannot be read: {error}") from error
@@ -379,15 +380,19 @@ def decode_short(parts: Received) -> int:
         raise PeerError(f"a short frame cannot be read: {error}") from error
 
 
-def _unsigned(values: Collection[object]) -> tuple[int, ...]:
-    """Numbers of a peer, of which none may be negative: they could neither be sent on nor counted with."""
+def unsigned(values: Collection[object]) -> tuple[int, ...]:
+    """Numbers of a peer, of which none may be negative: they could neither be sent on nor counted with.
+
+    Raises PeerError.
+    """
     numbers = tuple(n for n in values if isinstance(n, int) and n >= 0)
     if len(numbers) != len(values):
         raise PeerError("a frame with values in the place of numbers")
     return numbers
 
 
-def _bounded(part: bytes | memoryview) -> bytes | memoryview:
+def bounded(part: bytes | memoryview) -> bytes | memoryview:
+    """A part of a control frame. Raises PeerError if it is too large to be one."""
     if len(part) > CONTROL_FRAME_BYTES_MAX:
         raise PeerError(f"a control frame of {len(part)} bytes is over the limit of {CONTROL_FRAME_BYTES_MAX}")
     return part

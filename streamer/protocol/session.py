@@ -9,7 +9,7 @@ what it held has been sent to others. States are tables; an event that a state d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -168,12 +168,13 @@ class InputFrame:
 
     `together` are ranges of messages for which something was sent in common: they settle together. `held` ones are not
     done with, though their handler is. `watches` are called when their messages are settled. `alone`: its one message
-    may have been in hand at a death, so nothing else should be in hand with it. `late` ones are not to be handled.
+    may have been in hand at a death, so nothing else should be in hand with it. `late` ones are not to be handled, and
+    neither are `repeats`, which were before. `kept`: its handlers are done, and a checkpoint is to come.
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "buffers", "count", "dead", "handled", "held", "late", "open", "segments",
-        "sequence", "session", "size", "together", "told", "told_dead", "watches",
+        "alone", "arrived_at", "body", "buffers", "count", "dead", "handled", "held", "kept", "late", "open", "repeats",
+        "segments", "sequence", "session", "size", "together", "told", "told_dead", "watches",
     )  # fmt: skip
 
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
@@ -187,7 +188,8 @@ class InputFrame:
         self.alone = data.redelivered and data.count == 1
         self.arrived_at = now
         self.open = 1
-        self.handled = False
+        self.handled = self.kept = False
+        self.repeats: Sequence[int] = ()
         self.dead: list[int] = []
         self.told = self.told_dead = 0
         self.together: tuple[range, ...] = ()
@@ -333,9 +335,9 @@ class ReceivingSession:
 
 
 def unsettled(frames: Iterable[InputFrame], edges: Iterable[Edge]) -> dict[InputFrame, set[int]]:
-    """Which messages of these frames are not settled: all of one not handled, else those held or with children that are
-    not. Those who watch a message that is settled are told."""
-    still: dict[InputFrame, set[int]] = {f: set() if f.handled else set(range(f.count)) for f in frames}
+    """Which messages of these frames are not settled: all of one not handled or kept for a checkpoint, else those held
+    or with children that are not. Those who watch a message that is settled are told."""
+    still: dict[InputFrame, set[int]] = {f: set() if f.handled and not f.kept else set(range(f.count)) for f in frames}
     handled: set[Parent] = {f for f in still if f.handled}
     for edge in edges:
         for parent, index in edge.unsettled_of(handled):

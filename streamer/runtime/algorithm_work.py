@@ -99,6 +99,10 @@ class AlgorithmWork:
         return wanted and (self.overlap is None or self.overlap.accepts)
 
     @property
+    def at_rest(self) -> bool:
+        return self.overlap is None or self.overlap.idle
+
+    @property
     def exhausted(self) -> bool:
         if self._draining or (self._calls is None and self._has_inputs()):
             return True

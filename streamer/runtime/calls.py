@@ -217,7 +217,7 @@ class Handler:
         """Call for every message of the frame and hand on what was sent; gives those that failed."""
         failures: list[Failure] = []
         bodies = bodies_of(frame, failures)
-        bad = {failure.index for failure in failures}
+        bad = {failure.index for failure in failures} | set(frame.repeats)
         hand = self._hand
         hand[IN_SESSION] = frame.session.number
         hand[IN_FRAME] = frame.sequence

@@ -52,6 +52,7 @@ class GatewayWork:
     """`lock` is the instance's; `wake` makes its loop look again."""
 
     accepts = False
+    at_rest = True
 
     def __init__(
         self,

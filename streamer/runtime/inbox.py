@@ -15,6 +15,7 @@ from streamer.errors import PeerError
 from streamer.limits import CYCLE_INTAKE_BYTES_MAX, CYCLE_INTAKE_MESSAGES_MAX, HEARTBEAT_S, RETAINED_BYTES_MAX
 from streamer.plan.assignment import Assignment, Input, Peer, PeerState
 from streamer.protocol.credit import Pace
+from streamer.protocol.floors import Floors, decode_floors
 from streamer.protocol.frames import (
     InHand,
     Kind,
@@ -51,7 +52,8 @@ class Upstream:
 
 
 class Inbox:
-    """`number` gives fresh session numbers; `crashed` is what was in hand when this instance died last.
+    """`number` gives fresh session numbers; `crashed` is what was in hand when this instance died last. Of `floors` it
+    hears here.
 
     `leaving`: nothing is asked for any more, and no session begins; see `left`.
     """
@@ -64,6 +66,7 @@ class Inbox:
         number: Callable[[], int],
         on_settled: Callable[[int], None],
         crashed: Sequence[InHand],
+        floors: Floors,
     ) -> None:
         self._a = assignment
         self._exits = exits
@@ -71,6 +74,7 @@ class Inbox:
         self._number = number
         self._on_settled = on_settled
         self._crashed = tuple(crashed)
+        self._floors = floors
         self._inside = _inside(exits.wiring.inputs)
         self._upstreams: dict[str, Upstream] = {}
         self._left: list[ReceivingSession] = []
@@ -126,6 +130,8 @@ class Inbox:
                     self._ready.append(frame)
         elif kind is Kind.END:
             session.end(decode_short(parts))
+        elif kind is Kind.FLOORS:
+            self._floors.hear(decode_floors(parts))
         elif kind is Kind.REFUSED:
             if decode_short(parts) == session.number:
                 upstream.refused = session.state is State.OPENING

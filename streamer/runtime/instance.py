@@ -11,17 +11,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, RLock, get_ident
-from typing import Any, Protocol
+from typing import Any
 
 from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample
 from streamer.plan.assignment import Assignment, Command, Peers, Role, Verb, Wiring
-from streamer.protocol.account import InstanceAccount
+from streamer.protocol.account import AccountStore
 from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
+from streamer.runtime.checkpoints import Checkpoints, Vault
 from streamer.runtime.exits import Exits
 from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
@@ -39,14 +40,6 @@ _TURN_S = 0.0005
 """Frames are handled for so long before the wire is served again: a look at it costs as much as a few messages."""
 _ROOTS_AGE_MAX_S = 0.001
 """While roots keep coming, the message thread looks for them this often, so that their senders need not wake it."""
-
-
-class AccountStore(Protocol):
-    """Where the account is kept; `publish` puts its present state in force."""
-
-    account: InstanceAccount
-
-    def publish(self) -> None: ...
 
 
 class Instance:
@@ -79,7 +72,8 @@ class Instance:
         self.address = ""
         self.outbox = Outbox(assignment, self.exits, None, self.account, self.letters)
         self._bind()
-        self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed)
+        self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed, self.outbox.floors)
+        self.checkpoints: Checkpoints | None = None
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
         self.holds = Holds(self, clock)
         self.later = Later(self.roots, wall, self.lock, self.wake)
@@ -116,6 +110,8 @@ class Instance:
             more = self._advance_work(now)
             while more and (at := self._clock()) - now < _TURN_S:
                 more = self._advance_work(at)
+        if self.checkpoints is not None and self.checkpoints.due(ending=self.stage is not Stage.RUNNING):
+            self._take_checkpoint(self.checkpoints)
         with self.lock:
             self.later.advance()
             self.roots.looked_after = self.roots.commit()
@@ -167,7 +163,25 @@ class Instance:
         with self.lock:
             return self.work.produce(now)
 
+    def keep(self, vault: Vault) -> Checkpoints:
+        """Settle what is handled from now on, and send what is sent, with checkpoints. Raises StateError."""
+        with self.lock:
+            self.checkpoints = Checkpoints(self, vault, self._clock)
+            self.checkpoints.restore()
+            return self.checkpoints
+
+    @property
+    def name(self) -> str:
+        return self.assignment.instance
+
+    def _take_checkpoint(self, checkpoints: Checkpoints) -> None:
+        """Not while a call is at work: what it has done is no effect yet."""
+        if self.work.at_rest and checkpoints.take():
+            self.outbox.dirty = True
+
     def _handle(self, frame: InputFrame) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.admit(frame)
         began = self._clock()
         self.queue_wait.observe(max(0.0, began - frame.arrived_at), frame.count)
         failures = self.work.handle(frame)
@@ -187,7 +201,10 @@ class Instance:
             self.account.received += frame.count
             self.outbox.dirty = True
             frame.done()
-            frame.settle(1)
+            if self.checkpoints is None:
+                frame.settle(1)
+            else:
+                self.checkpoints.handled(frame)
             self.inbox.handled(frame, busy_s, told)
 
     def give_up(self, frame: InputFrame, failures: list[Failure]) -> None:
@@ -224,7 +241,8 @@ class Instance:
         if self.roots.looked_after:
             wait = min(wait, _ROOTS_AGE_MAX_S)
         due_s = self.later.wait_s()
-        return wait if due_s is None else min(wait, due_s)
+        checkpoint_s = None if self.checkpoints is None else self.checkpoints.wait_s()
+        return min(due for due in (wait, due_s, checkpoint_s) if due is not None)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the wire, the work's descriptors or a wake."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hmac import compare_digest
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from streamer.errors import PeerError
 from streamer.limits import (
-    CYCLE_RETAINED_BYTES_MAX,
     FRAME_AGE_MAX_S,
     FRAME_BYTES_MAX,
     FRAME_MESSAGES_MAX,
@@ -22,8 +21,9 @@ from streamer.limits import (
 )
 from streamer.plan.assignment import Assignment, Delivery, Overload, Peer, PeerState
 from streamer.protocol.account import InstanceAccount
-from streamer.protocol.chunk import Chunk, Parent, joined
+from streamer.protocol.chunk import Chunk, CountingParent, joined
 from streamer.protocol.edge import Edge
+from streamer.protocol.floors import Floors, encode_floors
 from streamer.protocol.frames import Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import SendingSession, State
@@ -33,15 +33,17 @@ from streamer.runtime.outlets import Outlet, Outlets
 from streamer.runtime.taps import Taps
 from streamer.transport.base import Binding, Parts
 
-
-class CountingParent(Parent, Protocol):
-    """An input frame, or a gateway's ticket: `open` is the number of messages that it waits for."""
-
-    open: int
+if TYPE_CHECKING:
+    # They send through here.
+    from streamer.runtime.checkpoints import Checkpoints
 
 
 class Outbox:
-    """`binding` is where its edges are bound; None as long as there was no need."""
+    """`binding` is where its edges are bound; None as long as there was no need.
+
+    `kept`: what is sent goes there first, and from there, `again`, into the edges; so many `kept_bytes` wait there.
+    `floors` are passed on to consumers.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,9 @@ class Outbox:
         self._taps = Taps(assignment.token)
         self._sessions: dict[int, SendingSession] = {}
         self._children: dict[str, Peer] | None = None
+        self.kept: Checkpoints | None = None
+        self.kept_bytes = 0
+        self.floors = Floors()
         self._ending = False
         self._checked_at = 0.0
         self.dirty = False
@@ -72,7 +77,7 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """Everything that was sent is settled."""
-        return all(outlet.edge.idle for outlet in self.outlets)
+        return not self.kept_bytes and all(outlet.edge.idle for outlet in self.outlets)
 
     @property
     def over(self) -> bool:
@@ -89,7 +94,7 @@ class Outbox:
 
         Edges inside a cycle never make anybody wait. `ahead_bytes` is a stricter limit of one queue.
         """
-        held = 0
+        held = self.kept_bytes
         for outlet in self.outlets:
             if not outlet.policy.inside:
                 limit = outlet.policy.queue_bytes
@@ -118,11 +123,6 @@ class Outbox:
         held = sum(outlet.edge.held_bytes for outlet in self.outlets)
         return f"node {self._a.node} holds {held} bytes that are not settled" if held >= RETAINED_BYTES_MAX else None
 
-    @property
-    def waits(self) -> list[Edge]:
-        """The edges that make their producer wait when they are full, as do all edges behind them."""
-        return [o.edge for o in self.outlets if o.policy.overload is Overload.BLOCK and not o.policy.drops_below]
-
     def credit(self, edge: Edge) -> int:
         """Messages that all sessions of an edge would take now."""
         return sum(max(0, s.grant.available) for s in self.outlets[edge.target].sessions)
@@ -142,8 +142,11 @@ class Outbox:
 
         `again`: this node can make them again after its death.
         """
-        blobs, size = joined(blobs)
         self.dirty = True
+        if self.kept is not None and not again:
+            self.kept.keep(segment, blobs)
+            return
+        blobs, size = joined(blobs)
         for outlet, route in self.outlets.hops[segment.route]:
             hops = segment.hops + outlet.policy.inside
             if parent is not None:
@@ -162,24 +165,14 @@ class Outbox:
     def _put(self, outlet: Outlet, chunk: Chunk) -> None:
         full = outlet.policy.overload is not Overload.BLOCK and outlet.full
         outlet.edge.append(chunk)
-        if outlet.policy.inside and not self._may_loop(outlet, chunk):
+        if outlet.policy.inside and (reason := outlet.loops(chunk)) is not None:
             outlet.edge.withdraw(chunk)
-            self._letters.undelivered(outlet.edge, chunk, *self._loop_reason(outlet, chunk))
+            self._letters.undelivered(outlet.edge, chunk, *reason)
             outlet.edge.bury(chunk)
             return
         if full:
             outlet.overflow(chunk)
         self._bury(outlet, outlet.edge.take_repeat())
-
-    def _may_loop(self, outlet: Outlet, chunk: Chunk) -> bool:
-        return chunk.segment.hops <= outlet.policy.hop_limit and outlet.edge.held_bytes <= CYCLE_RETAINED_BYTES_MAX
-
-    @staticmethod
-    def _loop_reason(outlet: Outlet, chunk: Chunk) -> tuple[str, str]:
-        limit = outlet.policy.hop_limit
-        if chunk.segment.hops > limit:
-            return "hop limit", f"the message took more than {limit} hops inside a cycle (hopLimit)"
-        return "cycle full", f"the cycle holds more than {CYCLE_RETAINED_BYTES_MAX} bytes (CYCLE_RETAINED_BYTES_MAX)"
 
     # -- out -------------------------------------------------------------------------------------------------------
 
@@ -359,11 +352,20 @@ class Outbox:
         self._checked_at = now
         self._taps.expire(now)
         self.outlets.prune()
+        self._tell_floors()
         for session in list(self._sessions.values()):
             if stalled:
                 session.heard_at = now
             elif now - session.heard_at > SESSION_TIMEOUT_S:
                 self._close(session)
+
+    def _tell_floors(self) -> None:
+        floors = self.floors.take()
+        if floors and self.binding is not None:
+            parts = encode_floors(floors)
+            for session in self._sessions.values():
+                if session.route and self.outlets[session.edge.target].policy.floors:
+                    self.binding.send(session.route, parts)
 
     def rewire(self) -> None:
         """The exits have got another wiring: the edges are others."""

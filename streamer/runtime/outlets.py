@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from streamer.limits import CYCLE_RETAINED_BYTES_MAX
 from streamer.plan.assignment import Output, Overload
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.chunk import Chunk
@@ -40,6 +41,16 @@ class Outlet:
         else:
             self.edge.drop_newest(chunk, self.policy.overload)
 
+    def loops(self, chunk: Chunk) -> tuple[str, str] | None:
+        """Why this chunk, which was appended last, is not to go round in its cycle: the reason, and in full."""
+        limit = self.policy.hop_limit
+        if chunk.segment.hops > limit:
+            return "hop limit", f"the message took more than {limit} hops inside a cycle (hopLimit)"
+        if self.edge.held_bytes > CYCLE_RETAINED_BYTES_MAX:
+            held = f"the cycle holds more than {CYCLE_RETAINED_BYTES_MAX} bytes (CYCLE_RETAINED_BYTES_MAX)"
+            return "cycle full", held
+        return None
+
 
 Hops = Mapping[int, tuple[tuple[Outlet, int], ...]]
 """By position of this node: the outlet to each next node, with the position that it is to handle."""
@@ -64,6 +75,11 @@ class Outlets:
 
     def get(self, target: str) -> Outlet | None:
         return self._by_target.get(target)
+
+    @property
+    def waits(self) -> list[Edge]:
+        """The edges that make their producer wait when they are full, as do all edges behind them."""
+        return [o.edge for o in self if o.policy.overload is Overload.BLOCK and not o.policy.drops_below]
 
     def rewire(self) -> None:
         """The exits have got another wiring: add what is new. Under the lock."""

@@ -76,7 +76,7 @@ class _Flight:
 
     def plan(self, *, whole: bool) -> None:
         """One call for each message, or for all neighbours of a segment."""
-        bad = {failure.index for failure in self.failures}
+        bad = {failure.index for failure in self.failures} | set(self.frame.repeats)
         base = 0
         for segment in self.frame.segments:
             for first, last in gaps(base, base + len(segment), bad):

@@ -82,7 +82,10 @@ def _quiet(instance: Instance) -> bool:
 def versions_held(instance: Instance) -> set[int]:
     """The versions of the flows of which something is unsettled here, or may be sent again. Scans all held."""
     i, exits = instance, instance.exits
-    routes = {*i.inbox.held_routes(), *i.outbox.held_routes(), *i.roots.held_routes(), *i.later.held_routes()}
+    kept = () if i.checkpoints is None else i.checkpoints.held_routes()
+    routes = {
+        *i.inbox.held_routes(), *i.outbox.held_routes(), *i.roots.held_routes(), *i.later.held_routes(), *kept
+    }  # fmt: skip
     held = {exits.version_of(route) for route in routes if exits.flow_of(route)}
     history = i.account.history
     floor = min((edge.counts.roots.floor for edge in i.outbox.edges), default=history.end)

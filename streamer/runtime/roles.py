@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamer.clock import Clock
-from streamer.connectors.base import Sink, Source
+from streamer.connectors.base import CheckpointedSink, Sink, Source
 from streamer.errors import AlgorithmError
 from streamer.limits import GATEWAY_SETTLE_S
 from streamer.plan.assignment import Gateway, Role
@@ -22,7 +22,7 @@ from streamer.runtime.api import Api
 from streamer.runtime.calls import BatchCalls, Calls, GeneratorCalls, Handler, StatefulCalls, StatelessCalls
 from streamer.runtime.instance import Instance
 from streamer.runtime.report import statistics
-from streamer.runtime.sink import SinkWork
+from streamer.runtime.sink import SinkVault, SinkWork
 from streamer.runtime.source import SourceWork
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Effect, Hand, Turn
 
@@ -41,6 +41,8 @@ def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -
 def give_sink(instance: Instance, sink: Sink) -> None:
     """Let the instance write. Raises ConnectorError."""
     instance.work = SinkWork(sink, restarted=instance.assignment.epoch > 1)
+    if isinstance(sink, CheckpointedSink):
+        instance.keep(SinkVault(sink))
 
 
 def give_gateway(instance: Instance, gateway: Gateway, folder: Path, wall: Clock) -> None:

@@ -147,6 +147,8 @@ class Roots:
             barrier = self._barrier = Barrier(tell, self._barrier)
             for edge in self._outbox.edges:
                 edge.wait_for_roots(barrier)
+            if self._outbox.kept is not None:
+                self._outbox.kept.watch(barrier)
             barrier.settle(1)
 
     def wait_for_room(self, pump: Callable[[], None] | None) -> None:

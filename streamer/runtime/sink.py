@@ -1,20 +1,24 @@
 """A sink: hands the messages of a frame to a connector, which has them safe from a kill when it returns.
 
-A frame is settled when it is written; no message of it can fail alone, other than one that does not even unpack.
+A frame is settled when it is written, or, where the connector can take back what it has written, with the checkpoint
+after it, so that each record is written once. No message of a frame can fail alone, other than one that does not even
+unpack.
 """
 
 from __future__ import annotations
 
-from streamer.connectors.base import Sink
+from streamer.connectors.base import CheckpointedSink, Sink
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of
 from streamer.runtime.letters import Failure
+from streamer.state.base import Checkpoint, Kept
 
 
 class SinkWork:
     """`restarted`: an earlier life of this instance wrote already in this job. Raises ConnectorError."""
 
     accepts = True
+    at_rest = True
     exhausted = True
 
     def __init__(self, sink: Sink, *, restarted: bool) -> None:
@@ -24,7 +28,7 @@ class SinkWork:
     def handle(self, frame: InputFrame) -> list[Failure]:
         failures: list[Failure] = []
         bodies = bodies_of(frame, failures)
-        bad = {failure.index for failure in failures}
+        bad = {failure.index for failure in failures} | set(frame.repeats)
         self._sink.write([body for i, body in enumerate(bodies) if i not in bad] if bad else bodies)
         return failures
 
@@ -48,3 +52,22 @@ class SinkWork:
 
     def close(self) -> None:
         self._sink.close()
+
+
+class SinkVault:
+    """Keeps the marks of a sink with what it has written: the connector's own checkpoint."""
+
+    whole_marks = True
+
+    def __init__(self, sink: CheckpointedSink) -> None:
+        self._sink = sink
+
+    def restore(self) -> Kept:
+        note = self._sink.restore()
+        return Kept((note,) if note else (), (), {})
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        self._sink.checkpoint(checkpoint.marks)
+
+    def close(self) -> None:
+        """The sink is closed with its work."""

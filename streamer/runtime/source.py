@@ -129,6 +129,8 @@ class SourceWork:
 
     # -- producing -------------------------------------------------------------------------------------------------
 
+    at_rest = True
+
     @property
     def accepts(self) -> bool:
         return False
@@ -171,7 +173,7 @@ class SourceWork:
             return FRAME_MESSAGES_MAX
         if any(self._next - edge.roots.floor >= ROOT_SPAN_MAX for edge in self._edges):
             return 0
-        unsettled = max((edge.counts.in_flight for edge in self._outbox.waits), default=0)
+        unsettled = max((edge.counts.in_flight for edge in self._outbox.outlets.waits), default=0)
         may_read = min(FRAME_MESSAGES_MAX, self._intake.limit - unsettled)
         return min(may_read, self._known_end - self._next) if self._reads_nothing_new else may_read
 
@@ -311,6 +313,7 @@ class SourceWork:
         floor = min(edge.roots.floor for edge in self._edges)
         while len(self._marks) > 1 and self._marks[1].position <= floor:
             self._marks.popleft()
+        self._outbox.floors.hear({self._origin: floor})
         self._account.mark_position, self._account.mark_offset = self._marks[0].position, self._marks[0].offset
 
     def close(self) -> None:

@@ -21,6 +21,10 @@ class Work(Protocol):
         """Whether frames may be handed over now."""
 
     @property
+    def at_rest(self) -> bool:
+        """Whether no frame is in hand between two steps."""
+
+    @property
     def exhausted(self) -> bool:
         """Whether it will send nothing any more of its own accord, other than for frames."""
 

@@ -1,4 +1,4 @@
-"""Writes large batches to a file sink until it is killed, and tells its parent about each batch that was written."""
+"""Writes large batches to a file sink until it is killed, and tells its parent about each batch that a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -16,5 +16,6 @@ if __name__ == "__main__":
     data = "x" * 20_000
     while True:
         sink.write([{"n": n, "data": data} for n in range(BATCH)])
+        sink.checkpoint(b"")
         sys.stdout.write(".")
         sys.stdout.flush()

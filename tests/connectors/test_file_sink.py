@@ -89,6 +89,7 @@ def test_an_instance_that_comes_back_cuts_the_torn_line_and_goes_on(tmp_path: Pa
     path.write_bytes(b"0\n")
     with opened(path, append=append) as sink:
         sink.write([1, 2])
+        sink.checkpoint(b"")
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"half": ')
 
@@ -97,6 +98,23 @@ def test_an_instance_that_comes_back_cuts_the_torn_line_and_goes_on(tmp_path: Pa
         sink.write([3])
 
     assert path.read_bytes() == whole + b"3\n"
+
+
+def test_an_instance_that_comes_back_begins_where_the_last_checkpoint_stood(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with opened(path) as sink:
+        assert sink.restore() == b""
+        sink.write([1, 2])
+        sink.checkpoint(b"one and two")
+        sink.write([3])
+
+    with opened(path, restarted=True) as sink:
+        assert (sink.restore(), path.read_bytes()) == (b"one and two", b"1\n2\n")
+        sink.write([4])
+        sink.checkpoint(b"x" * 100_000)
+
+    with opened(path, restarted=True) as sink:
+        assert (sink.restore(), path.read_bytes()) == (b"x" * 100_000, b"1\n2\n4\n")
 
 
 def test_an_instance_killed_before_it_began_its_file_begins_it_when_it_comes_back(tmp_path: Path) -> None:
@@ -113,6 +131,7 @@ def test_a_file_that_another_program_cut_meanwhile_is_refused(tmp_path: Path) ->
     path = tmp_path / "out"
     with opened(path) as sink:
         sink.write([1, 2])
+        sink.checkpoint(b"")
     path.write_bytes(b"1\n")
 
     with pytest.raises(ConnectorError, match="was cut or replaced by another program after 4 bytes"):
@@ -138,6 +157,7 @@ def test_emptying_the_file_while_it_is_written_leaves_whole_lines(tmp_path: Path
         sink.write([1, 2])
         path.write_bytes(b"")
         sink.write([3])
+        sink.checkpoint(b"")
 
     with opened(path, restarted=True) as sink:
         sink.write([4])

@@ -128,7 +128,7 @@ def test_an_edge_that_comes_new_has_the_policies_of_its_target() -> None:
     version = changed(strict, FlowsChange({"main": "lines >> mail"}))
     assert version is not None
     outputs = with_version(strict, version).nodes["lines"].outputs
-    assert outputs[1] == Output("mail", False, Delivery.AT_MOST_ONCE, 1_000, 3)
+    assert outputs[1] == Output("mail", False, Delivery.AT_MOST_ONCE, 1_000, 3, floors=False)
 
 
 def test_a_version_that_is_over_takes_its_edges_along_and_they_are_remembered() -> None:

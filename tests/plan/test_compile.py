@@ -129,8 +129,8 @@ def test_the_policies_of_an_edge_are_those_that_its_target_declares(algorithms: 
         work(delivery="at-most-once", queueBytes="1Mi", hopLimit=3, concurrency=4),
     )
 
-    assert plan.nodes["in"].outputs == (Output("work", False, Delivery.AT_MOST_ONCE, 2**20, 3),)
-    assert plan.nodes["work"].outputs == (Output("out", False, Delivery.AT_LEAST_ONCE, 64 * 2**20, 64),)
+    assert plan.nodes["in"].outputs == (Output("work", False, Delivery.AT_MOST_ONCE, 2**20, 3, floors=False),)
+    assert plan.nodes["work"].outputs == (Output("out", False, Delivery.AT_LEAST_ONCE, 64 * 2**20, 64, floors=False),)
     assert plan.nodes["work"].concurrency == 4
 
 

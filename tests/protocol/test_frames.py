@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streamer.errors import PeerError
 from streamer.limits import CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, PARTS_MAX
 from streamer.protocol.codec import join
+from streamer.protocol.floors import decode_floors, encode_floors
 from streamer.protocol.frames import (
     InHand,
     Kind,
@@ -145,6 +146,7 @@ DECODERS: dict[Kind, Callable[[Parts], Any]] = {
     Kind.REFUSED: decode_short,
     Kind.END: decode_short,
     Kind.TAP: decode_tap,
+    Kind.FLOORS: decode_floors,
 }
 
 
@@ -167,6 +169,8 @@ def check(found: Any) -> None:
         case Tap():
             assert decode_tap(encode_tap(found)) == found
             encode_short(Kind.REFUSED, found.number)
+        case dict():
+            assert decode_floors(encode_floors(found)) == found
         case int():
             encode_short(Kind.END, found)
         case None:

@@ -1,0 +1,296 @@
+"""Checkpoints: what an instance has done takes effect at once, and once, or is done again from the last one.
+
+A node whose effects are to count once (keyed state, a file) may not tell its producers that a message is settled before
+the effect of it is safe, nor send on what came of it. So frames that were handled, and messages that were sent, are
+kept here until the next checkpoint. It holds the effects, the marks of what was handled, and the messages: all or
+nothing. After it the frames settle and the messages leave, as new roots which this node can make again, numbered from
+the checkpoint. A new life sends again what was not settled, and drops by its marks what comes to it again.
+
+Checkpoints cost by their number, hardly by what they hold: so they come as often as costs a small part of the time, at
+most every tenth of a second, which is what such a node adds to the delay of its messages.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from threading import Condition
+from typing import Protocol
+
+import msgpack
+
+from streamer.clock import Clock
+from streamer.errors import ConnectorError, FencedError, StateError
+from streamer.limits import (
+    CHECKPOINT_BYTES,
+    CHECKPOINT_MAX_S,
+    CHECKPOINT_PART,
+    CHECKPOINT_RETRY_S,
+    CHECKPOINT_S,
+)
+from streamer.protocol.chunk import joined
+from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
+from streamer.protocol.marks import Marks
+from streamer.protocol.outgoing import decode_outgoing, encode_outgoing
+from streamer.protocol.segment import Segment
+from streamer.protocol.session import InputFrame
+from streamer.protocol.settlement import Barrier, intervals
+from streamer.runtime.exits import Exits
+from streamer.runtime.outbox import Outbox
+from streamer.state.base import Checkpoint, Kept, Outgoing
+
+_NEXT, _EDGES = "next", "edges"
+
+
+Rooted = tuple[Segment, Sequence[bytes]]
+"""Messages that leave with a checkpoint, under the ids that they have in it."""
+
+
+class Vault(Protocol):
+    """Where the checkpoints of one instance are kept, with its effects."""
+
+    whole_marks: bool
+    """Whether each checkpoint is to bring all marks, and not only changes."""
+
+    def restore(self) -> Kept:
+        """What the last checkpoint held. Raises StateError or ConnectorError."""
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Keep this and all effects so far, or nothing of it. Raises StateError or ConnectorError."""
+
+    def close(self) -> None: ...
+
+
+class Keeper(Protocol):
+    """The instance."""
+
+    lock: Condition
+    exits: Exits
+    outbox: Outbox
+    last_error: str
+
+    @property
+    def name(self) -> str: ...
+
+
+class Checkpoints:
+    """Of one instance. Calls are made under its lock, `admit` and `take` from its message thread without."""
+
+    def __init__(self, keeper: Keeper, vault: Vault, clock: Clock) -> None:
+        self._keeper = keeper
+        self._vault = vault
+        self._clock = clock
+        self.marks = Marks()
+        self._origin = origin_of(keeper.exits.node, f"checkpoint {keeper.name}", 0)
+        self._next = 0
+        self._edges: set[str] = set()
+        self._frames: list[tuple[InputFrame, int]] = []
+        self._outgoing: list[Rooted] = []
+        self._outgoing_bytes = 0
+        self._barriers: list[Barrier] = []
+        self._rows: deque[tuple[int, int]] = deque()
+        self._due_at = 0.0
+        self.repeats = 0
+
+    # -- a new life ----------------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint: know what was handled, and send again what was not settled.
+
+        Raises StateError or ConnectorError.
+        """
+        kept = self._vault.restore()
+        self.marks.restore(kept.marks)
+        try:
+            self._next = msgpack.unpackb(kept.facts[_NEXT]) if _NEXT in kept.facts else 0
+            self._edges = set(msgpack.unpackb(kept.facts[_EDGES])) if _EDGES in kept.facts else set()
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise StateError(f"the checkpoint of instance {self._keeper.name} cannot be read: {error}") from error
+        rows = [(row.number, *decode_outgoing(row.record)) for row in kept.outgoing]
+        first = rows[0][0] if rows else self._next
+        for edge in self._keeper.outbox.edges:
+            if edge.target in self._edges:
+                edge.counts.roots.add(0, first)
+        if not self._keeper.exits.know(segment for _, segment, _ in rows):
+            raise StateError(
+                f"the checkpoint of instance {self._keeper.name} has messages of flows that this job does not have",
+                remedy="Use the state with the flows of the job that it comes from.",
+            )
+        for number, segment, blobs in rows:
+            self._rows.append((number, len(blobs)))
+            self._send_again(self._rooted(segment, number, len(blobs)), blobs)
+        self._keeper.outbox.kept = self
+
+    def _send_again(self, segment: Segment, blobs: Sequence[bytes]) -> None:
+        """Send into each edge what its account does not say to be settled there."""
+        outbox = self._keeper.outbox
+        targets = [outlet.edge for outlet, _ in outbox.outlets.hops[segment.route]]
+        for edge in targets:
+            open_ = [i for i, position in enumerate(segment.positions) if position not in edge.counts.roots]
+            for start, end in intervals(open_):
+                outbox.emit_again(edge.target, segment.cut(start, end), blobs[start:end])
+        self._pass_by({edge.target for edge in targets}, segment.positions)
+
+    def _pass_by(self, targets: Collection[str], positions: Sequence[int]) -> None:
+        """These messages do not go into other edges than to these targets, and count as settled there."""
+        for edge in self._keeper.outbox.edges:
+            if edge.target not in targets:
+                edge.counts.roots.add(positions[0], positions[-1] + 1)
+
+    # -- what is done --------------------------------------------------------------------------------------------------
+
+    def admit(self, frame: InputFrame) -> None:
+        """Find out which messages of the frame were handled before: they are not to be handled again."""
+        repeats: list[int] = []
+        base = 0
+        for segment in frame.segments:
+            repeats += [base + index for index in self.marks.repeats(segment)]
+            base += len(segment)
+        frame.repeats = repeats
+        self.repeats += len(repeats)
+
+    def handled(self, frame: InputFrame) -> None:
+        """The handlers are done with the frame, other than with those of its messages that wait (`held`)."""
+        base = 0
+        for segment in frame.segments:
+            waiting = sorted(
+                index - base for those in frame.held for index in those if base <= index < base + len(segment)
+            )
+            at = 0
+            for start, end in (*intervals(waiting), (len(segment), len(segment))):
+                if at < start:
+                    self.marks.add(segment.cut(at, start) if start - at < len(segment) else segment)
+                at = end
+            base += len(segment)
+        frame.kept = True
+        self._frames.append((frame, 1))
+
+    def finished(self, frame: InputFrame, index: int) -> None:
+        """A message of the frame that had to wait is handled too, or given up."""
+        for segment in frame.segments:
+            if index < len(segment):
+                self.marks.add(segment.cut(index, index + 1))
+                break
+            index -= len(segment)
+        frame.kept = True
+        self._frames.append((frame, 1))
+
+    def keep(self, segment: Segment, blobs: Sequence[bytes]) -> None:
+        """Something is to be sent, with the next checkpoint."""
+        blobs, size = joined(blobs)
+        self._outgoing.append((segment, blobs))
+        self._outgoing_bytes += size
+        self._keeper.outbox.kept_bytes += size
+
+    def watch(self, barrier: Barrier) -> None:
+        """`barrier` waits for all that is to be sent with the next checkpoint."""
+        barrier.open += 1
+        self._barriers.append(barrier)
+
+    # -- the checkpoint ------------------------------------------------------------------------------------------------
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is to be kept."""
+        return not (self._frames or self._outgoing)
+
+    def held_routes(self) -> Iterator[int]:
+        """Of all that is to be sent with the next checkpoint."""
+        return (segment.route for segment, _ in self._outgoing)
+
+    def wait_s(self) -> float | None:
+        """Seconds until the next checkpoint is due; None while there is nothing to keep."""
+        return None if self.empty else max(0.0, self._due_at - self._clock())
+
+    def due(self, *, ending: bool) -> bool:
+        """Whether to take a checkpoint now: at the end of the stream, as soon as there is anything to keep."""
+        if self.empty:
+            return False
+        return ending or self._outgoing_bytes >= CHECKPOINT_BYTES or self._clock() >= self._due_at
+
+    def take(self) -> bool:
+        """Take a checkpoint; False if it could not be written, which has changed nothing: it is tried again.
+
+        Raises FencedError if this life has been replaced.
+        """
+        began = self._clock()
+        with self._keeper.lock:
+            frames, self._frames = self._frames, []
+            outgoing, self._outgoing = self._outgoing, []
+            barriers, self._barriers = self._barriers, []
+            edges = self._see_edges()
+        rooted, next_ = [], self._next
+        for segment, blobs in outgoing:
+            rooted.append((self._rooted(segment, next_, len(blobs)), blobs))
+            next_ += len(blobs)
+        checkpoint = self._checkpoint(rooted, next_, edges)
+        try:
+            self._vault.commit(checkpoint)
+        except FencedError:
+            raise
+        except (StateError, ConnectorError) as error:
+            with self._keeper.lock:
+                self._frames[:0], self._outgoing[:0], self._barriers[:0] = frames, outgoing, barriers
+                self._keeper.last_error = f"{error}. {error.advice}"
+            self.marks.rewrite()
+            self._due_at = self._clock() + CHECKPOINT_RETRY_S
+            return False
+        self._next = next_
+        for _ in checkpoint.settled:
+            self._rows.popleft()
+        with self._keeper.lock:
+            self._let_out(rooted, barriers)
+            for frame, count in frames:
+                frame.kept = False
+                frame.settle(count)
+        took_s = self._clock() - began
+        self._due_at = self._clock() + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, took_s / CHECKPOINT_PART))
+        return True
+
+    def _see_edges(self) -> bool:
+        """Whether there are edges that no checkpoint knew: what was sent before is not owed to them."""
+        new = {edge.target: edge for edge in self._keeper.outbox.edges if edge.target not in self._edges}
+        for edge in new.values():
+            edge.counts.roots.add(0, self._next)
+        self._edges |= new.keys()
+        return bool(new)
+
+    def _rooted(self, segment: Segment, first: int, count: int) -> Segment:
+        """The same messages as roots of this node, numbered from `first`."""
+        place = self._keeper.exits.place(segment.route)
+        hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
+        positions = range(first, first + count)
+        return Segment(
+            self._origin, positions, hash_, None, segment.route, segment.hops, segment.time_us, segment.headers
+        )
+
+    def _checkpoint(self, rooted: Sequence[Rooted], next_: int, edges: bool) -> Checkpoint:
+        outbox = self._keeper.outbox
+        for origin, floor in outbox.floors.known.items():
+            self.marks.settled_below(origin, floor)
+        marks, whole = (self.marks.whole(), True) if self._vault.whole_marks else self.marks.take()
+        floor = min((edge.counts.roots.floor for edge in outbox.edges), default=self._next)
+        outbox.floors.hear({self._origin: floor})
+        facts = {_NEXT: msgpack.packb(next_)} if rooted else {}
+        if edges:
+            facts[_EDGES] = msgpack.packb(sorted(self._edges))
+        return Checkpoint(
+            marks=marks,
+            marks_whole=whole,
+            outgoing=[Outgoing(segment.positions[0], encode_outgoing(segment, blobs)) for segment, blobs in rooted],
+            settled=[first for first, count in self._rows if first + count <= floor],
+            facts=facts,
+        )
+
+    def _let_out(self, rooted: Sequence[Rooted], barriers: Sequence[Barrier]) -> None:
+        outbox = self._keeper.outbox
+        for segment, blobs in rooted:
+            self._rows.append((segment.positions[0], len(blobs)))
+            outbox.emit(segment, blobs, None, (), again=True)
+            self._pass_by({o.edge.target for o, _ in outbox.outlets.hops[segment.route]}, segment.positions)
+            self._outgoing_bytes -= joined(blobs)[1]
+        outbox.kept_bytes = self._outgoing_bytes
+        for barrier in barriers:
+            for edge in outbox.edges:
+                edge.wait_for_roots(barrier)
+            barrier.settle(1)
