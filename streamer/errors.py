@@ -152,6 +152,12 @@ class StateError(StreamerError):
     remedy = "Move the folder named aside, or run the version of streamer that wrote it."
 
 
+class FencedError(StreamerError):
+    """Another life of an instance, or a newer ownership of its keys, has taken its state over."""
+
+    remedy = "Let this process end: the one that took over carries on from the last checkpoint, and nothing is lost."
+
+
 class LogError(StreamerError):
     """The control log cannot take or give records now."""
 

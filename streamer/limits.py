@@ -154,6 +154,12 @@ CATCH_UP_S = 1.0
 PACE_S = 0.001
 """A source with a rate gives what is due at most this often: shorter waits cost more than they give."""
 
+# -- databases --------------------------------------------------------------------------------------------------------
+DATABASE_TURN_S = 0.002
+"""A writer tries again for its turn after a random part of this (at least a quarter)."""
+FILE_LOCK_TURN_S = 0.01
+"""... and whoever waits for a file that another process has locked, after this."""
+
 # -- the control log --------------------------------------------------------------------------------------------------
 CONTROL_LOG_VALUE_BYTES_MAX = 8 * MIB
 CONTROL_LOG_KEY_CHARS_MAX = 512
@@ -164,8 +170,6 @@ CONTROL_LOG_READ_BYTES = 16 * MIB
 """A batch that is read closes at this size; one larger record still comes, alone."""
 CONTROL_LOG_BUSY_S = 10.0
 """An append waits at most this long for those of other processes."""
-CONTROL_LOG_TURN_S = 0.002
-"""A writer tries again for its turn after a random part of this (at least a quarter)."""
 CONTROL_LOG_POLL_S = 0.01
 """A follower on one machine looks this often whether there is more (2 us each, measured)."""
 CONTROL_LOG_CHECK_BYTES_MAX = 64 * MIB
@@ -179,6 +183,29 @@ CONTROL_LOG_TOMBSTONE_S = 86_400.0
 """A deletion stays readable for this long, so that followers that were away learn of it."""
 CONTROL_LOG_COMPACT_RECORDS = 1_000
 """Records removed at once: writers wait no longer than this takes."""
+
+# -- keyed state ------------------------------------------------------------------------------------------------------
+KEY_GROUPS = 256
+"""Keys of a partitioned node are dealt to its instances by group. A group is one byte of a stored key."""
+STATE_NAMES_MAX = 1_000
+"""Keyed states of one node: a name is for a purpose, and what comes in messages is a key."""
+STATE_KEY_BYTES_MAX = 4 * KIB
+STATE_VALUE_BYTES_MAX = 64 * MIB
+"""One packed value, element or field."""
+STATE_EXPIRED_DELETED_MAX = 2_000
+"""Expired entries that one checkpoint deletes: it waits no longer than this takes, and leaves the rest to the next."""
+STATE_SCAN_ENTRIES = 1_000
+STATE_SCAN_BYTES = 16 * MIB
+"""Entries that are read at once when many are looked at; one larger entry comes alone."""
+STATE_WAL_BYTES = 32 * MIB
+"""A write-ahead log of this size is brought into its database by the next checkpoint (a hundred ms, and as much when it
+is opened after a kill)."""
+STATE_CHECK_BYTES_MAX = 16 * MIB
+"""A file of at most this size is checked whole whenever it is opened (some ten ms)."""
+STATE_BUSY_S = 10.0
+"""A checkpoint waits at most this long for those of other instances of its node."""
+STATE_TAKE_OVER_S = 0.2
+"""A life that is started waits at most this long for the one before it to be gone."""
 
 # -- the gateway ------------------------------------------------------------------------------------------------------
 GATEWAY_CONNECTIONS_MAX = 512
