@@ -221,7 +221,7 @@ GATEWAY_RETRY_S = 1
 GATEWAY_FAREWELL_S = 2.0
 """At the end of a job everything is settled; its last answers have this long to leave."""
 
-# -- state ------------------------------------------------------------------------------------------------------------
+# -- checkpoints ------------------------------------------------------------------------------------------------------
 CHECKPOINT_S = 0.1
 """The shortest time from one checkpoint to the next: its cost is per checkpoint, and its messages leave with it."""
 CHECKPOINT_MAX_S = 2.0
@@ -274,3 +274,6 @@ assert SETTLED_RANGES_MAX * FRAME_MESSAGES_MAX >= ROOT_SPAN_MAX, "whole frames s
 assert CONTROL_LOG_VALUE_BYTES_MAX >= 2 * DESCRIPTOR_BYTES_MAX, "a descriptor travels in one record, also when escaped"
 assert CONTROL_LOG_KEY_CHARS_MAX > 2 * NAME_CHARS_MAX, "a key holds a job or a name, and an instance"
 assert CONTROL_LOG_READ_BYTES >= CONTROL_LOG_VALUE_BYTES_MAX, "the largest record fits a batch of several"
+
+STATE_CACHE_BYTES = 256 * MIB
+STATE_CELL_BYTES = 250

@@ -28,6 +28,7 @@ from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
+from streamer.state.home import SqliteHome
 from streamer.transport.memory import MemoryHub, MemoryTransport
 
 
@@ -67,7 +68,8 @@ def _handling(plan: Plan, node: str, folder: Path) -> Callable[[], None]:
     assert assignment.code is not None
     instance = _instance(assignment, home)
     hand = memoryview(bytearray(8 * HAND_WORDS)).cast("Q")
-    work = give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now)
+    state = SqliteHome(home / "state", node, assignment.instance, 1)
+    work = give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now, clock.wall, state)
     if plan.nodes[node].role is Role.STATEFUL:
         work.start()
     frame = _frame(assignment)

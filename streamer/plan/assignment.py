@@ -118,9 +118,9 @@ class Assignment:
 
     `instance` is `<node>-<index>` and names the instance for as long as the job lives; `epoch` grows by one at each
     start of it. `token` is the job's secret, without which no session opens. `folder` is this instance's own folder,
-    `dead_letters` the job's file. `control` is the endpoint of the controller's link. `endpoint` is where to bind the
-    outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm gets as `args` by HKube's rules.
-    `alone`: it goes on when the process that started it has gone.
+    `state` that of its node's state, `dead_letters` the job's file. `control` is the endpoint of the controller's link.
+    `endpoint` is where to bind the outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm
+    gets as `args` by HKube's rules. `alone`: it goes on when the process that started it has gone.
     """
 
     job: str
@@ -141,6 +141,7 @@ class Assignment:
     concurrency: int = 1
     args: Mapping[str, Any] = field(default_factory=dict)
     alone: bool = False
+    state: str = ""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

@@ -135,6 +135,7 @@ class Plan:
         control: str,
         endpoint: str = "tcp://127.0.0.1:0",
         alone: bool = False,
+        state: str | Path = "",
         wiring: Wiring | None = None,
     ) -> Assignment:
         """What the `index`-th instance of `node` runs in this life, in the flows of the plan or as `wiring` says."""
@@ -159,6 +160,7 @@ class Plan:
             concurrency=planned.concurrency,
             args={**planned.args, "jobId": job, "taskId": _task_id(job, instance)},
             alone=alone,
+            state=str(state),
         )
 
 

@@ -18,6 +18,7 @@ from streamer.runtime.algorithm import Algorithm, Function, form_of
 from streamer.runtime.api import Api
 from streamer.runtime.calls import Handler, StatefulCalls
 from streamer.runtime.letters import Failure
+from streamer.runtime.turn import Undoing
 
 if TYPE_CHECKING:
     # It brings asyncio with it, and is there only once a handler is async.
@@ -55,6 +56,7 @@ class AlgorithmWork:
         self._stopped_by_user = False
         self._stop_deadline: float | None = None
         self.start_returned = Event()
+        self._state: Undoing | None = None
         if calls is not None:
             api.listeners_go_to(self)
 
@@ -73,6 +75,16 @@ class AlgorithmWork:
     def _may_overlap(self, listener: Function) -> None:
         if self.overlap is None and form_of(listener).overlaps:
             self.overlap = self._begin_overlap()
+            if self._state is not None:
+                self.overlap.keep(self._state)
+
+    def keep(self, state: Undoing) -> None:
+        """The algorithm keeps state from now on."""
+        self._state = state
+        assert self._calls is not None
+        self._calls.keeps_state = True
+        if self.overlap is not None:
+            self.overlap.keep(state)
 
     def set_listening(self, on: bool, frames_left: int) -> None:
         """Begin to take frames, or stop after so many more; a node without input ends when it stops."""

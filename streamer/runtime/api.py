@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import get_ident
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streamer.errors import HoldError, StreamerError
 from streamer.runtime.algorithm import listener
 from streamer.runtime.holds import Hold
 from streamer.runtime.turn import Effect, Turn
+
+if TYPE_CHECKING:
+    from streamer.state.keyed import KeyedState  # most instances never need it
 
 
 class Host(Protocol):
@@ -36,6 +39,8 @@ class Host(Protocol):
     def statistics(self) -> Sequence[dict[str, Any]]: ...
 
     def reset(self, messages: int | None) -> int: ...
+
+    def state(self) -> KeyedState: ...
 
 
 class Sender(Protocol):
@@ -107,6 +112,15 @@ class Api:
             self._host.watch_roots(tell)
         else:
             turn.watch(tell)
+
+    @property
+    def state(self) -> KeyedState:
+        """Keyed state that checkpoints keep: what is written counts once for each message. Raises StreamerError."""
+        if self._listeners is None:
+            raise StreamerError(
+                "api.state was used on a stateless node", remedy="Set stateType: stateful on a node that keeps state."
+            )
+        return self._host.state()
 
     def emit_at(self, time_s: float, msg: object, flowName: str | None = None) -> None:
         """Send as a new root at a time, in seconds since 1970 (`time.time()`)."""

@@ -150,6 +150,7 @@ class StatefulCalls:
     def __init__(self, turn: Turn, hand: Hand) -> None:
         self.listeners: list[Function] = []
         self.batch_listeners: list[Function] = []
+        self.keeps_state = False
         self._turn = turn
         self._hand = hand
 
@@ -184,6 +185,9 @@ class StatefulCalls:
         if self.batch_listeners:
             self._over_batch(bodies, first, origin)
             return
+        if self.keeps_state:
+            self._over_kept(bodies, first, origin)
+            return
         if len(listeners) == 1:
             on_message = listeners[0]
             for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
@@ -195,9 +199,19 @@ class StatefulCalls:
             for on_message in listeners:
                 on_message(body, origin)
 
+    def _over_kept(self, bodies: Sequence[Any], first: int, origin: str) -> None:
+        """Calls whose writes to keyed state are taken back if they raise."""
+        hand, turn, listeners = self._hand, self._turn, self.listeners
+        for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
+            hand[IN_HAND] = turn.index = index
+            turn.mark_state()
+            for on_message in listeners:
+                on_message(body, origin)
+
     def _over_batch(self, bodies: Sequence[Any], first: int, origin: str) -> None:
         self._hand[IN_MORE] = len(bodies) - 1
         self._hand[IN_HAND] = self._turn.index = first
+        self._turn.mark_state()
         for on_messages in self.batch_listeners:
             on_messages(list(bodies), origin)
         self._turn.join(first, len(bodies))

@@ -140,11 +140,19 @@ class Checkpoints:
     # -- what is done --------------------------------------------------------------------------------------------------
 
     def admit(self, frame: InputFrame) -> None:
-        """Find out which messages of the frame were handled before: they are not to be handled again."""
+        """Find out which messages of the frame were handled before: they are not to be handled again.
+
+        One may also be in the frame twice: sent again, and made anew of one that was sent again further up.
+        """
         repeats: list[int] = []
         base = 0
+        before = Marks() if len(frame.segments) > 1 else None
         for segment in frame.segments:
-            repeats += [base + index for index in self.marks.repeats(segment)]
+            found = self.marks.repeats(segment)
+            if before is not None:
+                found = sorted({*found, *before.repeats(segment)})
+                before.add(segment)
+            repeats += [base + index for index in found]
             base += len(segment)
         frame.repeats = repeats
         self.repeats += len(repeats)

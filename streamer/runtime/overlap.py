@@ -21,7 +21,7 @@ from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of, gaps
 from streamer.runtime.letters import Failure
-from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Turn
+from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Turn, Undoing
 
 Invoke = Callable[[Turn, list[Any], int, str], Awaitable[None]]
 """Call the user's function for these messages, the first of which has this index, from this node."""
@@ -114,6 +114,7 @@ class Overlap:
         whole: bool,
     ) -> None:
         self._invoke = invoke
+        self._turns = turns
         self._free = list(turns)
         self._concurrency = len(turns)
         self._clock = clock
@@ -133,6 +134,13 @@ class Overlap:
         self._loop = loop
         self._wake = wake
         self._fill()
+
+    def keep(self, state: Undoing) -> None:
+        """Calls keep state from now on: they do not overlap any more, so that each can be taken back by itself."""
+        self._concurrency = 1
+        self._free = self._free[:1]
+        for turn, _ in self._turns:
+            turn.state = state
 
     @property
     def accepts(self) -> bool:
@@ -177,6 +185,7 @@ class Overlap:
         hand[IN_FRAME] = frame.sequence
         hand[IN_MORE] = last - first - 1
         hand[IN_HAND] = turn.index = first
+        turn.mark_state()
         call = _Call(turn)
         _current.set(call)
         began = self._clock()

@@ -17,7 +17,7 @@ from threading import Thread
 
 from streamer import clock
 from streamer.connectors.registry import open_sink, open_source
-from streamer.errors import AlgorithmError, ConnectorError, StreamEndedError, StreamerError
+from streamer.errors import AlgorithmError, ConnectorError, StateError, StreamEndedError, StreamerError
 from streamer.limits import MIB
 from streamer.mapped import MappedWords
 from streamer.plan.assignment import Assignment, Role
@@ -32,6 +32,7 @@ from streamer.runtime.letters import user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
+from streamer.state.home import SqliteHome
 from streamer.state.life import CANNOT_OPEN, begin_life, end_life
 from streamer.transport.zeromq import ZmqTransport
 
@@ -43,7 +44,10 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, AlgorithmWork | None]:
-    """Make the instance and its work. Raises AlgorithmError or ConnectorError, or what the user's init raises."""
+    """Make the instance and its work.
+
+    Raises AlgorithmError, ConnectorError or StateError, or what the user's init raises.
+    """
     folder = Path(assignment.folder)
     source = None
     if assignment.role is Role.SOURCE and assignment.connector:
@@ -70,7 +74,8 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         give_gateway(instance, assignment.gateway, folder, clock.wall)
         return instance, None
     assert assignment.code is not None
-    return instance, give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now)
+    home = SqliteHome(Path(assignment.state), assignment.node, assignment.instance, assignment.epoch)
+    return instance, give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now, clock.wall, home)
 
 
 def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:
@@ -147,7 +152,7 @@ def main(path: str) -> int:
     transport = ZmqTransport()
     try:
         instance, algorithm = _build(assignment, transport)
-    except (AlgorithmError, ConnectorError) as error:
+    except (AlgorithmError, ConnectorError, StateError) as error:
         _tell(error)
         end_life(folder, CANNOT_OPEN)
         return CANNOT_OPEN

@@ -25,9 +25,11 @@ from streamer.runtime.report import statistics
 from streamer.runtime.sink import SinkVault, SinkWork
 from streamer.runtime.source import SourceWork
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Effect, Hand, Turn
+from streamer.state.base import StateHome
 
 if TYPE_CHECKING:
     from streamer.runtime.overlap import Overlap
+    from streamer.state.keyed import KeyedState
 
 
 def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -> None:
@@ -57,13 +59,18 @@ def give_gateway(instance: Instance, gateway: Gateway, folder: Path, wall: Clock
     i.address = work.serve(gateway, GatewayRecord(folder), settle_s=GATEWAY_SETTLE_S)
 
 
-def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: Clock) -> AlgorithmWork:
-    """Let the instance run the user's functions. Raises AlgorithmError, and what the user's `init` raises."""
+def give_algorithm(
+    instance: Instance, algorithm: Algorithm, hand: Hand, clock: Clock, wall: Clock, home: StateHome
+) -> AlgorithmWork:
+    """Let the instance run the user's functions, whose state has this home.
+
+    Raises AlgorithmError, StateError, and what the user's `init` raises.
+    """
     a = instance.assignment
     args = dict(a.args)
     turn = Turn(instance.exits, instance.emit, hand, instance.pump, instance.outbox.refusing)
     turn.holds = instance.holds
-    host = _ApiHost(instance)
+    host = _ApiHost(instance, turn, home, wall)
     api = Api(host, turn)
     stateful = StatefulCalls(turn, hand) if a.role is Role.STATEFUL else None
     if stateful is not None and algorithm.start is None:
@@ -83,6 +90,8 @@ def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: 
 
     host.work = AlgorithmWork(algorithm, args, api, handler, stateful, begin_overlap, has_inputs)
     instance.work = host.work
+    if home.exists:
+        host.state()
     if algorithm.init is not None:
         algorithm.init(args)
     return host.work
@@ -113,8 +122,22 @@ class _ApiHost:
 
     work: AlgorithmWork
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, turn: Turn, home: StateHome, wall: Clock) -> None:
         self._instance = instance
+        self._turn = turn
+        self._home = home
+        self._wall = wall
+        self._state: KeyedState | None = None
+
+    def state(self) -> KeyedState:
+        """Begun when it is first asked for. Raises StateError."""
+        if self._state is None:
+            from streamer.runtime.state import begin_state  # most instances never need it
+
+            self._state = begin_state(self._instance, self._home, self._wall)
+            self._turn.state = self._state
+            self.work.keep(self._state)
+        return self._state
 
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None:
         self._instance.send_root(message, flow, headers)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping, MutableSequence, Seque
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from streamer.errors import OverloadError
+from streamer.errors import HoldError, OverloadError
 from streamer.limits import LARGE_BYTES, MESSAGE_BYTES_MAX, SPILL_BYTES
 from streamer.protocol.chunk import plainly_joined
 from streamer.protocol.codec import (
@@ -94,6 +94,18 @@ class _Watch(NamedTuple):
         self.frame.unwatch(self.watch)
 
 
+class Undoing(Protocol):
+    """Keyed state: what a call writes there can be taken back as long as it is at work."""
+
+    def mark(self) -> int: ...
+
+    def roll_back(self, mark: int) -> None:
+        """Take back what was written since the mark."""
+
+    def forget_undo(self) -> None:
+        """What was written stays."""
+
+
 class Calling(Protocol):
     """Knows which thread calls handlers; 0 while none does."""
 
@@ -105,6 +117,8 @@ class Turn:
 
     `index` is that of the message in hand, in its frame. It stands in `hand[IN_HAND]` too, in a page that survives a
     kill; but what was sent is noted with it, and to read it there costs four times as much.
+
+    `mark` is where the journal of `state` stood when the call at work began.
 
     `_bytes` were collected, beside what is missing of LARGE_BYTES in `_room`: so whoever sends small messages has one
     number to look at, and a large one does not pass unseen.
@@ -133,6 +147,8 @@ class Turn:
         self._any_large = False
         self._effects: list[tuple[int, Effect]] = []
         self.holds: Holds | None = None
+        self.state: Undoing | None = None
+        self.mark = 0
 
     def begin(self, frame: InputFrame, segment: Segment, base: int) -> Sends | None:
         """Start with the segment whose first message has index `base`; gives where return values go.
@@ -252,8 +268,15 @@ class Turn:
         """The turn of the call at work."""
         return self
 
+    def mark_state(self) -> None:
+        """A call begins: from here on its writes can be taken back."""
+        if self.state is not None:
+            self.mark = self.state.mark()
+
     def hold(self, timeout_s: float | None) -> Hold:
         """Hold what is in hand. Raises HoldError."""
+        if self.state is not None:
+            raise HoldError("a message cannot be held by an algorithm that keeps api.state")
         assert self._frame is not None and self._segment is not None and self.holds is not None
         holds, those = self.holds, self._in_hand()
         hold = holds.take(self._frame, self._segment, self._base, those, timeout_s)
@@ -323,6 +346,8 @@ class Turn:
             sends.headers = {at: headers for at, headers in sends.headers.items() if at < len(sends.blobs)}
         while self._effects and self._effects[-1][0] >= index:
             self._effects.pop()[1].undo()
+        if self.state is not None:
+            self.state.roll_back(self.mark)
 
     def commit(self) -> None:
         """Hand what was collected to the outbox, and let all else take effect: no call is at work."""
@@ -331,6 +356,9 @@ class Turn:
         for _, effect in self._effects:
             effect.take_effect()
         self._effects.clear()
+        if self.state is not None:
+            self.state.forget_undo()
+            self.mark = 0
         self._bytes = 0
         self._own = None
 

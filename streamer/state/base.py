@@ -156,6 +156,17 @@ def check_kind(node: str, name: str, kind: str, known: str) -> None:
         )
 
 
+class StateHome(Protocol):
+    """Where the state of a node is kept, if it keeps any."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether a former life, or another instance of the node, has kept something."""
+
+    def open(self) -> StateStore:
+        """Raises StateError, FencedError."""
+
+
 def check_count(node: str, count: int) -> None:
     """Raises StateError if a node has too many keyed states."""
     if count > STATE_NAMES_MAX:

@@ -13,12 +13,15 @@ from streamer.runtime.api import Api
 from streamer.testing.life import Life, Make
 from streamer.testing.outcome import Cast, RefusalError, Sends
 
+COUNTED = "counted"
+"""The keyed state in which keepers count what they get."""
 
-def algorithm(node: str, cast: Cast, handler_s: float, *, stateful: bool) -> Make:
+
+def algorithm(node: str, cast: Cast, handler_s: float, *, stateful: bool, keeps: bool) -> Make:
     """The functions of a node of this cast; a handler call takes `handler_s`."""
 
     def make(life: Life) -> Algorithm:
-        actor = _Actor(node, cast, handler_s, life)
+        actor = _Actor(node, cast, handler_s, life, keeps=keeps)
         if stateful:
             stop = actor.say_farewell if node in cast.farewells else None
             return Algorithm(name=node, start=actor.start_stateful, init=None, stop=stop, exit=None)
@@ -28,7 +31,8 @@ def algorithm(node: str, cast: Cast, handler_s: float, *, stateful: bool) -> Mak
 
 
 class _Actor:
-    def __init__(self, node: str, cast: Cast, handler_s: float, life: Life) -> None:
+    def __init__(self, node: str, cast: Cast, handler_s: float, life: Life, *, keeps: bool) -> None:
+        self._keeps = keeps
         self._node = node
         self._cast = cast
         self._handler_s = handler_s
@@ -51,6 +55,8 @@ class _Actor:
             self._send(api, [(None, message) for message in self._cast.starts[self._node]])
         else:
             api.registerInputListener(lambda message, _origin: self._send(api, self._behave(message, api)))
+            if self._keeps:
+                api.state.counter(COUNTED)
             api.startMessageListening()
 
     def say_farewell(self, args: dict[str, Any]) -> None:  # noqa: ARG002  # HKube's signature
@@ -63,6 +69,8 @@ class _Actor:
         life.work_for(self._handler_s)
         if (self._node, message) in self._cast.poison:
             life.die()
+        if self._keeps:
+            api.state.counter(COUNTED).add(message)
         try:
             return list(self._cast.behaviours[self._node](message))
         except RefusalError as refused:

@@ -10,10 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from streamer.clock import Clock
 from streamer.connectors.base import BadRecord, Mark, Records
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
+from streamer.protocol.codec import unpack_one
+from streamer.protocol.outgoing import decode_outgoing
 from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, NOTHING
+from streamer.state.base import Checkpoint
+from streamer.state.memory import MemoryStateDisk, MemoryStateStore
 
 Operate = Callable[[], None]
 
@@ -47,6 +52,51 @@ class DiskAccount:
         self._operate()
         self._disk.page = encode_account(self.account)
         self._operate()
+
+
+class DiskState:
+    """The home of a node's state, as one life sees it; `resends` hears what a life has from its checkpoint to send."""
+
+    def __init__(
+        self,
+        disk: MemoryStateDisk,
+        instance: str,
+        epoch: int,
+        wall: Clock,
+        operate: Operate,
+        resends: Callable[[object], None] = lambda _message: None,
+    ) -> None:
+        self._disk = disk
+        self._instance = instance
+        self._epoch = epoch
+        self._wall = wall
+        self._operate = operate
+        self._resends = resends
+
+    @property
+    def exists(self) -> bool:
+        return bool(self._disk.epochs)
+
+    def open(self) -> LifeState:
+        self._operate()
+        state = LifeState(self._disk, self._instance, self._epoch, wall=self._wall, operate=self._operate)
+        for row in state.restore().outgoing:
+            for blob in decode_outgoing(row.record)[1]:
+                self._resends(unpack_one(blob))
+        return state
+
+
+class LifeState(MemoryStateStore):
+    """A store of whose commits a kill may catch the beginning or the end."""
+
+    def __init__(self, disk: MemoryStateDisk, instance: str, epoch: int, *, wall: Clock, operate: Operate) -> None:
+        super().__init__(disk, instance, epoch, wall=wall)
+        self._strike = operate
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        self._strike()
+        super().commit(checkpoint)
+        self._strike()
 
 
 class LetterBox:

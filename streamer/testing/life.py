@@ -21,8 +21,9 @@ from streamer.runtime.instance import Instance
 from streamer.runtime.roles import crashed_in, give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
 from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING
+from streamer.state.memory import MemoryStateDisk
 from streamer.testing.clock import VirtualClock
-from streamer.testing.disk import Disk, DiskAccount, LetterBox, ListSink, ListSource
+from streamer.testing.disk import Disk, DiskAccount, DiskState, LetterBox, ListSink, ListSource
 from streamer.testing.network import Network, SimConnection, SimTransport
 from streamer.testing.verify import PromiseError
 
@@ -45,6 +46,7 @@ class World(Protocol):
 
     clock: VirtualClock
     network: Network
+    states: dict[str, MemoryStateDisk]
 
     def number(self) -> int: ...
 
@@ -111,7 +113,9 @@ class Life:
             elif make is None:
                 give_sink(self.instance, ListSink(self.disk, self.operate))
             else:
-                work = give_algorithm(self.instance, make(self), self.disk.hand, self.now)
+                state = self._world.states.setdefault(a.node, MemoryStateDisk(a.node))
+                home = DiskState(state, a.instance, a.epoch, self.wall, self.operate, self.emits)
+                work = give_algorithm(self.instance, make(self), self.disk.hand, self.now, self.wall, home)
                 if a.role is Role.STATEFUL:
                     self._start = work.start
         except Killed:

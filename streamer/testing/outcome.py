@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+import msgpack
+
 from streamer.errors import FlowError
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Delivery, Overload, Role
@@ -156,6 +158,22 @@ def judge(world: World, cast: Cast, *, calm: bool, drained: bool) -> None:
     _sources_are_counted(world, cast, ways, drained=drained)
     unlucky = _letters_are_right(world, wanted, owed)
     _leaves_are_right(world, wanted, owed, unlucky, calm=calm)
+
+
+def judge_counts(world: World, cast: Cast, keepers: Collection[str], *, drained: bool) -> None:
+    """What keepers have counted: each message once, and none that they gave up. Raises PromiseError."""
+    ways = {record: world.plans[version] for record, version in world.watch.taken.items()}
+    owed = expected(world.scene.plan, _settled_part(world, cast, ways) if drained else cast, ways)
+    given_up = {(letter.target, str(letter.message)) for letter in world.letters.letters}
+    for node in keepers:
+        counts = {msgpack.unpackb(at.key): msgpack.unpackb(e.value) for at, e in world.states[node].entries.items()}
+        for message, count in counts.items():
+            if count != (0 if (node, message) in given_up else 1):
+                raise PromiseError(f"{node} has counted {message!r} {count} times")
+        unlucky = [message for _, message in given_up]
+        for of, message in owed.handled:
+            if of == node and message not in counts and not _under(message, unlucky) and not world.state.killed:
+                raise PromiseError(f"{node} has not counted {message!r}")
 
 
 def _settled_part(world: World, cast: Cast, ways: Ways) -> Cast:

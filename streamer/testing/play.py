@@ -31,7 +31,7 @@ from streamer.testing.nemesis import (
     schedule,
     unleash,
 )
-from streamer.testing.outcome import Cast, expected, judge
+from streamer.testing.outcome import Cast, expected, judge, judge_counts
 from streamer.testing.shapes import Shape, refuses
 from streamer.testing.world import Scene, World
 
@@ -157,7 +157,13 @@ class Play:
                 plan=self.plan,
                 records=self.cast.records,
                 algorithms={
-                    node: algorithm(node, self.cast, choices.handler_s[node], stateful=node in self.shape.stateful)
+                    node: algorithm(
+                        node,
+                        self.cast,
+                        choices.handler_s[node],
+                        stateful=node in self.shape.stateful,
+                        keeps=node in self.shape.keepers,
+                    )
                     for node in self.cast.behaviours
                 },
                 interval_s=choices.interval_s,
@@ -174,6 +180,7 @@ class Play:
         world = self.world()
         world.run(LIMIT_S, may_be_cut_off=self.choices.malice.drained and outlasts_a_drain(self.faults))
         judge(world, self.cast, calm=not self.faults and not self.cast.poison, drained=self.choices.malice.drained)
+        judge_counts(world, self.cast, self.shape.keepers, drained=self.choices.malice.drained)
         return world
 
 

@@ -69,7 +69,8 @@ def switches(node: str, flow: str, every: int) -> Behave:
 class Shape:
     """`sources` read lists, `starters` send from `start`; nodes that behave are algorithms, all others sinks.
 
-    `others` are flows that somebody may set in the place of these while the job goes on.
+    `keepers` count what they get by keyed state. `others` are flows that somebody may set in the place of these while
+    the job goes on.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Shape:
     sources: tuple[str, ...] = ("s",)
     starters: tuple[str, ...] = ()
     stateful: frozenset[str] = frozenset()
+    keepers: frozenset[str] = frozenset()
     farewells: frozenset[str] = frozenset()
     at_most_once: frozenset[str] = frozenset()
     overload: Mapping[str, Overload] = field(default_factory=dict)
@@ -137,6 +139,20 @@ SHAPES: Mapping[str, Shape] = {
             {"a": passes("a"), "b": multiplies("b", 2), "c": passes("c")},
             stateful=frozenset({"a", "c"}),
             farewells=frozenset({"c"}),
+        ),
+        _shape(
+            "counted",
+            "s >> a >> b >> c >> out | a >> c",
+            {"a": filters("a", 7), "b": multiplies("b", 2), "c": passes("c")},
+            stateful=frozenset({"b", "c"}),
+            keepers=frozenset({"b", "c"}),
+        ),
+        _shape(
+            "counting",
+            "s >> a >> b >> out | b >> a",
+            {"a": passes("a"), "b": loops("b", 4)},
+            stateful=frozenset({"b"}),
+            keepers=frozenset({"b"}),
         ),
         _shape(
             "rerouted",

@@ -35,6 +35,7 @@ from streamer.plan.assignment import Command, Role, Wiring
 from streamer.plan.change import FlowsChange
 from streamer.plan.compile import Plan, wired
 from streamer.plan.routing import part_of, part_of_version
+from streamer.state.memory import MemoryStateDisk
 from streamer.testing.clock import VirtualClock
 from streamer.testing.disk import Disk, LetterBox, ListSource
 from streamer.testing.life import Life, Make
@@ -77,6 +78,7 @@ class World:
         self.network = Network(self.clock, Random(self.random.random()), self.watch)
         self.letters = LetterBox()
         self.disks: dict[str, Disk] = {}
+        self.states: dict[str, MemoryStateDisk] = {}
         self.lives: dict[str, Life] = {}
         self.deaths: Counter[str] = Counter()
         self.deaths_in_hand: Counter[object] = Counter()

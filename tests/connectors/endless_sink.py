@@ -1,4 +1,4 @@
-"""Writes large batches to a file sink until it is killed, and tells its parent about each batch that a checkpoint holds."""
+"""Writes large batches to a file sink until it is killed, and tells its parent about each that a checkpoint holds."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_an_older_floor_is_no_news() -> None:
 
 def test_the_origins_that_were_heard_of_first_are_forgotten() -> None:
     floors = Floors()
-    floors.hear({origin: 1 for origin in range(FLOORS_MAX + 2)})
+    floors.hear(dict.fromkeys(range(FLOORS_MAX + 2), 1))
     assert min(floors.known) == 2
     assert len(floors.known) == FLOORS_MAX
 

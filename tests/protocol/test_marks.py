@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,18 +105,19 @@ deeds = st.lists(
 
 
 @given(deeds)
-def test_any_story_is_remembered_as_a_set_of_ids(story: list[tuple[str, object]]) -> None:
-    marks, model, floors = Marks(), set[tuple[int, int, int]](), {0: 0, 1: 0}
+def test_any_story_is_remembered_as_a_set_of_ids(story: list[tuple[str, Any]]) -> None:
+    marks, model = Marks(), set[tuple[int, int, int]]()
+    floors: dict[int, int] = {0: 0, 1: 0}
     kept: list[bytes] = []
     for deed, what in story:
         if deed == "add":
-            for origin, hash_, position in what:  # type: ignore[attr-defined]  # as drawn
+            for origin, hash_, position in what:
                 marks.add(segment([position], hash_, origin))
                 model.add((origin, hash_, position))
         elif deed == "floor":
-            origin, floor = what  # type: ignore[misc]  # as drawn
-            floors[origin] = max(floors[origin], floor)
-            marks.settled_below(origin, floor)
+            of, below = what
+            floors[of] = max(floors[of], below)
+            marks.settled_below(of, below)
         else:
             changes, whole = marks.take()
             kept = [changes] if whole else [*kept, *([changes] if changes else [])]
@@ -128,5 +131,5 @@ def test_any_story_is_remembered_as_a_set_of_ids(story: list[tuple[str, object]]
         for position in range(31)
         if marks.repeats(segment([position], hash_, origin))
     }
-    below = {(o, h, p) for o in (0, 1) for h in (0, 1, 2) for p in range(floors[o])}
-    assert known == model | below
+    settled = {(o, h, p) for o in (0, 1) for h in (0, 1, 2) for p in range(floors[o])}
+    assert known == model | settled

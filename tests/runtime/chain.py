@@ -38,6 +38,8 @@ from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
 from streamer.runtime.turn import HAND_WORDS
+from streamer.state.memory import MemoryStateDisk
+from streamer.testing.disk import DiskState
 from streamer.transport.memory import MemoryHub, MemoryTransport
 
 ROUTES = RouteTable(
@@ -134,6 +136,7 @@ class Chain:
     ) -> None:
         self.time_s = 0.0
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
+        self.state = MemoryStateDisk("work")
         self.sink = Kept()
         self._letters = _Letters()
         self._numbers = count(1)
@@ -142,7 +145,9 @@ class Chain:
         self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency)
         self.out = self._instance("out", Role.SINK, ("work",), ())
         give_source(self.numbers, Given(messages, batch), self._now, self._now)
-        self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now)
+        self.algorithm: AlgorithmWork = give_algorithm(
+            self.work, algorithm, self.hand, self._now, self._now, self.state_home(1)
+        )
         give_sink(self.out, self.sink)
         self.instances = (self.numbers, self.work, self.out)
         peers = {i.assignment.node: self._peer(i) for i in self.instances}
@@ -192,6 +197,10 @@ class Chain:
             wall=self._now,
             number=lambda: next(self._numbers),
         )
+
+    def state_home(self, epoch: int) -> DiskState:
+        """Where the state of `work` is kept, for a life of it."""
+        return DiskState(self.state, "work-0", epoch, self._now, lambda: None)
 
     def _now(self) -> float:
         return self.time_s

@@ -26,6 +26,7 @@ from streamer.state.account import read_account
 DEAD_LETTERS_FILE = "dead-letters.jsonl"
 INSTANCES_FOLDER = "instances"
 LOGS_FOLDER = "logs"
+STATE_FOLDER = "state"
 STDOUT_FILE = "stdout"
 """What the `stdout` sinks of a detached job write."""
 

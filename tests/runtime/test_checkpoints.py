@@ -1,0 +1,69 @@
+"""A node that keeps state settles and sends with checkpoints: each message counts once, whatever happens in between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+from streamer.limits import CHECKPOINT_S
+from streamer.plan.assignment import Role
+from streamer.runtime.stage import Stage
+from tests.runtime.chain import Chain, algorithm_of
+
+COUNTING = """
+    def start(args, api):
+        seen = api.state.counter("seen")
+
+        def on_message(message, origin):
+            total = seen.add(message % 3)
+            if message % 100 == 7:
+                raise ValueError("an unlucky number")
+            api.sendMessage([message, total])
+
+        api.registerInputListener(on_message)
+        api.startMessageListening()
+"""
+
+
+def counting(tmp_path: Path, count: int) -> Chain:
+    chain = Chain(algorithm_of(tmp_path, COUNTING), list(range(count)), role=Role.STATEFUL)
+    chain.algorithm.start()
+    chain.algorithm.start_returned.set()
+    return chain
+
+
+def test_what_a_node_counts_leaves_with_its_checkpoints(tmp_path: Path) -> None:
+    chain = counting(tmp_path, 250)
+    chain.finish()
+    totals: Counter[int] = Counter()
+    expected = []
+    for message in range(250):
+        if message % 100 != 7:
+            totals[message % 3] += 1
+            expected.append([message, totals[message % 3]])
+    assert chain.outcome == expected
+
+
+def test_a_call_that_raises_has_written_nothing(tmp_path: Path) -> None:
+    chain = counting(tmp_path, 250)
+    chain.finish()
+    store = chain.state_home(2).open()
+    counts = sum(int.from_bytes(entry.value, "big") for _, entry in store.scan("seen"))
+    assert counts == 250 - 3
+    assert chain.work.account.failed == 3
+
+
+def test_nothing_settles_and_nothing_leaves_before_a_checkpoint(tmp_path: Path) -> None:
+    chain = counting(tmp_path, 2_000)
+    moments = {0: 0.0}
+
+    def done() -> bool:
+        edge = chain.numbers.account.edge("work")
+        moments.setdefault(edge.settled + edge.dead_lettered, chain.time_s)
+        return all(instance.stage is Stage.ENDED for instance in chain.instances)
+
+    chain.until(done)
+    waits = [later - earlier for earlier, later in pairwise(list(moments.values())[1:-1])]
+    assert len(waits) > 2
+    assert min(waits) > 0.95 * CHECKPOINT_S
