@@ -160,6 +160,9 @@ DATABASE_TURN_S = 0.002
 FILE_LOCK_TURN_S = 0.01
 """... and whoever waits for a file that another process has locked, after this."""
 
+SQLITE_SINK_BUSY_S = 30.0
+"""A sink waits at most this long for other programs that write to its database."""
+
 # -- the control log --------------------------------------------------------------------------------------------------
 CONTROL_LOG_VALUE_BYTES_MAX = 8 * MIB
 CONTROL_LOG_KEY_CHARS_MAX = 512

@@ -46,6 +46,18 @@ def _file_source(spec: Spec, state: Path) -> Source:
     return FollowedSource(spec, state)
 
 
+def _sqlite_sink(spec: Spec, state: Path) -> Sink:
+    from streamer.connectors.sqlite import SqliteSink  # few instances need SQLite, and it takes some milliseconds
+
+    return SqliteSink(spec, state)
+
+
+def _sqlite_problems(spec: Spec) -> list[str]:
+    from streamer.connectors.sqlite import sqlite_problems
+
+    return sqlite_problems(spec)
+
+
 _SOURCES: Mapping[str, _SourceKind] = {
     "file": _SourceKind(_file_source, source_problems),
     "stdin": _SourceKind(lambda spec, _state: StdinSource(spec), stdin_problems),
@@ -54,6 +66,7 @@ _SOURCES: Mapping[str, _SourceKind] = {
 
 _SINKS: Mapping[str, _SinkKind] = {
     "file": _SinkKind(FileSink, sink_problems),
+    "sqlite": _SinkKind(_sqlite_sink, _sqlite_problems),
     "stdout": _SinkKind(lambda spec, _state: StdoutSink(spec), stdout_problems),
     "blackhole": _SinkKind(lambda _spec, _state: BlackholeSink(), lambda _spec: []),
 }

@@ -17,7 +17,18 @@ from streamer import limits
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields
 from streamer.descriptor.finding import quote, suggestion
-from streamer.descriptor.rules import MismatchError, Rule, anything, choice, flag, number, quantity, text, whole
+from streamer.descriptor.rules import (
+    MismatchError,
+    Rule,
+    anything,
+    choice,
+    flag,
+    number,
+    quantity,
+    sequence,
+    text,
+    whole,
+)
 from streamer.errors import ConnectorError
 
 FORMATS = ("text", "jsonl", "msgpack")
@@ -128,6 +139,14 @@ def _check_generator(fields: Fields, spec: Mapping[str, Value]) -> None:
             nested.finding("low", f"a wave from {low:g} up to {high:g} goes down", "Make high the higher one.")
 
 
+def _columns(value: Value) -> Value:
+    """Names of columns, each once."""
+    names: list[Value] = [text(what="the name of a column")(name) for name in sequence(value)]
+    if not names or len({str(name).casefold() for name in names}) != len(names):
+        raise MismatchError(f"{quote(value)} are not columns of a table", "Write a list of different names.")
+    return names
+
+
 _FILE = SpecField(text(what="a path"), required=True, example="path: access.log")
 
 SOURCES: Mapping[str, ConnectorShape] = {
@@ -149,6 +168,14 @@ SOURCES: Mapping[str, ConnectorShape] = {
 SINKS: Mapping[str, ConnectorShape] = {
     "file": ConnectorShape(
         {"path": _FILE, "format": SpecField(choice(*FORMATS), "jsonl"), "append": SpecField(flag, False)},
+        paths=("path",),
+    ),
+    "sqlite": ConnectorShape(
+        {
+            "path": SpecField(text(what="a path"), required=True, example="path: results.db"),
+            "table": SpecField(text(what="the name of a table"), required=True, example="table: results"),
+            "columns": SpecField(_columns),
+        },
         paths=("path",),
     ),
     "stdout": ConnectorShape({"format": SpecField(choice(*FORMATS), "jsonl")}),
