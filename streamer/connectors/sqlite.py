@@ -122,9 +122,7 @@ def sqlite_problems(spec: Mapping[str, Any]) -> list[str]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             found = _missing_columns(db, spec["table"], tuple(spec.get("columns") or (_WHOLE,)))
     except sqlite3.Error as error:
-        return [
-            f"sink database {path} cannot be read: {error}. Name a SQLite database, or a file that is not there yet."
-        ]
+        return [f"sink database {path} cannot be read: {error}. Name a SQLite database, or a file that is not there."]
     return [_lacks(str(path), spec["table"], found)] if found else []
 
 

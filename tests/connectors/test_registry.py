@@ -48,7 +48,7 @@ def test_an_unknown_connector_is_refused_with_the_names_that_exist(tmp_path: Pat
     assert refused.value.advice.startswith("Did you mean file? Known are: file, stdin, generator")
     with pytest.raises(ConnectorError, match="no sink connector 'generator'") as refused:
         open_sink(Connector("generator", {}), state=tmp_path)
-    assert refused.value.advice.startswith("Known are: file, stdout, blackhole")
+    assert refused.value.advice.startswith("Known are: file, sqlite, stdout, blackhole")
     assert problems(Connector("stdout", {}), Role.SOURCE)[0].startswith("there is no source connector 'stdout'")
 
 

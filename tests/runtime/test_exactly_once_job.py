@@ -1,4 +1,4 @@
-"""File to pipeline to file is exact: each line is counted once and written once, whoever is killed, and however often."""
+"""File to pipeline to file is exact: each line is counted once and written once, whoever is killed."""
 
 from __future__ import annotations
 
