@@ -255,6 +255,10 @@ class Checkpoints:
         self._due_at = self._clock() + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, took_s / CHECKPOINT_PART))
         return True
 
+    def close(self) -> None:
+        """The orderly end: nothing is left to keep."""
+        self._vault.close()
+
     def _see_edges(self) -> bool:
         """Whether there are edges that no checkpoint knew: what was sent before is not owed to them."""
         new = {edge.target: edge for edge in self._keeper.outbox.edges if edge.target not in self._edges}

@@ -82,6 +82,8 @@ def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> Non
     """Step until the end; then let the work close, say so, and see that the last words have left."""
     drive(instance, transport)
     instance.work.close()
+    if instance.checkpoints is not None:
+        instance.checkpoints.close()
     link.close()
     transport.close()
     end_life(Path(instance.assignment.folder), 0)
