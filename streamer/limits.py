@@ -154,6 +154,12 @@ CATCH_UP_S = 1.0
 PACE_S = 0.001
 """A source with a rate gives what is due at most this often: shorter waits cost more than they give."""
 
+# -- databases --------------------------------------------------------------------------------------------------------
+DATABASE_TURN_S = 0.002
+"""A writer tries again for its turn after a random part of this (at least a quarter)."""
+FILE_LOCK_TURN_S = 0.01
+"""... and whoever waits for a file that another process has locked, after this."""
+
 # -- the control log --------------------------------------------------------------------------------------------------
 CONTROL_LOG_VALUE_BYTES_MAX = 8 * MIB
 CONTROL_LOG_KEY_CHARS_MAX = 512
@@ -164,8 +170,6 @@ CONTROL_LOG_READ_BYTES = 16 * MIB
 """A batch that is read closes at this size; one larger record still comes, alone."""
 CONTROL_LOG_BUSY_S = 10.0
 """An append waits at most this long for those of other processes."""
-CONTROL_LOG_TURN_S = 0.002
-"""A writer tries again for its turn after a random part of this (at least a quarter)."""
 CONTROL_LOG_POLL_S = 0.01
 """A follower on one machine looks this often whether there is more (2 us each, measured)."""
 CONTROL_LOG_CHECK_BYTES_MAX = 64 * MIB

@@ -12,14 +12,13 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from streamer import clock
+from streamer.database import take_lock
 from streamer.errors import LogError, StateError
-from streamer.limits import CONTROL_LOG_BUSY_S, CONTROL_LOG_POLL_S
+from streamer.limits import CONTROL_LOG_BUSY_S
 from streamer.log.topics import POLICIES, Topic
 
 _MAGIC = b"STRMARK1"
@@ -48,19 +47,12 @@ class Marks:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the only one who opens this log. The lock goes with its process, however that ends."""
-        deadline = clock.now() + CONTROL_LOG_BUSY_S
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if clock.now() > deadline:
-                    raise LogError(
-                        f"the control log {self.path.parent} is being opened by another process "
-                        f"for more than {CONTROL_LOG_BUSY_S:g} s",
-                        remedy="Look for a streamer process that is stopped, and let it go on or end it.",
-                    ) from error
-                time.sleep(CONTROL_LOG_POLL_S)
+        if not take_lock(self._fd, CONTROL_LOG_BUSY_S):
+            raise LogError(
+                f"the control log {self.path.parent} is being opened by another process "
+                f"for more than {CONTROL_LOG_BUSY_S:g} s",
+                remedy="Look for a streamer process that is stopped, and let it go on or end it.",
+            )
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from streamer import clock
@@ -38,16 +38,7 @@ from streamer.log.base import (
     scope_of,
 )
 from streamer.log.compaction import Stub, removable
-from streamer.log.database import (
-    DATABASE_FILE,
-    begin,
-    check_structure,
-    damaged,
-    in_words,
-    last_offset,
-    open_database,
-    seal,
-)
+from streamer.log.database import last_offset, open_database, seal
 from streamer.log.topics import CLAIMED, CLAIMS, POLICIES, Topic
 
 _PARTITION = 0
@@ -58,9 +49,8 @@ class SqliteLog:
     """The log in `folder`, made if there is none. Raises StateError if it is damaged, foreign or not permitted."""
 
     def __init__(self, folder: Path, *, wall: clock.Clock = clock.wall) -> None:
-        self.path = folder / DATABASE_FILE
         self._wall = wall
-        self._connection, self._marks = open_database(folder)
+        self._file, self._connection, self._marks = open_database(folder)
         self._commits = 0
 
     def append(self, topic: Topic, key: str, value: bytes | None, *, claim: Claim | None = None) -> int:
@@ -110,7 +100,7 @@ class SqliteLog:
 
     def claimed(self, scope: str) -> Claim | None:
         check_scope(scope)
-        with in_words(self.path):
+        with self._file.in_words():
             return self._newest_claim(scope)
 
     def _newest_claim(self, scope: str) -> Claim | None:
@@ -134,7 +124,7 @@ class SqliteLog:
     ) -> Batch:
         records: list[Record] = []
         room = CONTROL_LOG_READ_BYTES
-        with in_words(self.path):
+        with self._file.in_words():
             rows = self._rows(topic, after.offset(topic, _PARTITION), scope, limit)
             for row in rows:
                 record = self._record(topic, row)
@@ -160,7 +150,7 @@ class SqliteLog:
         """The record as it was written, or StateError."""
         offset, key, epoch, written_at, value, sealed = row
         if seal((offset, key, epoch, written_at, value)) != sealed:
-            raise damaged(self.path, f"record {offset} of {topic} ({key!r}) is not as it was written")
+            raise self._file.damaged(f"record {offset} of {topic} ({key!r}) is not as it was written")
         return Record(topic, _PARTITION, offset, key.decode(), value, epoch, written_at)
 
     def follow(
@@ -170,14 +160,14 @@ class SqliteLog:
 
     def end(self, topics: Sequence[Topic]) -> Position:
         position = BEGINNING
-        with in_words(self.path):
+        with self._file.in_words():
             for topic in topics:
                 position = position.at(topic, _PARTITION, last_offset(self._connection, topic))
         return position
 
     def change(self) -> tuple[int, int]:
         """Another value after each append of anyone."""
-        with in_words(self.path):
+        with self._file.in_words():
             (others,) = self._connection.execute("PRAGMA data_version").fetchone()
         return others, self._commits
 
@@ -193,7 +183,7 @@ class SqliteLog:
         return removed
 
     def _stubs(self, topic: Topic) -> list[Stub]:
-        with in_words(self.path):
+        with self._file.in_words():
             rows = self._connection.execute(
                 f'SELECT "offset", "key", value IS NULL, written_at FROM {topic} ORDER BY "offset"'
             )
@@ -201,8 +191,8 @@ class SqliteLog:
 
     def verify(self) -> int:
         """Read everything, and give the number of records; for a log too large to be checked when it is opened."""
-        with in_words(self.path):
-            check_structure(self._connection, self.path)
+        with self._file.in_words():
+            self._file.check_structure(self._connection)
             count = 0
             for topic in Topic:
                 for row in self._connection.execute(f"SELECT {_COLUMNS} FROM {topic}"):
@@ -214,17 +204,11 @@ class SqliteLog:
     def _transaction(self, topics: Collection[Topic]) -> Iterator[None]:
         """The write lock; in the end the records are there, durably if one of `topics` is, or none of them is."""
         durable = {topic for topic in topics if POLICIES[topic].durable}
-        with in_words(self.path):
+        with self._file.in_words():
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            begin(self._connection)
-            try:
+            with self._file.transaction(self._connection):
                 yield
                 marks = {topic: last_offset(self._connection, topic) for topic in durable}
-                self._connection.execute("COMMIT")
-            finally:
-                if self._connection.in_transaction:
-                    with suppress(sqlite3.Error):  # a failed write may have ended it already
-                        self._connection.execute("ROLLBACK")
             self._commits += 1
             for topic, offset in marks.items():
                 self._marks.note(topic, offset)

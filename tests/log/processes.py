@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from enum import Enum
 from pathlib import Path
 
-from streamer.testing.log_contract import PATIENCE_S
+from tests import programs
+from tests.programs import finish
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["Program", "finish", "start"]
 
 _USES = """
-import os, signal, sys
-from pathlib import Path
-from streamer.errors import StreamerError
 from streamer.log.sqlite import SqliteLog
 from streamer.log.topics import Topic
-folder, *arguments = Path(sys.argv[1]), *sys.argv[2:]
-def tell(word):
-    sys.stdout.write(f"{word}\\n")
-    sys.stdout.flush()
 """
 
-_DIE_AT = """
-class DieAt:
-    "Dies before the call number `number` that a module of the log makes into C: every place where a kill can strike."
-    def __init__(self, number):
-        self.left = number
-    def __call__(self, frame, event, argument):
-        if event == "c_call" and "/streamer/log/" in frame.f_code.co_filename:
-            self.left -= 1
-            if not self.left:
-                os.kill(os.getpid(), signal.SIGKILL)
-def dies(number, action):
-    pid = os.fork()
-    if pid == 0:
-        sys.setprofile(DieAt(number))
-        action()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-"""
+_DIE_AT = 'WATCHED = ("/streamer/log/", "/streamer/database.py")' + programs.DIE_AT
 
 
 class Program(Enum):
@@ -139,16 +115,4 @@ assert len(log.read(Topic.COMMANDS).records) == count
 
 
 def start(program: Program, folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", _USES + program.value, str(folder), *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    """What it printed and was not read yet; it must have ended in order."""
-    output, _ = process.communicate(timeout=2 * PATIENCE_S)
-    assert process.returncode == 0
-    return output
+    return programs.start(_USES + program.value, folder, *arguments)
