@@ -31,7 +31,7 @@ class DatabaseKind:
     """What all files of one kind have in common, and what is said of them.
 
     `application` and `version` stand in the file. `unavailable` is raised for what is not possible now and may be
-    later. `no_room`, `access` and `repair` tell what to do: where a file cannot be written, may not be used, is damaged.
+    later. `no_room`, `access` and `repair` tell what to do where a file cannot be written, may not be used, is damaged.
     """
 
     name: str
@@ -65,7 +65,7 @@ class DatabaseFile:
 
     @contextmanager
     def in_words(self) -> Iterator[None]:
-        """Errors of the database and of the system become `unavailable` (not now) or StateError (not with this file)."""
+        """Errors of the database and of the system become `unavailable` (not now) or StateError (not this file)."""
         try:
             yield
         except sqlite3.Error as error:

@@ -160,6 +160,14 @@ DATABASE_TURN_S = 0.002
 FILE_LOCK_TURN_S = 0.01
 """... and whoever waits for a file that another process has locked, after this."""
 
+# -- dead letters -----------------------------------------------------------------------------------------------------
+DEAD_LETTERS_BUSY_S = 10.0
+"""A letter waits at most this long for those of other processes."""
+DEAD_LETTER_PART_BYTES = 16 * MIB
+"""A message that is larger is kept in several parts: SQLite takes no value of the size of our largest message."""
+DEAD_LETTER_TEXT_CHARS_MAX = 65_536
+"""Of an error, or a traceback, the beginning and the end are kept."""
+
 # -- the control log --------------------------------------------------------------------------------------------------
 CONTROL_LOG_VALUE_BYTES_MAX = 8 * MIB
 CONTROL_LOG_KEY_CHARS_MAX = 512

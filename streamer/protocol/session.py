@@ -195,6 +195,15 @@ class InputFrame:
         self.held: tuple[range, ...] = ()
         self.watches: tuple[tuple[range, Callable[[], None]], ...] = ()
 
+    @property
+    def attempts(self) -> int:
+        """Calls of the handler for each of its messages, this one included."""
+        return 1
+
+    def again(self, index: int) -> int | None:  # noqa: ARG002  # of frames that peers have sent, no message is one
+        """The number of the dead letter that this message was."""
+        return None
+
     def settle(self, count: int) -> None:
         """So many of what was open is settled."""
         self.open -= count

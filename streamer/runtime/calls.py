@@ -250,7 +250,7 @@ class Handler:
             except Exception as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
                 first = self._hand[IN_HAND]
                 behind = first + self._hand[IN_MORE] + 1
-                failures += [Failure(index, bodies[index], error) for index in range(first, behind)]
+                failures += [Failure(index, error) for index in range(first, behind)]
                 self._turn.roll_back()
                 first = behind
 
@@ -261,9 +261,9 @@ def bodies_of(frame: InputFrame, failures: list[Failure]) -> list[Any]:
         bodies = unpack(frame.body, frame.buffers)
     except UNPACK_ERRORS:
         bodies = unpack_each(frame.body, frame.count)
-        failures += [Failure(i, body.blob, body) for i, body in enumerate(bodies) if isinstance(body, BadBody)]
+        failures += [Failure(i, body) for i, body in enumerate(bodies) if isinstance(body, BadBody)]
     for those in frame.late:
-        failures += [Failure(i, bodies[i], VersionError(TOO_LATE)) for i in those if not isinstance(bodies[i], BadBody)]
+        failures += [Failure(i, VersionError(TOO_LATE)) for i in those if not isinstance(bodies[i], BadBody)]
     return bodies
 
 

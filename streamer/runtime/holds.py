@@ -17,7 +17,6 @@ from streamer.limits import HOLD_S_MAX, SPILL_BYTES
 from streamer.protocol.codec import careful, pack_message, packer
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
-from streamer.runtime.calls import bodies_of
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure
 from streamer.runtime.outbox import Outbox
@@ -114,9 +113,8 @@ class Holds:
         self._holder.wake()
 
     def _give_up(self, hold: Hold, error: BaseException) -> None:
-        bodies = bodies_of(hold.frame, [])
         left = [index for index in hold.those if index not in hold.frame.dead]
-        self._holder.give_up(hold.frame, [Failure(index, bodies[index], error) for index in left])
+        self._holder.give_up(hold.frame, [Failure(index, error) for index in left])
 
     def drop(self, hold: Hold) -> None:
         """The hold is no more."""

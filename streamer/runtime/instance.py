@@ -71,7 +71,7 @@ class Instance:
         self.exits = Exits(assignment.node, assignment.wiring)
         self.store = store
         self.account = store.account
-        self.letters = Letters(assignment, letters, wall, self.exits.flow_of)
+        self.letters = Letters(assignment, letters, wall, self.exits.position)
         self.lock = Condition(RLock())
         self._transport = transport
         self.now = self._clock = clock
@@ -193,7 +193,7 @@ class Instance:
     def give_up(self, frame: InputFrame, failures: list[Failure]) -> None:
         """These messages are not handled any more: to the dead letters with them."""
         with self.lock:
-            self.letters.failed(frame.session.parent, frame.segments, failures)
+            self.letters.failed(frame, failures)
             frame.dead += [failure.index for failure in failures]
             self.account.failed += len(failures)
             self.last_error = failures[-1].error if failures else self.last_error

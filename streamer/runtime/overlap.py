@@ -183,7 +183,7 @@ class Overlap:
         try:
             await self._invoke(turn, flight.bodies[first:last], first, frame.session.parent)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
-            flight.failures += [Failure(index, flight.bodies[index], error) for index in range(first, last)]
+            flight.failures += [Failure(index, error) for index in range(first, last)]
             turn.roll_back()
         call.turn = None
         hand[IN_HAND] = NOTHING

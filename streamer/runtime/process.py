@@ -25,13 +25,13 @@ from streamer.platform.adopted import started_at
 from streamer.runtime.algorithm import load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.control_link import ControlLink
-from streamer.runtime.dead_letters import DeadLetters
 from streamer.runtime.drive import drive
 from streamer.runtime.instance import Instance
 from streamer.runtime.letters import user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
+from streamer.state.dead_letters import DeadLetters
 from streamer.state.life import CANNOT_OPEN, begin_life, end_life
 from streamer.transport.zeromq import ZmqTransport
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from streamer.connectors.base import BadRecord, Mark, Records
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, NOTHING
+from streamer.state.dead_letters import DeadLetter
 
 Operate = Callable[[], None]
 

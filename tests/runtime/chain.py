@@ -33,11 +33,11 @@ from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.runtime.algorithm import Algorithm, load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
 from streamer.runtime.turn import HAND_WORDS
+from streamer.state.dead_letters import DeadLetter
 from streamer.transport.memory import MemoryHub, MemoryTransport
 
 ROUTES = RouteTable(
