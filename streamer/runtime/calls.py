@@ -21,7 +21,7 @@ from streamer.protocol.segment import INDEXES
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
 from streamer.runtime.letters import TOO_LATE, Failure
-from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Sends, Turn
+from streamer.runtime.turn import IN_BASE, IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Sends, Turn
 
 _WEIGHTY = SPILL_BYTES // FRAME_MESSAGES_MAX
 """A returned message of this size is weighed: of smaller ones, a frame's worth cannot outgrow memory."""
@@ -221,6 +221,7 @@ class Handler:
         hand = self._hand
         hand[IN_SESSION] = frame.session.number
         hand[IN_FRAME] = frame.sequence
+        hand[IN_BASE] = frame.base
         base = 0
         for segment in frame.segments:
             own = self._turn.begin(frame, segment, base)

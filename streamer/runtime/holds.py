@@ -32,7 +32,7 @@ class Holder(Protocol):
     exits: Exits
     outbox: Outbox
 
-    def give_up(self, frame: InputFrame, failures: list[Failure]) -> None: ...
+    def fail(self, frame: InputFrame, failures: list[Failure]) -> bool: ...
 
     def wait_for_room(self) -> None: ...
 
@@ -63,7 +63,7 @@ class Hold:
         self._holds.end(self, None)
 
     def fail(self, error: BaseException | str) -> None:
-        """The message is given up: it goes to the dead letters."""
+        """The same as if its handler had raised this."""
         self._holds.end(self, error if isinstance(error, BaseException) else HoldError(error))
 
     def sendMessage(self, msg: object, flowName: str | None = None) -> None:  # noqa: N802, N803  # as in the api
@@ -105,16 +105,14 @@ class Holds:
 
     def end(self, hold: Hold, error: BaseException | None) -> None:
         with self._holder.lock:
-            if hold in self._open:
-                if error is not None:
-                    self._give_up(hold, error)
+            if hold in self._open and (error is None or self._failed(hold, error)):
                 self.drop(hold)
                 self._holder.outbox.dirty = True
         self._holder.wake()
 
-    def _give_up(self, hold: Hold, error: BaseException) -> None:
+    def _failed(self, hold: Hold, error: BaseException) -> bool:
         left = [index for index in hold.those if index not in hold.frame.dead]
-        self._holder.give_up(hold.frame, [Failure(index, error) for index in left])
+        return self._holder.fail(hold.frame, [Failure(index, error) for index in left])
 
     def drop(self, hold: Hold) -> None:
         """The hold is no more."""

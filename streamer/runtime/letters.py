@@ -83,7 +83,7 @@ class Letters:
         packed = cut_out(frame.body, frame.count, frame.buffers, {failure.index for failure in failures})
         letters = []
         for failure in failures:
-            segment, index = _place(frame.segments, failure.index)
+            segment, index = frame.place(failure.index)
             blob = packed.get(failure.index, b"") if failure.bad is None else failure.bad
             letters.append(
                 self._letter(
@@ -166,11 +166,3 @@ class Letters:
             version=version,
             again=again,
         )
-
-
-def _place(segments: Sequence[Segment], index: int) -> tuple[Segment, int]:
-    for segment in segments:
-        if index < len(segment):
-            return segment, index
-        index -= len(segment)
-    raise IndexError(index)

@@ -21,7 +21,7 @@ from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of, gaps
 from streamer.runtime.letters import Failure
-from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Turn
+from streamer.runtime.turn import IN_BASE, IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Turn
 
 Invoke = Callable[[Turn, list[Any], int, str], Awaitable[None]]
 """Call the user's function for these messages, the first of which has this index, from this node."""
@@ -175,6 +175,7 @@ class Overlap:
         turn.begin(frame, planned.segment, planned.base)
         hand[IN_SESSION] = frame.session.number
         hand[IN_FRAME] = frame.sequence
+        hand[IN_BASE] = frame.base
         hand[IN_MORE] = last - first - 1
         hand[IN_HAND] = turn.index = first
         call = _Call(turn)

@@ -21,6 +21,7 @@ from streamer.plan.assignment import (
     Command,
     Delivery,
     Input,
+    OnError,
     Output,
     Peer,
     Peers,
@@ -131,6 +132,7 @@ class Chain:
         batch: int = 100,
         concurrency: int = 1,
         former: EdgeCounts | None = None,
+        on_error: OnError | None = None,
     ) -> None:
         self.time_s = 0.0
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
@@ -139,7 +141,7 @@ class Chain:
         self._numbers = count(1)
         self.hub = MemoryHub()
         self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), former=former)
-        self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency)
+        self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency, on_error=on_error)
         self.out = self._instance("out", Role.SINK, ("work",), ())
         give_source(self.numbers, Given(messages, batch), self._now, self._now)
         self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now)
@@ -160,6 +162,7 @@ class Chain:
         *,
         concurrency: int = 1,
         former: EdgeCounts | None = None,
+        on_error: OnError | None = None,
     ) -> Instance:
         assignment = Assignment(
             job="job",
@@ -182,6 +185,7 @@ class Chain:
             endpoint="memory://chain:0",
             concurrency=concurrency,
             args={"nodeName": node},
+            on_error=on_error or OnError(),
         )
         return Instance(
             assignment,

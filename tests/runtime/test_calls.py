@@ -39,7 +39,7 @@ class Node:
     """A stateless node, or one with listeners, that is given frames."""
 
     def __init__(self, start: Start | None = None, listeners: Sequence[Callable[..., object]] = ()) -> None:
-        self.hand = [0, 0, NOTHING, 0]
+        self.hand = [0, 0, NOTHING, 0, 0]
         assert len(self.hand) == HAND_WORDS
         self.emitted = Emitted()
         self.pumped = 0
