@@ -56,6 +56,18 @@ class OverloadError(StreamerError):
     remedy = "Send slower, give the node more replicas or a larger queueBytes, or declare another overload policy."
 
 
+class HandlerError(StreamerError):
+    """A handler has failed, and its node declares that this ends the job."""
+
+    remedy = "Correct the algorithm, or let onError of the node try again, drop the message or dead-letter it."
+
+
+class HandlerTimeoutError(StreamerError):
+    """A call of a handler took longer than the ttl of its node."""
+
+    remedy = "Let the handler do less in one call, or give its node a longer ttl."
+
+
 class StreamEndedError(StreamerError):
     """A message was sent after the stream of this node had ended."""
 

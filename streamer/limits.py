@@ -78,6 +78,9 @@ INTAKE_TIME_S = 0.5
 """A source that can read again keeps about as much unsettled as is settled in this time."""
 INTAKE_FLOOR = 128
 """... and at least so many records."""
+RETRIES_MESSAGES_MAX = 10_000
+RETRIES_BYTES_MAX = 64 * MIB
+"""Messages of one instance that wait to be tried again; while there are more, its input waits."""
 LATER_MESSAGES_MAX = 100_000
 LATER_BYTES_MAX = 64 * MIB
 """Messages of one instance that wait for their time (`api.emit_at`)."""
@@ -104,6 +107,13 @@ DRAIN_S = 30.0
 """What has not drained at this time after the request is killed; what it held stays counted as in flight."""
 START_GRACE_S = 5.0
 """After stop(args) a stateful algorithm's start(args, api) has this long to return and send its last."""
+RETRIES_MAX = 1_000_000
+RETRY_DELAY_S = 1.0
+RETRY_FACTOR = 2.0
+RETRY_DELAY_MAX_S = 60.0
+"""Where a node does not say otherwise, a message is tried again after this, then twice that, up to this."""
+RETRY_DELAY_S_MAX = 86_400.0
+RETRY_FACTOR_MAX = 100.0
 HOLD_S_MAX = 600.0
 """A message that its handler holds for longer is given up."""
 RESTART_DELAY_S = 0.1
@@ -160,6 +170,13 @@ DATABASE_TURN_S = 0.002
 FILE_LOCK_TURN_S = 0.01
 """... and whoever waits for a file that another process has locked, after this."""
 
+# -- dead letters -----------------------------------------------------------------------------------------------------
+DEAD_LETTERS_BUSY_S = 10.0
+"""A letter waits at most this long for those of other processes."""
+DEAD_LETTER_PART_BYTES = 16 * MIB
+"""A message that is larger is kept in several parts: SQLite takes no value of the size of our largest message."""
+DEAD_LETTER_TEXT_CHARS_MAX = 65_536
+"""Of an error, or a traceback, the beginning and the end are kept."""
 SQLITE_SINK_BUSY_S = 30.0
 """A sink waits at most this long for other programs that write to its database."""
 

@@ -23,11 +23,11 @@ from streamer.protocol.frames import decode_data, encode_data
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, ReceivingSession
 from streamer.runtime.algorithm import load_algorithm
-from streamer.runtime.dead_letters import DeadLetters
 from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
+from streamer.state.dead_letters import DeadLetters
 from streamer.state.home import SqliteHome
 from streamer.transport.memory import MemoryHub, MemoryTransport
 

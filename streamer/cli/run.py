@@ -37,6 +37,7 @@ from streamer.limits import DRAIN_S
 from streamer.metrics.endpoint import Endpoint
 from streamer.metrics.exposition import Observation
 from streamer.plan.compile import Plan, compile_plan
+from streamer.state.dead_letters import DeadLetters
 
 _POLL_S = 0.1
 
@@ -219,9 +220,8 @@ def _conclude(account: JobAccount, last: JobSnapshot, *, to_stderr: bool, as_jso
     """Show how it ended."""
     if last.error:
         tell(last.error)
-    dead_letters = last.folder / DEAD_LETTERS_FILE
-    if dead_letters.exists():
-        tell(f"dead letters: {dead_letters}")
+    if letters := DeadLetters(last.folder / DEAD_LETTERS_FILE).count():
+        tell(f"dead letters: {letters} (streamer dlq list {last.job})")
     if as_json:
         say(account.to_json())
         return

@@ -71,6 +71,11 @@ def crash_loop_error(record: InstanceRecord, exit_: Exited) -> str:
     )
 
 
+def handler_error(record: InstanceRecord, exit_: Exited) -> str:
+    told = exit_.handler_error.rstrip("\n")
+    return f"node {record.node}: the handler of instance {record.instance} has failed, and onError says: stop\n{told}"
+
+
 def cannot_open_error(record: InstanceRecord, exit_: Exited) -> str:
     return f"node {record.node}: instance {record.instance} cannot begin{_last_words(record, exit_)}"
 

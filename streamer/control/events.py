@@ -38,7 +38,8 @@ class Exited:
 
     `completed` is the count of its account page, over all lives of the instance. It may have left word in its folder:
     `ended`, that all it held is settled, so its last report need not be waited for; `cannot_open`, that its algorithm
-    or connector cannot be opened, which no new life would change. The exit code alone may be the user's own.
+    or connector cannot be opened, which no new life would change; `handler_error`, the traceback of a handler's error
+    that is to end the job. The exit code alone may be the user's own.
     """
 
     instance: str
@@ -48,6 +49,7 @@ class Exited:
     completed: int = 0
     ended: bool = False
     cannot_open: bool = False
+    handler_error: str = ""
 
 
 class Ask(StrEnum):

@@ -141,6 +141,8 @@ def _exited(state: JobState, event: Exited, now: float) -> Stepped:
 def _died(state: JobState, record: InstanceRecord, event: Exited) -> Stepped:
     record = _moved(deaths.after_death(state, record, event), InstanceEvent.DIES)
     state = state.having(record)
+    if event.handler_error:
+        return _failed(state, deaths.handler_error(record, event))
     if event.cannot_open:
         return _failed(state, deaths.cannot_open_error(record, event))
     if deaths.is_crash_loop(record):

@@ -57,6 +57,17 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorPolicy:
+    """What becomes of a message whose handler raises: it is tried again up to `limit` times, `then` given up."""
+
+    limit: int = 0
+    delay_s: float = limits.RETRY_DELAY_S
+    factor: float = limits.RETRY_FACTOR
+    max_delay_s: float = limits.RETRY_DELAY_MAX_S
+    then: str = "dead-letter"
+
+
+@dataclass(frozen=True, slots=True)
 class EdgePolicy:
     """What a node declares for the edges into it."""
 
@@ -81,6 +92,7 @@ class Node:
     concurrency: int = 1
     batch_operation: str = "indexed"
     retry: Retry | None = None
+    on_error: ErrorPolicy | None = None
     ttl: int = 0
     include_in_results: bool = False
     metrics: Mapping[str, Value] = field(default_factory=dict)
@@ -132,6 +144,7 @@ def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
         concurrency=fields.optional("concurrency", whole(1, limits.CONCURRENCY_MAX), 1),
         batch_operation=fields.optional("batchOperation", choice("indexed", "cartesian"), "indexed"),
         retry=_retry(fields.child("retry")),
+        on_error=_on_error(fields, kind),
         ttl=fields.optional("ttl", whole(0), 0),
         include_in_results=fields.optional("includeInResults", flag, False)
         | fields.optional("includeInResult", flag, False),
@@ -171,6 +184,42 @@ def _retry(fields: Fields | None) -> Retry | None:
     )
     fields.close(where="retry")
     return retry
+
+
+def _on_error(fields: Fields, kind: NodeKind) -> ErrorPolicy | None:
+    inner = fields.child("onError")
+    if inner is None:
+        return None
+    if kind not in (NodeKind.ALGORITHM, NodeKind.DEBUG):
+        fields.finding("onError", f"a node of kind {kind} has no handler that could fail", "Leave it out here.")
+    if fields.has("retry"):
+        fields.finding("onError", "retry says the same in HKube's words", "Keep one of onError and retry.")
+    then = inner.optional("then", choice("dead-letter", "drop", "stop"), "dead-letter")
+    retry = inner.child("retry")
+    policy = ErrorPolicy(then=then) if retry is None else _retry_policy(retry, then)
+    inner.close(where="onError")
+    return policy
+
+
+def _retry_policy(fields: Fields, then: str) -> ErrorPolicy:
+    seconds = number(0, limits.RETRY_DELAY_S_MAX)
+    default = ErrorPolicy()
+    policy = ErrorPolicy(
+        limit=fields.required("limit", whole(0, limits.RETRIES_MAX), 0, example="limit: 3"),
+        delay_s=fields.optional("delay", seconds, default.delay_s),
+        factor=fields.optional("factor", number(1, limits.RETRY_FACTOR_MAX), default.factor),
+        max_delay_s=fields.optional("maxDelay", seconds, default.max_delay_s),
+        then=then,
+    )
+    if policy.max_delay_s < policy.delay_s:
+        at = "maxDelay" if fields.has("maxDelay") else "delay"
+        fields.finding(
+            at,
+            f"a delay of {policy.delay_s:g} s is longer than maxDelay, {policy.max_delay_s:g} s",
+            "Let maxDelay be the longer one.",
+        )
+    fields.close(where="onError.retry")
+    return policy
 
 
 def _metrics(fields: Fields | None) -> Mapping[str, Value]:

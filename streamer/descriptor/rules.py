@@ -88,9 +88,11 @@ def whole(least: int, most: int | None = None) -> Rule[int]:
     return rule
 
 
-def number(least: float, *, above: bool = False) -> Rule[float]:
-    """A number of at least `least`, or above it."""
+def number(least: float, most: float | None = None, *, above: bool = False) -> Rule[float]:
+    """A number of at least `least`, or above it, and of at most `most`."""
     what = f"a number {'above' if above else 'of at least'} {least:g}"
+    if most is not None:
+        what = f"a number from {least:g} to {most:g}"
 
     def rule(value: Value) -> float:
         found: Value = value
@@ -98,7 +100,7 @@ def number(least: float, *, above: bool = False) -> Rule[float]:
             found = float(value)
         if isinstance(found, bool) or not isinstance(found, (int, float)):
             raise expected(what, value)
-        if not (found > least if above else found >= least) or found > 1e300:
+        if not (found > least if above else found >= least) or found > (1e300 if most is None else most):
             raise expected(what, value)
         return found
 

@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from streamer.limits import RETRY_DELAY_MAX_S, RETRY_DELAY_S, RETRY_FACTOR
 from streamer.plan.plain import plain, typed
 from streamer.plan.routing import RouteTable
 
+_DOUBLINGS_MAX = 64
+"""A factor to this power is far beyond every delay, and no float yet is."""
 SUPERVISOR_VARIABLE = "STREAMER_SUPERVISOR"
 """Environment variable with the id of the process that started an instance, which may be gone before it looks."""
 
@@ -112,6 +115,33 @@ class Gateway:
     port: int
 
 
+class Then(StrEnum):
+    """What becomes of a message that is not tried again."""
+
+    DEAD_LETTER = "dead-letter"
+    DROP = "drop"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class OnError:
+    """What a node declares for messages whose handler raises: to try again up to `limit` times, `then` what.
+
+    The n-th time comes `delay_s` * `factor` ** (n - 1) after the failure, and at most `max_delay_s` after it.
+    """
+
+    limit: int = 0
+    delay_s: float = RETRY_DELAY_S
+    factor: float = RETRY_FACTOR
+    max_delay_s: float = RETRY_DELAY_MAX_S
+    then: Then = Then.DEAD_LETTER
+
+    def delay_s_after(self, attempts: int) -> float:
+        """Seconds to wait after so many failed calls."""
+        grown = self.factor ** min(attempts - 1, _DOUBLINGS_MAX)
+        return min(self.delay_s * grown, self.max_delay_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What one instance runs.
@@ -120,7 +150,8 @@ class Assignment:
     start of it. `token` is the job's secret, without which no session opens. `folder` is this instance's own folder,
     `state` that of its node's state, `dead_letters` the job's file. `control` is the endpoint of the controller's link.
     `endpoint` is where to bind the outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm
-    gets as `args` by HKube's rules. `alone`: it goes on when the process that started it has gone.
+    gets as `args` by HKube's rules. A call of a handler may take `ttl_s` (0: any time). `alone`: it goes on when the
+    process that started it has gone.
     """
 
     job: str
@@ -140,6 +171,8 @@ class Assignment:
     gateway: Gateway | None = None
     concurrency: int = 1
     args: Mapping[str, Any] = field(default_factory=dict)
+    on_error: OnError = field(default_factory=OnError)
+    ttl_s: float = 0.0
     alone: bool = False
     state: str = ""
 
@@ -157,6 +190,7 @@ class Assignment:
                 "code": Code(**raw["code"]) if raw["code"] else None,
                 "connector": Connector(**raw["connector"]) if raw["connector"] else None,
                 "gateway": Gateway(**raw["gateway"]) if raw["gateway"] else None,
+                "on_error": typed(OnError, raw["on_error"]),
             }
         )
 

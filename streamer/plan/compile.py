@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,11 @@ from streamer.plan.assignment import (
     Delivery,
     Gateway,
     Input,
+    OnError,
     Output,
     Overload,
     Role,
+    Then,
     Wiring,
 )
 from streamer.plan.graph import graph_of
@@ -82,6 +84,8 @@ class PlannedNode:
     args: Mapping[str, Any]
     gateway: Gateway | None = None
     policy: Policy = Policy()
+    on_error: OnError = field(default_factory=OnError)
+    ttl_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,8 @@ class Plan:
             gateway=planned.gateway,
             concurrency=planned.concurrency,
             args={**planned.args, "jobId": job, "taskId": _task_id(job, instance)},
+            on_error=planned.on_error,
+            ttl_s=planned.ttl_s,
             alone=alone,
             state=str(state),
         )
@@ -268,6 +274,8 @@ class _Compiler:
             args=self._args(node, role) if algorithm else {},
             gateway=_gateway(node) if role is Role.GATEWAY else None,
             policy=_policy(node),
+            on_error=_on_error(node),
+            ttl_s=float(node.ttl) if algorithm else 0.0,
         )
 
     def _role(self, node: Node) -> Role:
@@ -360,6 +368,16 @@ class _Compiler:
 def _policy(node: Node) -> Policy:
     edges = node.edges
     return Policy(Delivery(edges.delivery), edges.queue_bytes, edges.hop_limit, Overload(edges.overload))
+
+
+def _on_error(node: Node) -> OnError:
+    """HKube's policies that only speak of crashes never try a message again whose handler has raised."""
+    if (retry := node.retry) is not None:
+        return OnError(limit=retry.limit if retry.policy in ("OnError", "Always") else 0)
+    policy = node.on_error
+    if policy is None:
+        return OnError()
+    return OnError(policy.limit, policy.delay_s, policy.factor, policy.max_delay_s, Then(policy.then))
 
 
 def _gateway(node: Node) -> Gateway:

@@ -20,14 +20,14 @@ from streamer.limits import FLOW_VERSIONS_MAX, SETTLED_RANGES_MAX
 from streamer.protocol.history import History
 from streamer.protocol.settlement import RangeSet
 
-DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error")
+DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error", "handler")
 """Why messages are dropped; the order is part of the page's format."""
 
 _HEAD = struct.Struct("<HH6Q")
 _EDGE = struct.Struct(f"<{6 + len(DROP_REASONS)}QQI")
 _COUNT = struct.Struct("<H")
 _TAKEN = struct.Struct("<QQ")
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ unpack as a whole is unpacked body by body, and only the bad body is at fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, overload
 
@@ -226,6 +226,27 @@ def spans(body: bytes | memoryview, count: int) -> Iterator[tuple[int, int]]:
         end = scanner.tell()
         yield start, end
         start = end
+
+
+def cut_out(
+    body: bytes | memoryview, count: int, buffers: Sequence[bytes | memoryview], indexes: Collection[int]
+) -> dict[int, bytes]:
+    """The packed messages of these indexes, each as it would be sent again. One whose end cannot be found is left out.
+
+    Buffers belong to the only message of a body.
+    """
+    found: dict[int, bytes] = {}
+    last = max(indexes, default=-1)
+    try:
+        for index, (start, end) in zip(range(last + 1), spans(body, count), strict=False):
+            if index in indexes:
+                found[index] = bytes(body[start:end])
+    except UNPACK_ERRORS:
+        return found
+    if buffers and 0 in found:
+        found[0] = whole = Bulky(found[0])
+        whole.buffers = list(buffers)
+    return found
 
 
 def unpack_each(body: bytes | memoryview, count: int) -> list[Any | BadBody]:

@@ -26,7 +26,7 @@ from streamer.limits import BUFFERS_MAX, CONCURRENCY_MAX, CONTROL_FRAME_BYTES_MA
 from streamer.protocol.codec import announces
 from streamer.protocol.segment import Segment
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 
 
 class Kind(IntEnum):
@@ -49,7 +49,7 @@ class Kind(IntEnum):
 _KINDS = {int(kind): kind for kind in Kind}
 _DATA = struct.Struct("<BBBBHHQQQQQ")
 _SEGMENT = struct.Struct("<HBBHHQQQQ")
-_STATUS = struct.Struct("<BBHIQQQQQQQ")
+_STATUS = struct.Struct("<BBHIQQQQQQQQ")
 _SHORT = struct.Struct("<BBHIQ")
 assert _DATA.size == 48
 
@@ -111,9 +111,10 @@ class Status(NamedTuple):
     """Grants and acknowledgements of a session, all totals since its beginning.
 
     `received`: last sequence received without a gap. Sequences below `floor` and in `ranges` (flat start, end pairs)
-    are settled; of frames in `partials` (sequence, flat index ranges) only these messages. `settled` + `dead` messages
-    have been settled so far, those told here among them, `dead` of them in the dead-letter store. `wide`: while any
-    credit is left, a whole frame may be sent.
+    are settled; of frames in `partials` (sequence, flat index ranges) only these messages. `settled` + `dead` +
+    `dropped` messages have been settled so far, those told here among them: `dead` of them in the dead-letter store,
+    `dropped` because their handler failed and its node says so. `wide`: while any credit is left, a whole frame may be
+    sent.
     """
 
     session: int
@@ -123,6 +124,7 @@ class Status(NamedTuple):
     floor: int
     settled: int
     dead: int
+    dropped: int = 0
     ranges: Sequence[int] = ()
     partials: tuple[tuple[int, tuple[int, ...]], ...] = ()
     end_seen: bool = False
@@ -321,7 +323,7 @@ def decode_open(parts: Received) -> Open:
 def encode_status(s: Status) -> Parts:
     head = _STATUS.pack(
         WIRE_VERSION, Kind.STATUS, _END_SEEN * s.end_seen | _WIDE * s.wide, len(s.ranges), s.session,
-        s.granted_messages, s.granted_bytes, s.received, s.floor, s.settled, s.dead,
+        s.granted_messages, s.granted_bytes, s.received, s.floor, s.settled, s.dead, s.dropped,
     )  # fmt: skip
     if s.ranges:
         head += array("Q", s.ranges).tobytes()
@@ -332,7 +334,7 @@ def decode_status(parts: Received) -> Status:
     """Read a STATUS. Raises PeerError."""
     try:
         head = bounded(parts[0])
-        _, _, flags, count, session, messages, size, received, floor, settled, dead = _STATUS.unpack_from(head)
+        _, _, flags, count, session, messages, size, received, floor, settled, dead, dropped = _STATUS.unpack_from(head)
         ranges = array("Q")
         ranges.frombytes(head[_STATUS.size :])
         if len(ranges) != count or count % 2:
@@ -343,7 +345,7 @@ def decode_status(parts: Received) -> Status:
             else ()
         )
         return Status(
-            session, messages, size, received, floor, settled, dead, ranges.tolist(), partials,
+            session, messages, size, received, floor, settled, dead, dropped, ranges.tolist(), partials,
             bool(flags & _END_SEEN), bool(flags & _WIDE),
         )  # fmt: skip
     except (struct.error, ValueError, TypeError, msgpack.UnpackException) as error:

@@ -10,7 +10,7 @@ whatever its way, since nothing that is settled is sent again but by somebody wh
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgpack
 
@@ -63,12 +63,11 @@ class Marks:
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
-    def add(self, segment: Segment, without: range | None = None) -> None:
+    def add(self, segment: Segment, without: Collection[int] = ()) -> None:
         """Its messages are handled, other than those of these indexes."""
-        if without is not None:
-            for part in (segment.cut(0, without.start), segment.cut(without.stop, len(segment))):
-                if len(part):
-                    self.add(part)
+        if without:
+            for start, end in intervals([index for index in range(len(segment)) if index not in without]):
+                self.add(segment.cut(start, end))
         elif segment.hashes is None:
             self._add(segment.origin, segment.hash, segment.positions)
         else:

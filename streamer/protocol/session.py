@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from streamer.errors import PeerError
 from streamer.limits import PARTIAL_ACK_AGE_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX, TAIL_TIMEOUT_S
+from streamer.protocol.account import DROP_REASONS
 from streamer.protocol.chunk import OutFrame, Parent
 from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
@@ -78,7 +79,7 @@ class SendingSession:
         self._received_at = now
         self._flying: dict[int, OutFrame] = {}
         self._settled = 0
-        self._dead = 0
+        self._dead = self._dropped = 0
 
     def send(self, frame: OutFrame) -> Parts:
         """Number the frame and keep it; gives its parts."""
@@ -121,9 +122,13 @@ class SendingSession:
             if frame is not None:
                 settled += self.edge.settle_partly(frame, flat)
         dead = min(max(0, status.dead - self._dead), settled)
+        dropped = min(max(0, status.dropped - self._dropped), settled - dead)
         self._dead += dead
+        self._dropped += dropped
         self.edge.counts.dead_lettered += dead
-        self.edge.counts.settled += settled - dead
+        self.edge.counts.settled += settled - dead - dropped
+        if dropped:
+            self.edge.counts.drops[DROP_REASONS.index("handler")] += dropped
 
     def _acknowledged(self, status: Status) -> Iterator[OutFrame]:
         flying = self._flying
@@ -169,12 +174,14 @@ class InputFrame:
     `together` are ranges of messages for which something was sent in common: they settle together. `held` ones are not
     done with, though their handler is. `watches` are called when their messages are settled. `alone`: its one message
     may have been in hand at a death, so nothing else should be in hand with it. `late` ones are not to be handled, and
-    neither are `repeats`, which were before. `kept`: its handlers are done, and a checkpoint is to come.
+    neither are `repeats`, which were before; those `aside` wait to be handled again. `dead` and `dropped` ones were
+    given up. `kept`: its handlers are done, and a checkpoint is to come.
     """
 
     __slots__ = (
-        "alone", "arrived_at", "body", "buffers", "count", "dead", "handled", "held", "kept", "late", "open", "repeats",
-        "segments", "sequence", "session", "size", "together", "told", "told_dead", "watches",
+        "alone", "arrived_at", "aside", "body", "buffers", "count", "dead", "dropped", "handled", "held", "kept",
+        "late", "open", "repeats", "segments", "sequence", "session", "size", "together", "told", "told_dead",
+        "told_dropped", "watches",
     )  # fmt: skip
 
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
@@ -191,11 +198,40 @@ class InputFrame:
         self.handled = self.kept = False
         self.repeats: Sequence[int] = ()
         self.dead: list[int] = []
-        self.told = self.told_dead = 0
+        self.dropped: list[int] = []
+        self.told = self.told_dead = self.told_dropped = 0
         self.together: tuple[range, ...] = ()
         self.late: tuple[range, ...] = ()
         self.held: tuple[range, ...] = ()
+        self.aside: tuple[range, ...] = ()
         self.watches: tuple[tuple[range, Callable[[], None]], ...] = ()
+
+    @property
+    def attempts(self) -> int:
+        """Calls of the handler for each of its messages, this one included."""
+        return 1
+
+    @property
+    def base(self) -> int:
+        """Where its first message lies in the frame that its session knows by this sequence."""
+        return 0
+
+    def place(self, index: int) -> tuple[Segment, int]:
+        """The segment of a message, and its index there."""
+        for segment in self.segments:
+            if index < len(segment):
+                return segment, index
+            index -= len(segment)
+        raise IndexError(index)
+
+    @property
+    def waiting(self) -> Sequence[range]:
+        """Those of its messages that are to be handled again."""
+        return self.aside
+
+    def again(self, index: int) -> int | None:  # noqa: ARG002  # of frames that peers have sent, no message is one
+        """The number of the dead letter that this message was."""
+        return None
 
     def settle(self, count: int) -> None:
         """So many of what was open is settled."""
@@ -238,7 +274,7 @@ class ReceivingSession:
         self._on_settled = on_settled
         self._done = RangeSet(1)
         self._acknowledged = 0
-        self._dead = 0
+        self._dead = self._dropped = 0
         self._told_grant = self._told_acknowledged = 0
         self._told_end = False
 
@@ -283,14 +319,15 @@ class ReceivingSession:
         self._done.add(frame.sequence, frame.sequence + 1)
         self.settled_messages += frame.count
         self.settled_bytes += frame.size
-        self._acknowledge(frame, frame.count, len(frame.dead))
+        self._acknowledge(frame, frame.count, len(frame.dead), len(frame.dropped))
         self._on_settled(frame.count)
 
-    def _acknowledge(self, frame: InputFrame, messages: int, dead: int) -> None:
+    def _acknowledge(self, frame: InputFrame, messages: int, dead: int, dropped: int) -> None:
         """So many messages of a frame are settled: totals are never taken back, whatever the next status tells."""
         self._acknowledged += messages - frame.told
         self._dead += dead - frame.told_dead
-        frame.told, frame.told_dead = messages, dead
+        self._dropped += dropped - frame.told_dropped
+        frame.told, frame.told_dead, frame.told_dropped = messages, dead, dropped
 
     def renew(self, pace: Pace, sessions: int, messages_max: int, bytes_max: int) -> None:
         """Grant anew by the instance's pace; the limits count from what is settled."""
@@ -315,7 +352,8 @@ class ReceivingSession:
                 done = _complement(still, frame.count)
                 if len(done):
                     partials.append((frame.sequence, tuple(([0, done.floor] if done.floor else []) + done.ranges)))
-                    self._acknowledge(frame, len(done), sum(1 for index in frame.dead if index in done))
+                    dead, dropped = (sum(1 for i in given_up if i in done) for given_up in (frame.dead, frame.dropped))
+                    self._acknowledge(frame, len(done), dead, dropped)
         self._told_grant = self.window.granted_messages
         self._told_acknowledged = self._acknowledged
         self._told_end = self.end_seen
@@ -325,8 +363,9 @@ class ReceivingSession:
             granted_bytes=self.window.granted_bytes,
             received=self.received,
             floor=self._done.floor,
-            settled=self._acknowledged - self._dead,
+            settled=self._acknowledged - self._dead - self._dropped,
             dead=self._dead,
+            dropped=self._dropped,
             ranges=self._done.ranges[: 2 * STATUS_RANGES_MAX],
             partials=tuple(partials),
             end_seen=self.end_seen,
@@ -343,7 +382,7 @@ def unsettled(frames: Iterable[InputFrame], edges: Iterable[Edge]) -> dict[Input
         for parent, index in edge.unsettled_of(handled):
             still[parent].add(index)  # type: ignore[index]  # the parents asked for are input frames
     for frame, indexes in still.items():
-        indexes.update(*frame.held)
+        indexes.update(*frame.held, *frame.aside)
         for those in frame.together:
             if not indexes.isdisjoint(those):
                 indexes.update(those)

@@ -21,7 +21,7 @@ from streamer.protocol.segment import INDEXES
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
 from streamer.runtime.letters import TOO_LATE, Failure
-from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Sends, Turn
+from streamer.runtime.turn import IN_BASE, IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Sends, Turn
 
 _WEIGHTY = SPILL_BYTES // FRAME_MESSAGES_MAX
 """A returned message of this size is weighed: of smaller ones, a frame's worth cannot outgrow memory."""
@@ -235,6 +235,7 @@ class Handler:
         hand = self._hand
         hand[IN_SESSION] = frame.session.number
         hand[IN_FRAME] = frame.sequence
+        hand[IN_BASE] = frame.base
         base = 0
         for segment in frame.segments:
             own = self._turn.begin(frame, segment, base)
@@ -264,7 +265,7 @@ class Handler:
             except Exception as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
                 first = self._hand[IN_HAND]
                 behind = first + self._hand[IN_MORE] + 1
-                failures += [Failure(index, bodies[index], error) for index in range(first, behind)]
+                failures += [Failure(index, error) for index in range(first, behind)]
                 self._turn.roll_back()
                 first = behind
 
@@ -275,9 +276,9 @@ def bodies_of(frame: InputFrame, failures: list[Failure]) -> list[Any]:
         bodies = unpack(frame.body, frame.buffers)
     except UNPACK_ERRORS:
         bodies = unpack_each(frame.body, frame.count)
-        failures += [Failure(i, body.blob, body) for i, body in enumerate(bodies) if isinstance(body, BadBody)]
+        failures += [Failure(i, body) for i, body in enumerate(bodies) if isinstance(body, BadBody)]
     for those in frame.late:
-        failures += [Failure(i, bodies[i], VersionError(TOO_LATE)) for i in those if not isinstance(bodies[i], BadBody)]
+        failures += [Failure(i, VersionError(TOO_LATE)) for i in those if not isinstance(bodies[i], BadBody)]
     return bodies
 
 

@@ -36,6 +36,7 @@ from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.protocol.settlement import Barrier, intervals
 from streamer.runtime.exits import Exits
+from streamer.runtime.failures import Failures
 from streamer.runtime.outbox import Outbox
 from streamer.state.base import Checkpoint, Kept, Outgoing
 
@@ -67,7 +68,7 @@ class Keeper(Protocol):
     lock: Condition
     exits: Exits
     outbox: Outbox
-    last_error: str
+    failures: Failures
 
     @property
     def name(self) -> str: ...
@@ -84,7 +85,7 @@ class Checkpoints:
         self._origin = origin_of(keeper.exits.node, f"checkpoint {keeper.name}", 0)
         self._next = 0
         self._edges: set[str] = set()
-        self._frames: list[tuple[InputFrame, int]] = []
+        self._frames: list[InputFrame] = []
         self._outgoing: list[Rooted] = []
         self._outgoing_bytes = 0
         self._barriers: list[Barrier] = []
@@ -158,30 +159,14 @@ class Checkpoints:
         self.repeats += len(repeats)
 
     def handled(self, frame: InputFrame) -> None:
-        """The handlers are done with the frame, other than with those of its messages that wait (`held`)."""
+        """The handlers are done with the frame, other than with those of its messages that wait to be tried again."""
+        waiting = [index for those in frame.waiting for index in those]
         base = 0
         for segment in frame.segments:
-            waiting = sorted(
-                index - base for those in frame.held for index in those if base <= index < base + len(segment)
-            )
-            at = 0
-            for start, end in (*intervals(waiting), (len(segment), len(segment))):
-                if at < start:
-                    self.marks.add(segment.cut(at, start) if start - at < len(segment) else segment)
-                at = end
+            self.marks.add(segment, [index - base for index in waiting if base <= index < base + len(segment)])
             base += len(segment)
         frame.kept = True
-        self._frames.append((frame, 1))
-
-    def finished(self, frame: InputFrame, index: int) -> None:
-        """A message of the frame that had to wait is handled too, or given up."""
-        for segment in frame.segments:
-            if index < len(segment):
-                self.marks.add(segment.cut(index, index + 1))
-                break
-            index -= len(segment)
-        frame.kept = True
-        self._frames.append((frame, 1))
+        self._frames.append(frame)
 
     def keep(self, segment: Segment, blobs: Sequence[bytes]) -> None:
         """Something is to be sent, with the next checkpoint."""
@@ -239,7 +224,7 @@ class Checkpoints:
         except (StateError, ConnectorError) as error:
             with self._keeper.lock:
                 self._frames[:0], self._outgoing[:0], self._barriers[:0] = frames, outgoing, barriers
-                self._keeper.last_error = f"{error}. {error.advice}"
+                self._keeper.failures.last_error = f"{error}. {error.advice}"
             self.marks.rewrite()
             self._due_at = self._clock() + CHECKPOINT_RETRY_S
             return False
@@ -248,9 +233,9 @@ class Checkpoints:
             self._rows.popleft()
         with self._keeper.lock:
             self._let_out(rooted, barriers)
-            for frame, count in frames:
+            for frame in frames:
                 frame.kept = False
-                frame.settle(count)
+                frame.settle(1)
         took_s = self._clock() - began
         self._due_at = self._clock() + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, took_s / CHECKPOINT_PART))
         return True

@@ -85,6 +85,11 @@ class Exits:
         place = self._known.places.get(route)
         return "" if place is None else place.flow
 
+    def position(self, route: int) -> tuple[str, int, int]:
+        """Flow, occurrence and version; ('', 0, 0) if its version is not known any more."""
+        place = self._known.places.get(route)
+        return ("", 0, 0) if place is None else (place.flow, place.occurrence, self.version_of(route))
+
     def version_of(self, route: int) -> int:
         return self._known.tables[part_of(route)].version
 

@@ -17,7 +17,6 @@ from streamer.limits import HOLD_S_MAX, SPILL_BYTES
 from streamer.protocol.codec import careful, pack_message, packer
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
-from streamer.runtime.calls import bodies_of
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure
 from streamer.runtime.outbox import Outbox
@@ -33,7 +32,7 @@ class Holder(Protocol):
     exits: Exits
     outbox: Outbox
 
-    def give_up(self, frame: InputFrame, failures: list[Failure]) -> None: ...
+    def fail(self, frame: InputFrame, failures: list[Failure]) -> bool: ...
 
     def wait_for_room(self) -> None: ...
 
@@ -64,7 +63,7 @@ class Hold:
         self._holds.end(self, None)
 
     def fail(self, error: BaseException | str) -> None:
-        """The message is given up: it goes to the dead letters."""
+        """The same as if its handler had raised this."""
         self._holds.end(self, error if isinstance(error, BaseException) else HoldError(error))
 
     def sendMessage(self, msg: object, flowName: str | None = None) -> None:  # noqa: N802, N803  # as in the api
@@ -106,17 +105,14 @@ class Holds:
 
     def end(self, hold: Hold, error: BaseException | None) -> None:
         with self._holder.lock:
-            if hold in self._open:
-                if error is not None:
-                    self._give_up(hold, error)
+            if hold in self._open and (error is None or self._failed(hold, error)):
                 self.drop(hold)
                 self._holder.outbox.dirty = True
         self._holder.wake()
 
-    def _give_up(self, hold: Hold, error: BaseException) -> None:
-        bodies = bodies_of(hold.frame, [])
+    def _failed(self, hold: Hold, error: BaseException) -> bool:
         left = [index for index in hold.those if index not in hold.frame.dead]
-        self._holder.give_up(hold.frame, [Failure(index, bodies[index], error) for index in left])
+        return self._holder.fail(hold.frame, [Failure(index, error) for index in left])
 
     def drop(self, hold: Hold) -> None:
         """The hold is no more."""

@@ -24,6 +24,7 @@ from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
 from streamer.runtime.checkpoints import Checkpoints, Vault
 from streamer.runtime.exits import Exits
+from streamer.runtime.failures import Failures
 from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.later import Later
@@ -64,7 +65,7 @@ class Instance:
         self.exits = Exits(assignment.node, assignment.wiring)
         self.store = store
         self.account = store.account
-        self.letters = Letters(assignment, letters, wall, self.exits.flow_of)
+        self.letters = Letters(assignment, letters, wall, self.exits.position)
         self.lock = Condition(RLock())
         self._transport = transport
         self.now = self._clock = clock
@@ -75,6 +76,7 @@ class Instance:
         self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed, self.outbox.floors)
         self.checkpoints: Checkpoints | None = None
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
+        self.failures = Failures(assignment, self.letters, self.account, self.lock, clock)
         self.holds = Holds(self, clock)
         self.later = Later(self.roots, wall, self.lock, self.wake)
         self._due: deque[Callable[[], object]] = deque()
@@ -94,12 +96,15 @@ class Instance:
         self.handler_seconds = Histogram(HANDLER_BOUNDS_S)
         self.queue_wait = Histogram(LATENCY_BOUNDS_S)
         self.arrivals = Arrivals(self.exits.flow_of, wall)
-        self.last_error = ""
 
     # -- the step --------------------------------------------------------------------------------------------------
 
     def step(self) -> float:
-        """Do what there is to do; gives the seconds for which nothing is to be done unless something comes."""
+        """Do what there is to do; gives the seconds for which nothing is to be done unless something comes.
+
+        Raises HandlerError if a handler has failed whose node declares that this ends the job.
+        """
+        self.failures.check()
         now = self._clock()
         self._thread = get_ident()
         self._woken = False
@@ -155,9 +160,9 @@ class Instance:
         """Handle one frame or produce one batch; True if there is more to do at once."""
         if not self.outbox.room():
             return False
-        if self.work.accepts and (frame := self.inbox.next()) is not None:
+        if self.work.accepts and (frame := self._next(now)) is not None:
             self._handle(frame)
-            return not self.inbox.drained
+            return not self.inbox.drained and self.failures.fatal is None
         if not self.met:
             return False  # whether a source may read anything new depends on who is still there
         with self.lock:
@@ -179,6 +184,15 @@ class Instance:
         if self.work.at_rest and checkpoints.take():
             self.outbox.dirty = True
 
+    def _next(self, now: float) -> InputFrame | None:
+        """What is to be handled now. Whatever follows a message that waits to be tried again may overtake it here."""
+        retries = self.failures.retries
+        if retries.waiting:
+            with self.lock:
+                if (due := retries.next(now)) is not None or retries.full:
+                    return due
+        return self.inbox.next()
+
     def _handle(self, frame: InputFrame) -> None:
         if self.checkpoints is not None:
             self.checkpoints.admit(frame)
@@ -190,30 +204,28 @@ class Instance:
 
     def handled(self, frame: InputFrame, failures: list[Failure], busy_s: float, told: int = 0) -> None:
         """The work is done with a frame; see `Inbox.handled` for `told`."""
-        if frame.dead:
-            failures = [failure for failure in failures if failure.index not in frame.dead]
-        if failures:
-            self.give_up(frame, failures)
         self.busy_s += busy_s
-        if not self.wiring.outputs:
+        if frame.dead or frame.dropped:
+            failures = [failure for failure in failures if failure.index not in (*frame.dead, *frame.dropped)]
+        if failures and not self.fail(frame, failures):
+            return
+        first_time = frame.attempts == 1
+        if first_time and not self.wiring.outputs:
             self.arrivals.observe(frame)
         with self.lock:
-            self.account.received += frame.count
             self.outbox.dirty = True
             frame.done()
             if self.checkpoints is None:
                 frame.settle(1)
             else:
                 self.checkpoints.handled(frame)
-            self.inbox.handled(frame, busy_s, told)
+            if first_time:
+                self.account.received += frame.count
+                self.inbox.handled(frame, busy_s, told)
 
-    def give_up(self, frame: InputFrame, failures: list[Failure]) -> None:
-        """These messages are not handled any more: to the dead letters with them."""
-        with self.lock:
-            self.letters.failed(frame.session.parent, frame.segments, failures)
-            frame.dead += [failure.index for failure in failures]
-            self.account.failed += len(failures)
-            self.last_error = failures[-1].error if failures else self.last_error
+    def fail(self, frame: InputFrame, failures: list[Failure]) -> bool:
+        """The handler has failed for these messages; False if they, and so the frame, stay as they are."""
+        return self.failures.judge(frame, failures)
 
     def pump(self) -> None:
         """Serve the wire once from inside a handler call that waits for room in the outbox."""
@@ -229,12 +241,16 @@ class Instance:
         if self.stage is Stage.ENDED or more:
             return 0.0
         room = self.outbox.room()
-        if room and self.stage is Stage.RUNNING and self.work.accepts and not self.inbox.drained:
+        retry_s = self.failures.retries.wait_s(now) if room and self.work.accepts else None
+        free = retry_s is None or not self.failures.retries.full
+        if room and self.stage is Stage.RUNNING and self.work.accepts and free and not self.inbox.drained:
             return 0.0
         wait = max(0.0, self.beat_at + HEARTBEAT_S - now)
         with self.lock:
             if self.inbox.open_waiting(now):
                 wait = min(wait, _OPEN_RETRY_S)
+        if retry_s is not None:
+            wait = min(wait, retry_s)
         asked = self.work.wait_s(now)
         if asked is not None and (room or self.stage is not Stage.RUNNING) and asked > 0.0:
             wait = min(wait, asked)
@@ -342,7 +358,8 @@ class Instance:
             return self.work.exhausted and self.inbox.unsettled == 0 and (bool(begins) or self._drain_asked)
         if any(i.inside for i in self.wiring.inputs) and not self._end_asked:
             return False
-        return self.inbox.drained and not self.inbox.parked and self.inbox.ended(inside=False)
+        waits = self.inbox.parked or self.failures.retries.waiting
+        return self.inbox.drained and not waits and self.inbox.ended(inside=False)
 
     def _on_settled(self, count: int) -> None:
         self.inbox.unsettled -= count

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from streamer.clock import Clock
 from streamer.connectors.base import BadRecord
-from streamer.errors import VersionError
+from streamer.connectors.json_form import to_json
+from streamer.errors import MessageError, VersionError
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Assignment
 from streamer.protocol.chunk import Chunk
-from streamer.protocol.codec import UNPACK_ERRORS, BadBody, unpack_one
+from streamer.protocol.codec import BadBody, cut_out, pack_message, packer
 from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
 from streamer.protocol.segment import Segment
-from streamer.runtime.dead_letters import DeadLetter
+from streamer.protocol.session import InputFrame
+from streamer.state.dead_letters import DeadLetter
 
 TOO_LATE = "it came by a version of the flows that is over: all that was known of that version was settled"
 _NOT_USERS = {__name__.partition(".")[0], "importlib", "runpy"}
@@ -35,18 +37,20 @@ class LetterStore(Protocol):
 
 
 class Failure:
-    """A message that was not handled: its index in the frame, what it was, and why."""
+    """A message that was not handled: its index in the frame, and why. `raised` is what its handler has raised."""
 
-    __slots__ = ("error", "index", "message", "reason", "traceback")
+    __slots__ = ("bad", "error", "index", "raised", "reason", "traceback")
 
-    def __init__(self, index: int, message: object, error: BaseException | BadBody) -> None:
+    def __init__(self, index: int, error: BaseException | BadBody) -> None:
         self.index = index
-        self.message = message
+        self.bad: bytes | None = None
+        self.raised: BaseException | None = None
         if isinstance(error, BadBody):
-            self.message, self.reason, self.error, self.traceback = error.blob, "unreadable", error.reason, ""
+            self.bad, self.reason, self.error, self.traceback = error.blob, "unreadable", error.reason, ""
         elif isinstance(error, VersionError):
             self.reason, self.error, self.traceback = "flow version", str(error), ""
         else:
+            self.raised = error
             self.reason = "handler"
             self.error = f"{type(error).__name__}: {error}"
             self.traceback = user_traceback(error)
@@ -61,25 +65,30 @@ def user_traceback(error: BaseException) -> str:
     return "Traceback (most recent call last):\n" + "".join(lines)
 
 
-class Letters:
-    """Writes the letters of one instance. `flow_of` gives the flow of a route."""
+Position = Callable[[int], tuple[str, int, int]]
+"""Flow, occurrence and version of a route."""
 
-    def __init__(self, assignment: Assignment, store: LetterStore, wall: Clock, flow_of: Callable[[int], str]) -> None:
+
+class Letters:
+    """Writes the letters of one instance."""
+
+    def __init__(self, assignment: Assignment, store: LetterStore, wall: Clock, position: Position) -> None:
         self._a = assignment
-        self._flow_of = flow_of
+        self._position = position
         self._store = store
         self._wall = wall
 
-    def failed(self, origin: str, segments: Sequence[Segment], failures: Sequence[Failure]) -> None:
-        """Messages that came from node `origin` and were given up here."""
+    def failed(self, frame: InputFrame, failures: Sequence[Failure]) -> None:
+        """Messages of a frame that were given up here."""
+        packed = cut_out(frame.body, frame.count, frame.buffers, {failure.index for failure in failures})
         letters = []
         for failure in failures:
-            segment, index = _place(segments, failure.index)
-            flow = self._flow_of(segment.route)
+            segment, index = frame.place(failure.index)
+            blob = packed.get(failure.index, b"") if failure.bad is None else failure.bad
             letters.append(
                 self._letter(
-                    failure.reason, failure.error, failure.traceback, flow, self._a.node, origin,
-                    segment.id(index), 1, failure.message,
+                    failure.reason, failure.error, failure.traceback, self._a.node, frame.session.parent,
+                    segment, index, frame.attempts, blob, frame.again(failure.index),
                 )
             )  # fmt: skip
         self._store.append(letters)
@@ -96,38 +105,49 @@ class Letters:
 
     def unreadable(self, origin: int, records: Sequence[BadRecord]) -> None:
         """Records of this source that could not be read."""
+        pack = packer()
+        a = self._a
         self._store.append(
             [
-                self._letter(
-                    "unreadable record", f"{bad.place}: {bad.error}", "", "", self._a.node, bad.place,
-                    MessageId(origin, bad.position, 0), 1, bad.text,
+                DeadLetter(
+                    self._wall(), a.node, a.instance, "unreadable record", f"{bad.place}: {bad.error}", "", "",
+                    a.node, bad.place, str(MessageId(origin, bad.position, 0)), 1, pack_message(pack, bad.text),
                 )
                 for bad in records
             ]
         )  # fmt: skip
 
+    def unpackable(self, origin: int, position: int, value: object, error: MessageError) -> None:
+        """A record of this source that cannot travel: it is kept in its JSON form."""
+        a = self._a
+        self._store.append(
+            [
+                DeadLetter(
+                    self._wall(), a.node, a.instance, "unpackable record", f"{type(error).__name__}: {error}", "", "",
+                    a.node, a.node, str(MessageId(origin, position, 0)), 1, pack_message(packer(), to_json(value)),
+                )
+            ]
+        )  # fmt: skip
+
     def _of_chunk(self, edge: Edge, chunk: Chunk, reason: str, error: str, attempts: int) -> DeadLetter:
-        flow = self._flow_of(chunk.segment.route)
-        message: Any
-        try:
-            message = unpack_one(chunk.blobs[0])
-        except UNPACK_ERRORS:
-            message = chunk.blobs[0]
-        who = chunk.segment.id(0)
-        return self._letter(reason, error, "", flow, edge.target, self._a.node, who, attempts, message)
+        return self._letter(
+            reason, error, "", edge.target, self._a.node, chunk.segment, 0, attempts, chunk.blobs[0], None
+        )
 
     def _letter(
         self,
         reason: str,
         error: str,
         trace: str,
-        flow: str,
         target: str,
         source: str,
-        who: MessageId,
+        segment: Segment,
+        index: int,
         attempts: int,
-        message: object,
+        packed: bytes,
+        again: int | None,
     ) -> DeadLetter:
+        flow, occurrence, version = self._position(segment.route)
         return DeadLetter(
             time_s=self._wall(),
             node=self._a.node,
@@ -138,15 +158,11 @@ class Letters:
             flow=flow,
             target=target,
             source=source,
-            message_id=str(who),
+            message_id=str(segment.id(index)),
             attempts=attempts,
-            message=message,
+            packed=packed,
+            headers=segment.headers[index] if segment.headers is not None else None,
+            occurrence=occurrence,
+            version=version,
+            again=again,
         )
-
-
-def _place(segments: Sequence[Segment], index: int) -> tuple[Segment, int]:
-    for segment in segments:
-        if index < len(segment):
-            return segment, index
-        index -= len(segment)
-    raise IndexError(index)

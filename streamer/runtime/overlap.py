@@ -21,7 +21,7 @@ from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of, gaps
 from streamer.runtime.letters import Failure
-from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Turn, Undoing
+from streamer.runtime.turn import IN_BASE, IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Turn, Undoing
 
 Invoke = Callable[[Turn, list[Any], int, str], Awaitable[None]]
 """Call the user's function for these messages, the first of which has this index, from this node."""
@@ -183,6 +183,7 @@ class Overlap:
         turn.begin(frame, planned.segment, planned.base)
         hand[IN_SESSION] = frame.session.number
         hand[IN_FRAME] = frame.sequence
+        hand[IN_BASE] = frame.base
         hand[IN_MORE] = last - first - 1
         hand[IN_HAND] = turn.index = first
         turn.mark_state()
@@ -192,7 +193,7 @@ class Overlap:
         try:
             await self._invoke(turn, flight.bodies[first:last], first, frame.session.parent)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
-            flight.failures += [Failure(index, flight.bodies[index], error) for index in range(first, last)]
+            flight.failures += [Failure(index, error) for index in range(first, last)]
             turn.roll_back()
         call.turn = None
         hand[IN_HAND] = NOTHING

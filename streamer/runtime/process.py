@@ -3,7 +3,8 @@
 It builds the instance on sockets, pages and the machine's clock, opens the user's algorithm or the connector, and
 drives the loop. A stateless node, a source and a sink have one thread for all of that; a stateful algorithm's `start`
 gets the main thread, since it may be anything, and the loop another. Exit codes: 0 ended in order, 1 an error that a
-new life may not have, 3 the algorithm or connector cannot be opened, which no new life would change.
+new life may not have, 3 the algorithm or connector cannot be opened, which no new life would change, 5 a handler has
+failed whose node declares that this ends the job.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from threading import Thread
 
 from streamer import clock
 from streamer.connectors.registry import open_sink, open_source
-from streamer.errors import AlgorithmError, ConnectorError, StateError, StreamEndedError, StreamerError
+from streamer.errors import AlgorithmError, ConnectorError, HandlerError, StateError, StreamEndedError, StreamerError
 from streamer.limits import MIB
 from streamer.mapped import MappedWords
 from streamer.plan.assignment import Assignment, Role
@@ -25,15 +26,15 @@ from streamer.platform.adopted import started_at
 from streamer.runtime.algorithm import load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.control_link import ControlLink
-from streamer.runtime.dead_letters import DeadLetters
 from streamer.runtime.drive import drive
 from streamer.runtime.instance import Instance
 from streamer.runtime.letters import user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
+from streamer.state.dead_letters import DeadLetters
 from streamer.state.home import SqliteHome
-from streamer.state.life import CANNOT_OPEN, begin_life, end_life
+from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, begin_life, end_life
 from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
@@ -95,9 +96,17 @@ def _loop_or_die(instance: Instance, link: ControlLink, transport: ZmqTransport)
     try:
         _loop(instance, link, transport)
     except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
-        _tell(error)
-        code = DIED
+        code = _ended_by(error, instance)
     _leave(code)
+
+
+def _ended_by(error: BaseException, instance: Instance) -> int:
+    """Show what has ended the loop; gives the exit code."""
+    _tell(error)
+    if isinstance(error, HandlerError) and error.__cause__ is not None:
+        end_life(Path(instance.assignment.folder), HANDLER_FAILED, user_traceback(error.__cause__))
+        return HANDLER_FAILED
+    return DIED
 
 
 def _stateful(instance: Instance, link: ControlLink, transport: ZmqTransport, work: AlgorithmWork) -> None:
@@ -183,7 +192,6 @@ def main(path: str) -> int:
         else:
             _loop(instance, link, transport)
     except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
-        _tell(error)
-        _leave(DIED)
+        _leave(_ended_by(error, instance))
     _leave(0)
     return 0

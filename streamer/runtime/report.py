@@ -56,7 +56,7 @@ def sample_of(instance: Instance) -> InstanceSample:
         exhausted=i.work.exhausted,
         busy_s=i.busy_s,
         oldest_unsettled_s=0.0 if oldest is None else max(0.0, now - oldest),
-        last_error=i.last_error,
+        last_error=i.failures.last_error,
         edges=edge_samples(i.account.edges, i.outbox),
         handler=i.handler_seconds.sample(),
         queue_wait=i.queue_wait.sample(),

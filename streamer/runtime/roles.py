@@ -110,10 +110,10 @@ def crashed_in(hand: Hand) -> list[InHand]:
     """What the words of a former life say was in hand when it died. Clears them."""
     crashed = []
     for at in range(0, len(hand), HAND_WORDS):
-        session, sequence, index, more = hand[at : at + HAND_WORDS]
+        session, sequence, index, more, base = hand[at : at + HAND_WORDS]
         hand[at + IN_HAND], hand[at + IN_MORE] = NOTHING, 0
         if session and index != NOTHING:
-            crashed.append(InHand(session, sequence, index, more))
+            crashed.append(InHand(session, sequence, base + index, more))
     return crashed
 
 

@@ -188,7 +188,7 @@ class SourceWork:
             self._account.received += sum(1 for position in records.positions if position >= self._known_end)
             self._outbox.dirty = True
             return
-        blobs, positions = self._packed(records, time_us)
+        blobs, positions = self._packed(records)
         if not blobs:
             return
         self._next = max(self._next, positions[-1] + 1)
@@ -222,7 +222,7 @@ class SourceWork:
     def _segment(self, way: _Way, positions: Sequence[int], time_us: int) -> Segment:
         return Segment(self._origin, positions, way.hash, None, way.route or 0, 0, time_us)
 
-    def _packed(self, records: Records, time_us: int) -> tuple[Sequence[bytes], Sequence[int]]:
+    def _packed(self, records: Records) -> tuple[Sequence[bytes], Sequence[int]]:
         """Pack all; a record that cannot travel is this source's failure, and leaves a hole."""
         if not self._large:
             try:
@@ -237,7 +237,7 @@ class SourceWork:
                 blobs.append(pack_large(pack, value))
                 kept.append(position)
             except MessageError as error:
-                self._give_up(position, time_us, value, error)
+                self._give_up(position, value, error)
         self._large = max(map(len, blobs), default=0) >= LARGE_BYTES
         return blobs, kept
 
@@ -257,13 +257,10 @@ class SourceWork:
         self._message_bytes = size / max(1, len(blobs))
         return blobs if size < LARGE_BYTES or max(map(len, blobs)) < LARGE_BYTES else None
 
-    def _give_up(self, position: int, time_us: int, value: object, error: MessageError) -> None:
-        if self._known(position):
-            return
-        one = range(position, position + 1)
-        segments = [self._segment(self._way(version), one, time_us) for version, _, _ in self._pieces(one)]
-        self._letters.failed(self._source.partition, segments, [Failure(0, value, error)])
-        self._settle_bad(position)
+    def _give_up(self, position: int, value: object, error: MessageError) -> None:
+        if not self._known(position):
+            self._letters.unpackable(self._origin, position, value, error)
+            self._settle_bad(position)
 
     def _bury(self, records: Records) -> None:
         bad = [record for record in records.bad if not self._known(record.position)]

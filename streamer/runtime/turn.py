@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from streamer.runtime.holds import Hold, Holds
 
 Hand = MutableSequence[int] | memoryview
-IN_SESSION, IN_FRAME, IN_HAND, IN_MORE = 0, 1, 2, 3
-HAND_WORDS = 4
+IN_SESSION, IN_FRAME, IN_HAND, IN_MORE, IN_BASE = 0, 1, 2, 3, 4
+HAND_WORDS = 5
 """Where the message in hand is told: number of its session, sequence of its frame, index in it, and how many that
-follow it in the frame are in hand with it (a batch; 0 for a single message)."""
+follow it in the frame are in hand with it (a batch; 0 for a single message). The index counts from the word IN_BASE."""
 NOTHING = (1 << 64) - 1
 """In `hand[IN_HAND]`: no handler is at work."""
 

@@ -15,17 +15,23 @@ from pathlib import Path
 
 CANNOT_OPEN = 3
 """The exit code of an instance whose algorithm or connector cannot be opened: starting it again would not help."""
+HANDLER_FAILED = 5
+"""The exit code of an instance whose handler has failed where its node declares that this ends the job."""
 _FILE = "life.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """`started` is in ticks since the machine's start, 0 where the system does not tell; `code` None: it goes on."""
+    """`started` is in ticks since the machine's start, 0 where the system does not tell; `code` None: it goes on.
+
+    `error` is what ended the job with it.
+    """
 
     epoch: int
     pid: int
     started: int
     code: int | None = None
+    error: str = ""
 
 
 def begin_life(folder: Path, epoch: int, started: int) -> None:
@@ -33,11 +39,11 @@ def begin_life(folder: Path, epoch: int, started: int) -> None:
     _write(folder, Life(epoch, os.getpid(), started))
 
 
-def end_life(folder: Path, code: int) -> None:
-    """The life of this process ends with this exit code."""
+def end_life(folder: Path, code: int, error: str = "") -> None:
+    """The life of this process ends with this exit code, and if it ends its job, with this error."""
     life = read_life(folder)
     if life is not None:
-        _write(folder, replace(life, code=code))
+        _write(folder, replace(life, code=code, error=error))
 
 
 def read_life(folder: Path) -> Life | None:

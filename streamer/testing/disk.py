@@ -15,9 +15,9 @@ from streamer.connectors.base import BadRecord, Mark, Records
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
 from streamer.protocol.codec import unpack_one
 from streamer.protocol.outgoing import decode_outgoing
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, NOTHING
 from streamer.state.base import Checkpoint
+from streamer.state.dead_letters import DeadLetter
 from streamer.state.memory import MemoryStateDisk, MemoryStateStore
 
 Operate = Callable[[], None]

@@ -21,7 +21,7 @@ from streamer.descriptor.load import load
 from streamer.errors import DescriptorError, HarnessError
 from streamer.plan.assignment import Role
 from streamer.plan.compile import Plan, PlannedNode, compile_plan
-from streamer.runtime.dead_letters import DeadLetter
+from streamer.state.dead_letters import DeadLetter
 from streamer.testing.failures import Demands, Failure, fail, kill, no_node
 from streamer.testing.guests import Guests
 from streamer.testing.life import Life

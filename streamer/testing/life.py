@@ -12,12 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
-from streamer.errors import StreamEndedError
+from streamer.errors import HandlerError, StreamEndedError
 from streamer.limits import HEARTBEAT_S
 from streamer.plan.assignment import Assignment, Role
 from streamer.protocol.frames import Kind, encode_short
 from streamer.runtime.algorithm import Algorithm
 from streamer.runtime.instance import Instance
+from streamer.runtime.letters import user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
 from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING
@@ -69,6 +70,7 @@ class Life:
         self.emitted: dict[object, list[int]] = {}
         self.alive = True
         self.begun = False
+        self.handler_error = ""
         self.stopped_until_s = 0.0
         self.instance: Instance
         self._world = world
@@ -206,6 +208,11 @@ class Life:
                 self._leave()
                 return
         except Killed:
+            self._end_by_kill()
+            return
+        except HandlerError as error:
+            assert error.__cause__ is not None
+            self.handler_error = user_traceback(error.__cause__)
             self._end_by_kill()
             return
         finally:

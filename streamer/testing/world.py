@@ -232,4 +232,5 @@ class World:
     def _exit(self, life: Life, code: int) -> None:
         self.watch.ended(life)
         epoch, completed = life.assignment.epoch, life.disk.account().completed
-        self.clock.after(self._control_delay(), lambda: self._take(Exited(life.name, epoch, code, (), completed)))
+        exited = Exited(life.name, epoch, code, (), completed, handler_error=life.handler_error)
+        self.clock.after(self._control_delay(), lambda: self._take(exited))

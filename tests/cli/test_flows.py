@@ -137,7 +137,7 @@ def test_flows_change_a_hundred_times_under_load_and_kills_and_no_message_is_los
     )
     assert done.code == 0, done.stderr
     assert sum(node["restarts"] for node in account["nodes"]) == kills
-    assert not (job.folder / "dead-letters.jsonl").exists()
+    assert not (job.folder / "dead-letters.sqlite").exists()
     for edge in account["edges"]:
         assert (edge["in_flight"], edge["dead_lettered"], edge["dropped"]) == (0, 0, {}), edge
         assert edge["sent"] == edge["settled"] + edge["abandoned"], edge

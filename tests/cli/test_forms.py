@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streamer.state.dead_letters import DeadLetters
 from tests.cli.command import Desk, Done
 
 
@@ -40,8 +41,8 @@ def written(desk: Desk) -> list[Any]:
 
 
 def dead(desk: Desk) -> list[Any]:
-    (file,) = desk.home.glob("jobs/*/dead-letters.jsonl")
-    return [json.loads(line)["message"] for line in file.read_text().splitlines()]
+    (file,) = desk.home.glob("jobs/*/dead-letters.sqlite")
+    return [kept.letter.message for kept in DeadLetters(file).find()]
 
 
 def test_a_generator_makes_many_messages_of_one(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from streamer.state.dead_letters import DeadLetters
 from tests.cli.command import Desk
 
 COUNT = "  - {nodeName: numbers, kind: source, spec: {connector: generator, count: 100}}\n"
@@ -193,9 +194,10 @@ def test_a_message_whose_handler_raises_is_dead_lettered_and_the_job_goes_on(des
     into, out_of = done.account["edges"]
     assert (done.code, into["dead_lettered"], out_of["sent"]) == (0, 1, 99), done.stderr
     assert done.account["nodes"][1]["failed"] == 1
-    letters = desk.jobs()[0] / "dead-letters.jsonl"
-    assert f"dead letters: {letters}" in done.stderr
-    assert "ZeroDivisionError" in letters.read_text()
+    (folder,) = desk.jobs()
+    assert f"dead letters: 1 (streamer dlq list {folder.name})" in done.stderr
+    (kept,) = DeadLetters(folder / "dead-letters.sqlite").find()
+    assert "ZeroDivisionError" in kept.letter.error
 
 
 def test_a_crash_loop_fails_the_job_and_names_the_node(desk: Desk) -> None:

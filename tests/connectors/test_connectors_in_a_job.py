@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.state.dead_letters import DeadLetters
 from tests.cli.command import Desk, Watched
 from tests.connectors.package import install
 
@@ -183,9 +184,9 @@ def test_what_is_gone_with_a_removed_file_stands_in_the_account_and_the_dead_let
         job.interrupt()
         done = job.finish()
 
-    letters = [json.loads(line) for line in (desk.jobs()[0] / "dead-letters.jsonl").read_text().splitlines()]
+    letters = DeadLetters(desk.jobs()[0] / "dead-letters.sqlite").find()
     lost = 100 + 1 - len({json.loads(line) for line in (desk.folder / "out.jsonl").read_text().splitlines()})
     assert (done.code, lost) == (0, 0), done.stderr
     assert 1 <= len(letters) <= 101
-    assert all("removed, compressed or emptied" in letter["error"] for letter in letters)
+    assert all("removed, compressed or emptied" in kept.letter.error for kept in letters)
     assert done.account["nodes"][0]["failed"] == len(letters)

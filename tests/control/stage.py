@@ -108,9 +108,12 @@ class Stage:
         output: tuple[str, ...] = (),
         completed: int = 0,
         cannot_open: bool = False,
+        handler_error: str = "",
     ) -> tuple[Effect, ...]:
         epoch = epoch or self.record(instance).epoch
-        return self.take(Exited(instance, epoch, code, output, completed, cannot_open=cannot_open))
+        return self.take(
+            Exited(instance, epoch, code, output, completed, cannot_open=cannot_open, handler_error=handler_error)
+        )
 
     def dies(self, instance: str, *, completed: int = 0) -> tuple[Effect, ...]:
         return self.exits(instance, -9, completed=completed)

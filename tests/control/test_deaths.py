@@ -179,6 +179,16 @@ def test_an_instance_that_cannot_open_fails_the_job_at_once() -> None:
     assert stage.state.error == "node save: instance save-0 cannot begin:\nout.jsonl: permission denied"
 
 
+def test_a_handler_error_that_is_to_end_the_job_ends_it_and_is_told() -> None:
+    stage = running()
+    stage.exits("parse-0", 5, handler_error="Traceback (most recent call last):\nValueError: bad\n", output=("other",))
+    assert stage.phase() is JobPhase.FAILING
+    assert stage.state.error == (
+        "node parse: the handler of instance parse-0 has failed, and onError says: stop\n"
+        "Traceback (most recent call last):\nValueError: bad"
+    )
+
+
 def test_an_exit_code_alone_is_the_users_own_whichever_it_is() -> None:
     stage = running()
     for code in (2, 3, 64, 255):

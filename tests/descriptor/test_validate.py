@@ -139,6 +139,18 @@ def test_a_descriptor_that_is_right_has_no_findings(base: dict[str, Any]) -> Non
         ("nodes.1.batchOperation", "zip", '"zip" is none of indexed, cartesian'),
         ("nodes.1.retry", {"policy": "Sometimes"}, '"Sometimes" is none of'),
         ("nodes.1.retry", {"limit": 0}, "0 is not a whole number of at least 1"),
+        ("nodes.1.onError", "drop", '"drop" is not a mapping'),
+        ("nodes.1.onError", {"then": "ignore"}, '"ignore" is none of dead-letter, drop, stop'),
+        ("nodes.1.onError", {"retries": 3}, '"retries" is not a field of onError'),
+        ("nodes.1.onError", {"retry": {"delay": 1}}, "is missing"),
+        ("nodes.1.onError", {"retry": {"limit": -1}}, "-1 is not a whole number from 0 to 1000000"),
+        ("nodes.1.onError", {"retry": {"limit": 1, "delay": -0.5}}, "-0.5 is not a number from 0 to 86400"),
+        ("nodes.1.onError", {"retry": {"limit": 1, "delay": "1s"}}, '"1s" is not a number from 0 to 86400'),
+        ("nodes.1.onError", {"retry": {"limit": 1, "factor": 0.5}}, "0.5 is not a number from 1 to 100"),
+        ("nodes.1.onError", {"retry": {"limit": 1, "delay": 9, "maxDelay": 3}}, "a delay of 9 s is longer than"),
+        ("nodes.1.onError", {"retry": {"limit": 1, "policy": "Always"}}, '"policy" is not a field of onError.retry'),
+        ("nodes.0.onError", {"then": "drop"}, "a node of kind source has no handler that could fail"),
+        ("nodes.3.onError", {"then": "drop"}, "a node of kind sink has no handler that could fail"),
         ("nodes.1.ttl", -1, "-1 is not a whole number of at least 0"),
         ("nodes.1.includeInResults", "maybe", '"maybe" is not true or false'),
         ("nodes.1.metrics", {"tensorbord": True}, '"tensorbord" is not a field of metrics'),
@@ -552,3 +564,12 @@ def test_validation_judges_any_field(path: str, value: Any) -> None:
     _, findings = judge(changed(STREAM, path, value))
 
     assert all(finding.remedy for finding in findings)
+
+
+def test_retries_are_said_in_the_words_of_hkube_or_in_ours_and_not_in_both() -> None:
+    value = changed(STREAM, "nodes.1.retry", {"policy": "OnError", "limit": 2})
+    value = changed(value, "nodes.1.onError", {"then": "drop"})
+
+    _, findings = judge(value)
+
+    assert [finding.message for finding in findings] == ["retry says the same in HKube's words"]

@@ -15,7 +15,7 @@ from streamer.descriptor.node import StateType
 from streamer.descriptor.pipeline import Pipeline, read_pipeline
 from streamer.descriptor.validate import validate
 from streamer.errors import DescriptorError
-from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Gateway, Input, Output, Role
+from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Gateway, Input, OnError, Output, Role, Then
 from streamer.plan.compile import Plan, compile_plan
 
 HERE = Path("here").absolute()
@@ -207,6 +207,38 @@ def test_a_stateful_node_is_always_retried(algorithms: dict[str, Algorithm]) -> 
     args = compiled(algorithms, "in >> work >> out", work(stateType="stateful")).nodes["work"].args
 
     assert (args["stateType"], args["retry"]) == ("stateful", {"policy": "Always", "limit": 10_000})
+
+
+@pytest.mark.parametrize(
+    ("fields", "policy"),
+    [
+        pytest.param({}, OnError(), id="nothing said"),
+        pytest.param({"onError": {"then": "drop"}}, OnError(then=Then.DROP), id="only what then"),
+        pytest.param(
+            {"onError": {"retry": {"limit": 5, "delay": 0.5, "factor": 3, "maxDelay": 20}, "then": "stop"}},
+            OnError(5, 0.5, 3.0, 20.0, Then.STOP),
+            id="all",
+        ),
+        pytest.param({"retry": {"policy": "Never", "limit": 7}}, OnError(), id="HKube's Never"),
+        pytest.param({"retry": {"limit": 7}}, OnError(), id="HKube's default, OnCrash"),
+        pytest.param({"retry": {"policy": "OnError", "limit": 7}}, OnError(limit=7), id="HKube's OnError"),
+        pytest.param({"retry": {"policy": "Always"}}, OnError(limit=3), id="HKube's Always"),
+    ],
+)
+def test_what_becomes_of_errors_is_what_the_node_declares(
+    algorithms: dict[str, Algorithm], fields: dict[str, Any], policy: OnError
+) -> None:
+    plan = compiled(algorithms, "in >> work >> out", work(**fields))
+
+    assert plan.nodes["work"].on_error == policy
+    assignment = plan.assignment("work", 0, job="j", token="t", epoch=1, folder="f", dead_letters="d", control="c")
+    assert Assignment.from_json(assignment.to_json()).on_error == policy
+
+
+def test_delays_grow_up_to_their_limit_however_often_it_is() -> None:
+    policy = OnError(limit=9, delay_s=0.5, factor=3.0, max_delay_s=10.0)
+
+    assert [policy.delay_s_after(attempts) for attempts in (1, 2, 3, 4, 1_000_000)] == [0.5, 1.5, 4.5, 10.0, 10.0]
 
 
 def test_an_assignment_holds_what_one_instance_runs(algorithms: dict[str, Algorithm]) -> None:

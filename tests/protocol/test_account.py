@@ -82,19 +82,19 @@ def test_bytes_that_are_no_account_are_refused_or_read_as_one(record: bytes) -> 
 def test_a_page_of_another_version_is_refused_naming_both() -> None:
     record = bytearray(encode_account(InstanceAccount()))
     record[0] = 9
-    with pytest.raises(StateError, match="version 9; this is version 2"):
+    with pytest.raises(StateError, match="version 9; this is version 3"):
         decode_account(bytes(record))
 
 
 def test_an_edge_is_balanced_only_if_every_term_agrees() -> None:
-    edge = EdgeCounts("save", sent=15, settled=5, dead_lettered=4, abandoned=3, in_flight=2, drops=[1, 0, 0, 0])
+    edge = EdgeCounts("save", sent=15, settled=5, dead_lettered=4, abandoned=3, in_flight=2, drops=[1, 0, 0, 0, 0])
     assert edge.balanced
     edge.in_flight = 1
     assert not edge.balanced
 
 
 def test_drops_are_told_by_reason_and_reasons_that_never_occurred_are_absent() -> None:
-    assert EdgeCounts("save", drops=[2, 0, 0, 1]).dropped == {"reset": 2, "error": 1}
+    assert EdgeCounts("save", drops=[2, 0, 0, 1, 0]).dropped == {"reset": 2, "error": 1}
 
 
 def test_what_a_dead_predecessor_had_in_flight_is_abandoned() -> None:

@@ -16,6 +16,7 @@ from streamer.limits import CONTROL_FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, PARTS_M
 from streamer.protocol.codec import join
 from streamer.protocol.floors import decode_floors, encode_floors
 from streamer.protocol.frames import (
+    WIRE_VERSION,
     InHand,
     Kind,
     Open,
@@ -60,6 +61,7 @@ statuses = st.builds(
     floor=u64,
     settled=u64,
     dead=u64,
+    dropped=u64,
     ranges=ranges,
     partials=st.lists(st.tuples(u64, st.lists(u64, max_size=4).map(tuple)), max_size=3).map(tuple),
     end_seen=st.booleans(),
@@ -242,8 +244,8 @@ def test_partials_of_any_values_are_refused_or_valid(partials: object, pairs: ob
     [
         pytest.param([], id="no part"),
         pytest.param([b""], id="an empty part"),
-        pytest.param([b"\x02\x06"], id="another version"),
-        pytest.param([b"\x01\x63"], id="an unknown kind"),
+        pytest.param([bytes((WIRE_VERSION + 1, 6))], id="another version"),
+        pytest.param([bytes((WIRE_VERSION, 0x63))], id="an unknown kind"),
     ],
 )
 def test_what_is_no_frame_of_this_version_is_refused(parts: Parts) -> None:

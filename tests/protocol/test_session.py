@@ -274,6 +274,20 @@ def test_dead_letters_are_counted_apart_and_once() -> None:
     assert (session.edge.counts.settled, session.edge.counts.dead_lettered) == (3, 3)
 
 
+def test_messages_that_their_handlers_node_drops_are_counted_by_that_reason_and_once() -> None:
+    session = producer(6)
+    send(session, 3)
+    send(session, 3)
+    for heard in (
+        status(received=2, floor=2, dead=1, dropped=1, settled=1),
+        status(received=2, floor=3, dead=1, dropped=3, settled=2),
+    ):
+        session.hear(heard, 0.0)
+        session.hear(heard, 0.0)
+    counts = session.edge.counts
+    assert (counts.settled, counts.dead_lettered, counts.dropped, counts.balanced) == (2, 1, {"handler": 3}, True)
+
+
 def test_a_status_for_frames_that_were_never_sent_is_refused_and_changes_nothing() -> None:
     session = producer(3)
     send(session, 3)

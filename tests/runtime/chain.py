@@ -21,6 +21,7 @@ from streamer.plan.assignment import (
     Command,
     Delivery,
     Input,
+    OnError,
     Output,
     Peer,
     Peers,
@@ -33,11 +34,11 @@ from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.runtime.algorithm import Algorithm, load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
 from streamer.runtime.turn import HAND_WORDS
+from streamer.state.dead_letters import DeadLetter
 from streamer.state.memory import MemoryStateDisk
 from streamer.testing.disk import DiskState
 from streamer.transport.memory import MemoryHub, MemoryTransport
@@ -133,6 +134,7 @@ class Chain:
         batch: int = 100,
         concurrency: int = 1,
         former: EdgeCounts | None = None,
+        on_error: OnError | None = None,
     ) -> None:
         self.time_s = 0.0
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
@@ -142,7 +144,7 @@ class Chain:
         self._numbers = count(1)
         self.hub = MemoryHub()
         self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), former=former)
-        self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency)
+        self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency, on_error=on_error)
         self.out = self._instance("out", Role.SINK, ("work",), ())
         give_source(self.numbers, Given(messages, batch), self._now, self._now)
         self.algorithm: AlgorithmWork = give_algorithm(
@@ -165,6 +167,7 @@ class Chain:
         *,
         concurrency: int = 1,
         former: EdgeCounts | None = None,
+        on_error: OnError | None = None,
     ) -> Instance:
         assignment = Assignment(
             job="job",
@@ -187,6 +190,7 @@ class Chain:
             endpoint="memory://chain:0",
             concurrency=concurrency,
             args={"nodeName": node},
+            on_error=on_error or OnError(),
         )
         return Instance(
             assignment,

@@ -85,7 +85,7 @@ class Door:
         self.lock = Condition()
         self.woken: queue.Queue[None] = queue.Queue()
         exits = Exits("door", assignment.wiring)
-        letters = Letters(assignment, NoLetters(), lambda: 0.0, exits.flow_of)
+        letters = Letters(assignment, NoLetters(), lambda: 0.0, exits.position)
         self.outbox = Outbox(assignment, exits, None, self.account, letters)
         self.work = GatewayWork(
             assignment, exits, self.outbox, self.account, self.lock,

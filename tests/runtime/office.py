@@ -33,8 +33,8 @@ from streamer.plan.assignment import (
 )
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount
-from streamer.runtime.dead_letters import DeadLetter, read
 from streamer.state.account import read_account
+from streamer.state.dead_letters import DeadLetter, DeadLetters
 
 PATIENCE_S = 30.0
 _AGAIN_S = 0.5
@@ -92,7 +92,7 @@ class Office:
                 (Output(NODES[at + 1], False, Delivery.AT_LEAST_ONCE, 1 << 26, 64),) if at < 2 else (),
             ),
             folder=str(folder),
-            dead_letters=str(self.folder / "dead.jsonl"),
+            dead_letters=str(self.folder / "dead.sqlite"),
             control=self._link.endpoint,
             code=code,
             connector=connector,
@@ -176,4 +176,4 @@ class Office:
 
     @property
     def letters(self) -> list[DeadLetter]:
-        return list(read(self.folder / "dead.jsonl"))
+        return [kept.letter for kept in DeadLetters(self.folder / "dead.sqlite").find()]

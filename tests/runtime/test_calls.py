@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.limits import SPILL_BYTES
+from streamer.protocol.codec import packer
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import Handler, StatefulCalls, StatelessCalls, bodies_of, gaps
 from streamer.runtime.exits import Exits
@@ -38,7 +39,7 @@ class Node:
     """A stateless node, or one with listeners, that is given frames."""
 
     def __init__(self, start: Start | None = None, listeners: Sequence[Callable[..., object]] = ()) -> None:
-        self.hand = [0, 0, NOTHING, 0]
+        self.hand = [0, 0, NOTHING, 0, 0]
         assert len(self.hand) == HAND_WORDS
         self.emitted = Emitted()
         self.pumped = 0
@@ -156,7 +157,7 @@ def fails_at(*bad: int) -> Start:
 def test_a_message_that_fails_first_in_the_middle_or_last_harms_no_other(bad: tuple[int, ...]) -> None:
     node = Node(fails_at(*bad))
     failures = node.handle(received(list(range(5))))
-    assert [(f.index, f.message, f.error) for f in failures] == [(n, n, f"ValueError: not {n}") for n in bad]
+    assert [(f.index, f.error) for f in failures] == [(n, f"ValueError: not {n}") for n in bad]
     good = [n for n in range(5) if n not in bad]
     assert node.emitted.values == [value for n in good for value in (["sent for", n], n)]
 
@@ -193,7 +194,7 @@ def test_a_body_that_does_not_unpack_is_never_handed_over_and_harms_no_other(at:
     node = Node(lambda args, _api: message_of(args))
     (failure,) = node.handle(received(values))
     assert (failure.index, failure.reason) == (at, "unreadable")
-    assert isinstance(failure.message, bytes)
+    assert failure.bad == packer()(BAD)
     assert "unhashable" in failure.error
     assert node.emitted.values == ["a", "b"]
 

@@ -15,11 +15,11 @@ from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import BadBody
 from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure, Letters, user_traceback
+from streamer.state.dead_letters import DeadLetter
 from tests.protocol.messages import BAD, blobs
-from tests.runtime.received import ALERT, MAIN, WIRING, segment
+from tests.runtime.received import ALERT, MAIN, WIRING, received, segment
 
 ASSIGNMENT = Assignment(
     job="job",
@@ -41,7 +41,7 @@ class Box:
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
-        self.writer = Letters(ASSIGNMENT, self, lambda: 1_700_000_000.0, Exits("parse", WIRING).flow_of)
+        self.writer = Letters(ASSIGNMENT, self, lambda: 1_700_000_000.0, Exits("parse", WIRING).position)
 
     def append(self, records: Sequence[DeadLetter]) -> None:
         self.letters += records
@@ -66,8 +66,8 @@ def raised(error: Exception) -> Exception:
 
 
 def test_a_failed_handler_is_told_with_error_traceback_route_and_id(box: Box) -> None:
-    failure = Failure(1, {"n": 1}, raised(ValueError("bad number")))
-    box.writer.failed("lines", [segment(range(5, 8), MAIN)], [failure])
+    failure = Failure(1, raised(ValueError("bad number")))
+    box.writer.failed(received([0, {"n": 1}, 2], segment(range(5, 8), MAIN)), [failure])
     letter = box.letter
     assert (letter.node, letter.instance, letter.source, letter.target) == ("parse", "parse-2", "lines", "parse")
     assert (letter.reason, letter.error, letter.flow) == ("handler", "ValueError: bad number", "main")
@@ -79,8 +79,8 @@ def test_a_failed_handler_is_told_with_error_traceback_route_and_id(box: Box) ->
 
 def test_each_failure_is_placed_in_its_own_segment(box: Box) -> None:
     segments = [segment(range(5, 7), MAIN), segment(range(90, 93), ALERT)]
-    failures = [Failure(index, index, raised(ValueError())) for index in (0, 1, 2, 4)]
-    box.writer.failed("lines", segments, failures)
+    failures = [Failure(index, raised(ValueError())) for index in (0, 1, 2, 4)]
+    box.writer.failed(received(range(5), *segments), failures)
     assert [(letter.flow, letter.message_id) for letter in box.letters] == [
         (flow, str(MessageId(9, position, 1)))
         for flow, position in (("main", 5), ("main", 6), ("alert", 90), ("alert", 92))
@@ -88,7 +88,7 @@ def test_each_failure_is_placed_in_its_own_segment(box: Box) -> None:
 
 
 def test_a_body_that_cannot_be_read_is_told_with_its_bytes(box: Box) -> None:
-    box.writer.failed("lines", [segment(range(1))], [Failure(0, b"", BadBody(b"\x81\x92", "TypeError: unhashable"))])
+    box.writer.failed(received([0]), [Failure(0, BadBody(b"\x81\x92", "TypeError: unhashable"))])
     assert (box.letter.reason, box.letter.message) == ("unreadable", b"\x81\x92")
     assert (box.letter.error, box.letter.traceback) == ("TypeError: unhashable", "")
 

@@ -28,10 +28,10 @@ from streamer.protocol.frames import (
 )
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
+from streamer.state.dead_letters import DeadLetter
 from streamer.transport.memory import MemoryHub, MemoryTransport
 from tests.protocol.messages import blobs
 from tests.runtime.received import received
@@ -70,7 +70,7 @@ class Producer:
         )
         self.binding = MemoryTransport(self.hub).bind("memory://here:0")
         exits = Exits("parse", assignment.wiring)
-        letters = Letters(assignment, self, lambda: 1_000.0, exits.flow_of)
+        letters = Letters(assignment, self, lambda: 1_000.0, exits.position)
         self.outbox = Outbox(assignment, exits, self.binding, self.account, letters)
         self.numbers = count(1)
         self.position = 0

@@ -16,11 +16,11 @@ from streamer.protocol.chunk import OutFrame
 from streamer.protocol.codec import unpack
 from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.source import SourceWork
+from streamer.state.dead_letters import DeadLetter
 
 ROUTES = RouteTable(
     (
@@ -111,7 +111,7 @@ class Life:
             control="",
         )
         exits = Exits("lines", assignment.wiring)
-        letters = Letters(assignment, self, lambda: 1_000.0, exits.flow_of)
+        letters = Letters(assignment, self, lambda: 1_000.0, exits.position)
         self.outbox = Outbox(assignment, exits, None, self.account, letters)
         self.work = SourceWork(
             source, exits, self.outbox, self.account, letters, epoch, clock=lambda: 0.0, wall=lambda: 1_000.0
@@ -244,7 +244,7 @@ def test_a_record_that_cannot_be_packed_is_a_dead_letter_and_harms_no_other() ->
     life = Life(Page(["a", UNPACKABLE, "c"])).read_all()
     (letter,) = life.letters
     assert letter.error.startswith("MessageError: a message of type set cannot be packed")
-    assert letter.message == UNPACKABLE
+    assert (letter.reason, letter.message) == ("unpackable record", '{"$repr":"{1, 2}"}')
     assert [(position, value) for _, position, _, value in life.sent()] == [(0, "a"), (2, "c")]
     assert (life.account.received, life.account.failed) == (3, 1)
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from streamer.plan.assignment import Assignment, Role, Wiring
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
 from streamer.protocol.chunk import OutFrame
-from streamer.runtime.dead_letters import DeadLetter
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.source import SourceWork
+from streamer.state.dead_letters import DeadLetter
 from tests.runtime.test_source import Page
 from tests.runtime.wirings import wiring
 
@@ -49,7 +49,7 @@ class Life:
             wiring=self._wiring(oldest, newest), folder="", dead_letters="", control="",
         )  # fmt: skip
         self.exits = Exits("lines", assignment.wiring)
-        letters = Letters(assignment, self, lambda: 0.0, self.exits.flow_of)
+        letters = Letters(assignment, self, lambda: 0.0, self.exits.position)
         self.outbox = Outbox(assignment, self.exits, None, self.account, letters)
         source = Page(records, batch=batch)
         self.work = SourceWork(

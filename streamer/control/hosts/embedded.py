@@ -60,7 +60,7 @@ from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.platform.base import Exit, OnOutput
 from streamer.platform.local import LocalPlatform
 from streamer.protocol.account import InstanceAccount
-from streamer.state.life import CANNOT_OPEN, read_life
+from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, read_life
 
 INSTANCE_PROGRAM = (sys.executable, "-m", "streamer.runtime")
 
@@ -235,6 +235,7 @@ class EmbeddedHost:
             completed,
             ended=exit_.code is None and word == 0,
             cannot_open=word == CANNOT_OPEN,
+            handler_error=life.error if life is not None and word == HANDLER_FAILED else "",
         )
 
     def _wait(self, timeout_s: float) -> None:

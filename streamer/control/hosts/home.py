@@ -23,7 +23,7 @@ from streamer.plan.compile import Plan
 from streamer.protocol.account import InstanceAccount
 from streamer.state.account import read_account
 
-DEAD_LETTERS_FILE = "dead-letters.jsonl"
+DEAD_LETTERS_FILE = "dead-letters.sqlite"
 INSTANCES_FOLDER = "instances"
 LOGS_FOLDER = "logs"
 STATE_FOLDER = "state"

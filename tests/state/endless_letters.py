@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from streamer.runtime.dead_letters import DeadLetter, DeadLetters
+from streamer.protocol.codec import packer
+from streamer.state.dead_letters import DeadLetter, DeadLetters
 
 BATCH = 8
+DATA = "x" * 100_000
 
 
 def letter(instance: str, number: int, message: object) -> DeadLetter:
@@ -21,18 +23,17 @@ def letter(instance: str, number: int, message: object) -> DeadLetter:
         flow="main",
         target="parse",
         source="lines",
-        message_id=str(number),
+        message_id=f"{instance}/{number}",
         attempts=1,
-        message=message,
+        packed=packer()(message),
     )
 
 
 if __name__ == "__main__":
     letters = DeadLetters(Path(sys.argv[1]))
-    data = "x" * 100_000
     first = 0
     while True:
-        letters.append([letter(sys.argv[2], number, data) for number in range(first, first + BATCH)])
+        letters.append([letter(sys.argv[2], number, DATA) for number in range(first, first + BATCH)])
         first += BATCH
         sys.stdout.write(".")
         sys.stdout.flush()
