@@ -152,6 +152,12 @@ class StateError(StreamerError):
     remedy = "Move the folder named aside, or run the version of streamer that wrote it."
 
 
+class EntryLogError(StateError):
+    """What a node with `durability: log` had accepted and not settled cannot be read, or is not all there."""
+
+    remedy = "Bring back the instance's folder from a copy, or run the version of streamer that wrote it."
+
+
 class LogError(StreamerError):
     """The control log cannot take or give records now."""
 
