@@ -37,6 +37,13 @@ class Delivery(StrEnum):
     AT_MOST_ONCE = "at-most-once"
 
 
+class Durability(StrEnum):
+    """What the roots of a node survive. `log`: the death of the instance, and that of the machine if its disk does."""
+
+    NONE = "none"
+    LOG = "log"
+
+
 class Overload(StrEnum):
     """What happens to a message for an edge whose queue is full."""
 
@@ -139,6 +146,7 @@ class Assignment:
     concurrency: int = 1
     args: Mapping[str, Any] = field(default_factory=dict)
     alone: bool = False
+    durability: Durability = Durability.NONE
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -150,6 +158,7 @@ class Assignment:
             **{
                 **raw,
                 "role": Role(raw["role"]),
+                "durability": Durability(raw["durability"]),
                 "wiring": typed(Wiring, raw["wiring"]),
                 "code": Code(**raw["code"]) if raw["code"] else None,
                 "connector": Connector(**raw["connector"]) if raw["connector"] else None,

@@ -27,6 +27,7 @@ from streamer.plan.assignment import (
     Code,
     Connector,
     Delivery,
+    Durability,
     Gateway,
     Input,
     Output,
@@ -82,6 +83,7 @@ class PlannedNode:
     args: Mapping[str, Any]
     gateway: Gateway | None = None
     policy: Policy = Policy()
+    durability: Durability = Durability.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class Plan:
             concurrency=planned.concurrency,
             args={**planned.args, "jobId": job, "taskId": _task_id(job, instance)},
             alone=alone,
+            durability=planned.durability,
         )
 
 
@@ -264,6 +267,7 @@ class _Compiler:
             args=self._args(node, role) if algorithm else {},
             gateway=_gateway(node) if role is Role.GATEWAY else None,
             policy=_policy(node),
+            durability=Durability(node.durability),
         )
 
     def _role(self, node: Node) -> Role:

@@ -17,10 +17,10 @@ from threading import Thread
 
 from streamer import clock
 from streamer.connectors.registry import open_sink, open_source
-from streamer.errors import AlgorithmError, ConnectorError, StreamEndedError, StreamerError
+from streamer.errors import AlgorithmError, ConnectorError, EntryLogError, StreamEndedError, StreamerError
 from streamer.limits import MIB
 from streamer.mapped import MappedWords
-from streamer.plan.assignment import Assignment, Role
+from streamer.plan.assignment import Assignment, Durability, Role
 from streamer.platform.adopted import started_at
 from streamer.runtime.algorithm import load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
@@ -32,7 +32,9 @@ from streamer.runtime.letters import user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
+from streamer.state.entry_log import ENTRY_FOLDER, EntryLog
 from streamer.state.life import CANNOT_OPEN, begin_life, end_life
+from streamer.state.log_writer import LogWriter
 from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
@@ -48,7 +50,8 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     source = None
     if assignment.role is Role.SOURCE and assignment.connector:
         source = open_source(assignment.connector, state=folder)
-    again = source is not None and source.replayable
+    log = LogWriter(EntryLog(folder / ENTRY_FOLDER)) if assignment.durability is Durability.LOG else None
+    again = log is not None or (source is not None and source.replayable)
     hand = MappedWords(folder / "hand", HAND_WORDS * assignment.concurrency).words
     instance = Instance(
         assignment,
@@ -59,6 +62,7 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         wall=clock.wall,
         number=lambda: int.from_bytes(os.urandom(7), "little") + 1,
         crashed=crashed_in(hand),
+        log=log,
     )
     if source is not None:
         give_source(instance, source, clock.now, clock.wall)
@@ -77,6 +81,7 @@ def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> Non
     """Step until the end; then let the work close, say so, and see that the last words have left."""
     drive(instance, transport)
     instance.work.close()
+    instance.entry.close()
     link.close()
     transport.close()
     end_life(Path(instance.assignment.folder), 0)
@@ -147,7 +152,7 @@ def main(path: str) -> int:
     transport = ZmqTransport()
     try:
         instance, algorithm = _build(assignment, transport)
-    except (AlgorithmError, ConnectorError) as error:
+    except (AlgorithmError, ConnectorError, EntryLogError) as error:
         _tell(error)
         end_life(folder, CANNOT_OPEN)
         return CANNOT_OPEN

@@ -37,18 +37,18 @@ class EntryLog:
         self._lock = _locked(folder)
         try:
             self._written = _written_segments(folder)
-            self._sizes = {one.path: one.path.stat().st_size for one in self._written}
+            self._written_bytes = sum(one.size for one in self._written)
             self.first = self.next = self._written[0].first if self._written else 0
             for group in self.groups():
                 self.next = group.end
-        except BaseException:
+        except (StateError, OSError):
             os.close(self._lock)
             raise
 
     @property
     def size(self) -> int:
         """Bytes on the disk."""
-        return sum(self._sizes.values()) + (self._active.size if self._active else 0)
+        return self._written_bytes + (self._active.size if self._active else 0)
 
     def groups(self, floor: int = 0) -> Iterator[Group]:
         """What former lives have appended, from the group on that holds position `floor`. Raises EntryLogError."""
@@ -80,7 +80,7 @@ class EntryLog:
         while self._written and self._end_of_oldest() <= floor:
             oldest = self._written.pop(0)
             oldest.path.unlink(missing_ok=True)
-            self._sizes.pop(oldest.path, None)
+            self._written_bytes -= oldest.size
             self.first = self._written[0].first if self._written else self._active.first if self._active else self.next
 
     def close(self, floor: int) -> None:
@@ -103,8 +103,8 @@ class EntryLog:
     def _begin(self) -> OpenSegment:
         """A new segment. One of the same name holds nothing: a life that died, or a disk that was full, left it."""
         path = self._folder / f"{self.next:0{_DIGITS}}{_SUFFIX}"
-        self._written = [one for one in self._written if one.path != path]
-        self._sizes.pop(path, None)
+        if self._written and self._written[-1].path == path:
+            self._written_bytes -= self._written.pop().size
         segment = OpenSegment(path, self.next)
         try:
             _sync_folder(self._folder)
@@ -120,8 +120,8 @@ class EntryLog:
         self._active = None
 
     def _remember(self, segment: OpenSegment) -> None:
-        self._written.append(WrittenSegment(segment.path, segment.first))
-        self._sizes[segment.path] = segment.size
+        self._written.append(WrittenSegment(segment.path, segment.first, segment.size))
+        self._written_bytes += segment.size
 
 
 def _locked(folder: Path) -> int:
@@ -150,7 +150,7 @@ def _written_segments(folder: Path) -> list[WrittenSegment]:
     for path in paths:
         if len(path.stem) != _DIGITS or not (path.stem.isascii() and path.stem.isdigit()):
             raise EntryLogError(f"{path} is no segment of an entry log", remedy="Move the file out of this folder.")
-    segments = [WrittenSegment(path, int(path.stem)) for path in paths]
+    segments = [WrittenSegment(path, int(path.stem), path.stat().st_size) for path in paths]
     if segments and not segments[-1].begun:
         segments.pop().path.unlink()
     return segments

@@ -105,9 +105,10 @@ def _write(fd: int, buffers: Sequence[bytes | memoryview]) -> None:
 class WrittenSegment:
     """A segment that nobody writes any more."""
 
-    def __init__(self, path: Path, first: int) -> None:
+    def __init__(self, path: Path, first: int, size: int) -> None:
         self.path = path
         self.first = first
+        self.size = size
 
     @property
     def begun(self) -> bool:

@@ -14,14 +14,15 @@ from threading import Thread
 from streamer.state.entry_log import EntryLog
 from streamer.state.log_segment import Group
 
+_Order = tuple[int, Sequence[bytes], Callable[[], None]]
+
 
 class LogWriter:
-    """The entry log of a running instance; `wake` is called when a group is done. All calls come under one lock."""
+    """The entry log of a running instance. All calls come under one lock."""
 
-    def __init__(self, log: EntryLog, wake: Callable[[], None]) -> None:
+    def __init__(self, log: EntryLog) -> None:
         self._log = log
-        self._wake = wake
-        self._orders: SimpleQueue[tuple[int, Sequence[bytes]] | None] = SimpleQueue()
+        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._done = False
         self._error: OSError | None = None
@@ -41,25 +42,26 @@ class LogWriter:
     def groups(self, floor: int) -> Iterator[Group]:
         return self._log.groups(floor)
 
-    def begin(self, end: int, payload: Sequence[bytes]) -> None:
-        """Have a group appended. It is done when `done` says so, and until then nothing else may be asked for."""
+    def begin(self, end: int, payload: Sequence[bytes], wake: Callable[[], None]) -> None:
+        """Have a group appended; `wake` is called when it is done, and until then nothing else may be begun."""
         if self._thread is None:
             self._thread = Thread(target=self._serve, name="entry log", daemon=True)
             self._thread.start()
         self._done = False
-        self._orders.put((end, payload))
+        self._orders.put((end, payload, wake))
 
     def done(self) -> bool:
-        """Whether the group is on the disk, or cannot be. Raises OSError if it cannot."""
+        """Whether the group is on the disk. Raises OSError if it could not get there: nothing of it is then."""
         if self._done and self._error is not None:
             raise self._error
         return self._done
 
     def cut(self, floor: int) -> None:
+        """Delete what is settled; not while a group is on its way."""
         self._log.cut(floor)
 
     def close(self, floor: int) -> None:
-        """All that was begun is done."""
+        """Whatever was begun is done."""
         if self._thread is not None:
             self._orders.put(None)
             self._thread.join()
@@ -67,10 +69,11 @@ class LogWriter:
 
     def _serve(self) -> None:
         while (order := self._orders.get()) is not None:
+            end, payload, wake = order
             self._error = None
             try:
-                self._log.append(*order)
+                self._log.append(end, payload)
             except OSError as error:
                 self._error = error
             self._done = True
-            self._wake()
+            wake()
