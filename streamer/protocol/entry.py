@@ -35,8 +35,12 @@ def encode_roots(version: int, segment: Segment, blobs: Sequence[bytes]) -> list
     out: list[bytes] = []
     for first, last in _runs(blobs):
         one = blobs if last - first == len(blobs) else blobs[first:last]
-        body = one.body if isinstance(one, Joined) else join(one)
-        buffers = one[0].buffers if type(one[0]) is Bulky else ()
+        buffers: Sequence[bytes] = ()
+        if isinstance(one, Joined):
+            body = one.body
+        else:
+            body = join(one)
+            buffers = one[0].buffers if isinstance(one[0], Bulky) else ()
         parts = encode_data(0, [segment.cut(first, last)], last - first, body, False, buffers)
         lengths = b"".join(_LENGTH.pack(len(part)) for part in parts)
         out += [_FACTS.pack(version, len(parts)) + lengths, *parts]

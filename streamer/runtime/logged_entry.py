@@ -26,6 +26,7 @@ from streamer.limits import (
 )
 from streamer.plan.assignment import Assignment, Role
 from streamer.protocol.account import EdgeCounts, InstanceAccount
+from streamer.protocol.chunk import joined
 from streamer.protocol.codec import UNPACK_ERRORS, unpack_one
 from streamer.protocol.edge import Edge
 from streamer.protocol.entry import LoggedRoots, decode_roots, encode_roots
@@ -156,16 +157,19 @@ class LoggedEntry:
         parent: CountingParent | None = None,
         tell: Tell | None = None,
     ) -> None:
-        self._take(_Item(route, blobs, _memory_of(blobs), time_us, headers, parent, tell))
+        blobs, size = joined(blobs)
+        self._take(_Item(route, blobs, size, time_us, headers, parent, tell))
 
     def send_records(
         self, route: int, blobs: Sequence[bytes], time_us: int, positions: Sequence[int], mark: Mark
     ) -> None:
         """Take over what a source has read: `positions` are its own, and `mark` is from where to read these again."""
-        self._take(_Item(route, blobs, _memory_of(blobs), time_us, positions=positions, mark=mark))
+        blobs, size = joined(blobs)
+        self._take(_Item(route, blobs, size, time_us, positions=positions, mark=mark))
 
     def _take(self, item: _Item) -> None:
         self._waiting.append(item)
+        item.size += MESSAGE_OVERHEAD_BYTES * len(item.blobs)
         self._waiting_bytes += item.size
         if not self._problem:
             self._begin()
@@ -357,10 +361,6 @@ def _message(blob: bytes) -> object:
         return unpack_one(blob)
     except UNPACK_ERRORS:
         return blob
-
-
-def _memory_of(blobs: Sequence[bytes]) -> int:
-    return sum(map(len, blobs)) + MESSAGE_OVERHEAD_BYTES * len(blobs)
 
 
 def _add(ranges: RangeSet, positions: Sequence[int]) -> None:

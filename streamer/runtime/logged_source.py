@@ -8,6 +8,7 @@ killed is read again, or, where that cannot be, was never accepted.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import partial
 
 from streamer.clock import Clock
@@ -86,8 +87,7 @@ class LoggedSourceWork:
         if records.bad:
             self._bury(records)
         blobs, positions = self._packing.packed(records, partial(self._give_up, time_us))
-        logged = sum(1 for position in positions if position < self._next) if positions else 0
-        if logged:
+        if logged := bisect_left(positions, self._next):
             blobs, positions = blobs[logged:], positions[logged:]
         if not positions:
             return
