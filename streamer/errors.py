@@ -170,6 +170,12 @@ class FencedError(StreamerError):
     remedy = "Let this process end: the one that took over carries on from the last checkpoint, and nothing is lost."
 
 
+class EntryLogError(StateError):
+    """What a node with `durability: log` had accepted and not settled cannot be read, or is not all there."""
+
+    remedy = "Bring back the instance's folder from a copy, or run the version of streamer that wrote it."
+
+
 class LogError(StreamerError):
     """The control log cannot take or give records now."""
 

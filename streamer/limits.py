@@ -89,6 +89,17 @@ ROOT_SPAN_MAX = 1_000_000
 SETTLED_RANGES_MAX = 4_096
 """Settled ranges above the floor that a source's page keeps per edge; settled ones beyond count as in flight."""
 
+ENTRY_GROUP_BYTES = MIB
+"""What `durability: log` puts onto the disk at once; one larger message still goes, alone."""
+ENTRY_WAITING_BYTES = 4 * MIB
+"""What may wait for the disk; beyond it intake waits."""
+ENTRY_SEGMENT_BYTES = 16 * MIB
+"""An entry log goes on in a new segment at this size, so that the settled ones before it can be deleted."""
+ENTRY_LOG_BYTES_MAX = 1024 * MIB
+"""All segments of one instance: beyond it intake waits until the oldest message in them is settled."""
+ENTRY_RETRY_S = 1.0
+"""A disk that had no room is tried again after this time."""
+
 # -- time -------------------------------------------------------------------------------------------------------------
 HEARTBEAT_S = 0.5
 """Grants and acknowledgements are repeated, and the control thread pulses, this often."""
@@ -279,6 +290,8 @@ assert CREDIT_MESSAGES_MAX >= 4 * FRAME_MESSAGES_MAX, "a quarter window must hol
 assert FRAME_BYTES_MAX <= CREDIT_BYTES // 4, "a quarter window must hold a full frame"
 assert SPILL_BYTES < MESSAGE_BYTES_MAX, "the size of one returned message is only looked at beyond this"
 assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
+assert ENTRY_GROUP_BYTES <= ENTRY_WAITING_BYTES <= ENTRY_SEGMENT_BYTES, "a group is filled while another is written"
+assert ENTRY_LOG_BYTES_MAX >= 2 * RETAINED_BYTES_MAX, "memory is full before the log is, unless one message is stuck"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
 assert TAP_MESSAGES_MAX >= FRAME_MESSAGES_MAX and TAP_BYTES_MAX >= FRAME_BYTES_MAX, "a tap has room for a whole frame"

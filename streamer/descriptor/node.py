@@ -89,6 +89,7 @@ class Node:
     min_stateless_count: int | None = None
     max_stateless_count: int | None = None
     edges: EdgePolicy = field(default_factory=EdgePolicy)
+    durability: str = "none"
     concurrency: int = 1
     batch_operation: str = "indexed"
     retry: Retry | None = None
@@ -141,6 +142,7 @@ def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
         min_stateless_count=fields.optional("minStatelessCount", whole(0, limits.INSTANCES_PER_NODE_MAX), None),
         max_stateless_count=fields.optional("maxStatelessCount", whole(0), None),
         edges=_edge_policy(fields),
+        durability=fields.optional("durability", choice("none", "log"), "none"),
         concurrency=fields.optional("concurrency", whole(1, limits.CONCURRENCY_MAX), 1),
         batch_operation=fields.optional("batchOperation", choice("indexed", "cartesian"), "indexed"),
         retry=_retry(fields.child("retry")),

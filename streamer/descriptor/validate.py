@@ -54,6 +54,7 @@ def validate(
             )
         return pipeline
     rules.stream_kinds()
+    rules.durable_entries()
     rules.gateways()
     return replace(pipeline, streaming=rules.streaming(draft.flows))
 
@@ -193,6 +194,25 @@ class _Rules:
                     f'{str(node.kind).capitalize()} node {quote(node.name)} stateType must be "stateful"',
                     "Remove stateType.",
                 )
+
+    def durable_entries(self) -> None:
+        """A log is for what comes in from outside: what a message becomes is made again from there."""
+        for index, node in enumerate(self.pipeline.nodes):
+            if node.durability == "none":
+                continue
+            if node.kind is NodeKind.SINK:
+                what = f"sink {quote(node.name)} sends nothing"
+            elif node.kind in _RUNS_ALGORITHM and self._surely_stateless(node):
+                what = f"stateless node {quote(node.name)} sends only what comes of its input, which is sent again"
+            elif node.kind not in (*_ALWAYS_STATEFUL, *_RUNS_ALGORITHM):
+                what = f"a node of kind {node.kind} has no log"
+            else:
+                continue
+            self.report.add(
+                self._at(index, "durability"),
+                f"durability: {node.durability} has no effect here: {what}",
+                "Put it on the source, gateway or stateful node at which messages come in, or remove it.",
+            )
 
     def gateways(self) -> None:
         """Each has a name and a port that no other has."""

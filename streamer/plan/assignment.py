@@ -40,6 +40,13 @@ class Delivery(StrEnum):
     AT_MOST_ONCE = "at-most-once"
 
 
+class Durability(StrEnum):
+    """What the roots of a node survive. `log`: the death of the instance, and that of the machine if its disk does."""
+
+    NONE = "none"
+    LOG = "log"
+
+
 class Overload(StrEnum):
     """What happens to a message for an edge whose queue is full."""
 
@@ -174,6 +181,7 @@ class Assignment:
     on_error: OnError = field(default_factory=OnError)
     ttl_s: float = 0.0
     alone: bool = False
+    durability: Durability = Durability.NONE
     state: str = ""
 
     def to_json(self) -> str:
@@ -186,6 +194,7 @@ class Assignment:
             **{
                 **raw,
                 "role": Role(raw["role"]),
+                "durability": Durability(raw["durability"]),
                 "wiring": typed(Wiring, raw["wiring"]),
                 "code": Code(**raw["code"]) if raw["code"] else None,
                 "connector": Connector(**raw["connector"]) if raw["connector"] else None,

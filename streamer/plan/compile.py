@@ -27,6 +27,7 @@ from streamer.plan.assignment import (
     Code,
     Connector,
     Delivery,
+    Durability,
     Gateway,
     Input,
     OnError,
@@ -86,6 +87,7 @@ class PlannedNode:
     policy: Policy = Policy()
     on_error: OnError = field(default_factory=OnError)
     ttl_s: float = 0.0
+    durability: Durability = Durability.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class Plan:
             ttl_s=planned.ttl_s,
             alone=alone,
             state=str(state),
+            durability=planned.durability,
         )
 
 
@@ -276,6 +279,7 @@ class _Compiler:
             policy=_policy(node),
             on_error=_on_error(node),
             ttl_s=float(node.ttl) if algorithm else 0.0,
+            durability=Durability(node.durability),
         )
 
     def _role(self, node: Node) -> Role:

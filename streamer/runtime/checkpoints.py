@@ -20,7 +20,7 @@ from typing import Protocol
 import msgpack
 
 from streamer.clock import Clock
-from streamer.errors import ConnectorError, FencedError, StateError
+from streamer.errors import ConnectorError, FencedError, PeerError, StateError
 from streamer.limits import (
     CHECKPOINT_BYTES,
     CHECKPOINT_MAX_S,
@@ -29,9 +29,9 @@ from streamer.limits import (
     CHECKPOINT_S,
 )
 from streamer.protocol.chunk import joined
+from streamer.protocol.entry import decode_roots, encode_roots
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.marks import Marks
-from streamer.protocol.outgoing import decode_outgoing, encode_outgoing
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.protocol.settlement import Barrier, intervals
@@ -105,21 +105,26 @@ class Checkpoints:
         try:
             self._next = msgpack.unpackb(kept.facts[_NEXT]) if _NEXT in kept.facts else 0
             self._edges = set(msgpack.unpackb(kept.facts[_EDGES])) if _EDGES in kept.facts else set()
-        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            rows = [(row.number, list(decode_roots(row.record))) for row in kept.outgoing]
+        except (PeerError, ValueError, TypeError, msgpack.UnpackException) as error:
             raise StateError(f"the checkpoint of instance {self._keeper.name} cannot be read: {error}") from error
-        rows = [(row.number, *decode_outgoing(row.record)) for row in kept.outgoing]
         first = rows[0][0] if rows else self._next
         for edge in self._keeper.outbox.edges:
             if edge.target in self._edges:
                 edge.counts.roots.add(0, first)
-        if not self._keeper.exits.know(segment for _, segment, _ in rows):
+        exits = self._keeper.exits
+        every = [roots for _, parts in rows for roots in parts]
+        if not exits.know(r.segment for r in every) or any(
+            exits.version_of(r.segment.route) != r.version for r in every
+        ):
             raise StateError(
                 f"the checkpoint of instance {self._keeper.name} has messages of flows that this job does not have",
                 remedy="Use the state with the flows of the job that it comes from.",
             )
-        for number, segment, blobs in rows:
-            self._rows.append((number, len(blobs)))
-            self._send_again(self._rooted(segment, number, len(blobs)), blobs)
+        for number, parts in rows:
+            self._rows.append((number, sum(len(roots.blobs) for roots in parts)))
+        for roots in every:
+            self._send_again(roots.segment, roots.blobs)
         self._keeper.outbox.kept = self
 
     def _send_again(self, segment: Segment, blobs: Sequence[bytes]) -> None:
@@ -274,10 +279,14 @@ class Checkpoints:
         return Checkpoint(
             marks=marks,
             marks_whole=whole,
-            outgoing=[Outgoing(segment.positions[0], encode_outgoing(segment, blobs)) for segment, blobs in rooted],
+            outgoing=[self._written(segment, blobs) for segment, blobs in rooted],
             settled=[first for first, count in self._rows if first + count <= floor],
             facts=facts,
         )
+
+    def _written(self, segment: Segment, blobs: Sequence[bytes]) -> Outgoing:
+        version = self._keeper.exits.version_of(segment.route)
+        return Outgoing(segment.positions[0], b"".join(encode_roots(version, segment, blobs)))
 
     def _let_out(self, rooted: Sequence[Rooted], barriers: Sequence[Barrier]) -> None:
         outbox = self._keeper.outbox

@@ -1,8 +1,9 @@
 """A gateway: messages come in by HTTP, and the answer says what became of them.
 
-A request is a root that only its client can make again, so the client is told the truth: a message is in the outbox
-before anything waits, its parent is a ticket, and the ticket is done when every message that it became is settled. A
-gateway that is killed breaks its connections, and what it had not answered is the client's to send again. Requests
+A request is a root that only its client can make again, so the client is told the truth: a message is accepted before
+anything waits, its parent is a ticket, and the ticket is done when every message that it became is settled. A gateway
+that is killed breaks its connections, and what it had not answered is the client's to send again; what it had accepted
+onto the disk (`durability: log`) its successor sends again, though nobody waits for an answer any more. Requests
 arrive in threads of their own and hand over under the instance's one lock, as the threads of an algorithm do; a full
 queue refuses them, because a client that is told so can wait better than a thread of ours.
 """
@@ -15,14 +16,12 @@ from threading import Condition, Event
 from typing import Any
 
 from streamer.clock import Clock
-from streamer.errors import OverloadError, StreamEndedError
-from streamer.limits import GATEWAY_FAREWELL_S
+from streamer.errors import OverloadError, StreamEndedError, StreamerError
+from streamer.limits import GATEWAY_FAREWELL_S, GATEWAY_SETTLE_S
 from streamer.plan.assignment import Assignment, Gateway
 from streamer.plan.routing import RouteTable
-from streamer.protocol.account import InstanceAccount
-from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
-from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
+from streamer.runtime.entry import Entry
 from streamer.runtime.exits import Exits
 from streamer.runtime.gateway_http import GatewayServer
 from streamer.runtime.letters import Failure
@@ -31,13 +30,30 @@ from streamer.state.gateway import GatewayRecord
 
 
 class GatewayTicket:
-    """The parent of one accepted message: one counter of what is open (1 for its acceptance, 1 per edge)."""
+    """The parent of one message: one counter of what is open (1 for its acceptance, 1 per edge)."""
 
-    __slots__ = ("_settled", "open")
+    __slots__ = ("_judged", "_refusal", "_settled", "open")
 
     def __init__(self) -> None:
         self.open = 1
+        self._judged = Event()
+        self._refusal: StreamerError | None = None
         self._settled = Event()
+
+    def tell(self, refusal: StreamerError | None) -> None:
+        """The message was accepted, or was not."""
+        self._refusal = refusal
+        self._judged.set()
+
+    def accepted(self, timeout_s: float) -> None:
+        """Wait for that. Raises what it was refused with, and OverloadError if it is not known in this time."""
+        if not self._judged.wait(timeout_s):
+            raise OverloadError(
+                f"the message was not on the disk after {timeout_s:g} s",
+                remedy="It may still get there: sending it again may make a second one.",
+            )
+        if self._refusal is not None:
+            raise self._refusal
 
     def settle(self, count: int) -> None:
         self.open -= count
@@ -59,7 +75,7 @@ class GatewayWork:
         assignment: Assignment,
         exits: Exits,
         outbox: Outbox,
-        account: InstanceAccount,
+        entry: Entry,
         lock: Condition,
         wake: Callable[[], None],
         *,
@@ -68,12 +84,10 @@ class GatewayWork:
         self._a = assignment
         self._exits = exits
         self._outbox = outbox
-        self._account = account
+        self._entry = entry
         self._lock = lock
         self._wake = wake
         self._wall = wall
-        self._origin = origin_of(exits.node, assignment.instance, assignment.epoch)
-        self._next = 0
         self._draining = False
         self._owed = 0
         self._server: GatewayServer | None = None
@@ -100,8 +114,8 @@ class GatewayWork:
                 f"job {self._a.job} is ending and takes no messages", remedy="Send it to the pipeline's next job."
             )
         route = self.route(flow)
-        if (full := self._outbox.full(route)) is not None:
-            raise OverloadError(full, remedy="Send it again a little later.")
+        if (obstacle := self._outbox.full(route) or self._entry.obstacle()) is not None:
+            raise OverloadError(obstacle, remedy="Send it again a little later.")
         return route
 
     @contextmanager
@@ -109,23 +123,16 @@ class GatewayWork:
         ticket = GatewayTicket()
         with self._lock:
             route = self._admit(flow)
-            self._outbox.emit(self._root(route), [blob], ticket, (0,))
-            self._account.received += 1
-            ticket.settle(1)
+            self._entry.send(route, [blob], int(self._wall() * 1e6), parent=ticket, tell=ticket.tell)
             self._owed += 1
         self._wake()
         try:
+            ticket.accepted(GATEWAY_SETTLE_S)
             yield ticket
         finally:
             with self._lock:
                 self._owed -= 1
                 self._lock.notify_all()
-
-    def _root(self, route: int) -> Segment:
-        place = self._exits.place(route)
-        hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
-        position, self._next = self._next, self._next + 1
-        return Segment(self._origin, range(position, position + 1), hash_, None, route, 0, int(self._wall() * 1e6))
 
     def info(self) -> Mapping[str, Any]:
         table = self._exits.table

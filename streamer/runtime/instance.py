@@ -23,12 +23,14 @@ from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
 from streamer.runtime.checkpoints import Checkpoints, Vault
+from streamer.runtime.entry import Log
 from streamer.runtime.exits import Exits
 from streamer.runtime.failures import Failures
 from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.later import Later
 from streamer.runtime.letters import Failure, Letters, LetterStore
+from streamer.runtime.logged_entry import entry_of
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.report import Arrivals, Facts, facts_of, sample_of, versions_held
 from streamer.runtime.roots import Roots
@@ -59,6 +61,7 @@ class Instance:
         wall: Clock,
         number: Callable[[], int],
         crashed: Sequence[InHand] = (),
+        log: Log | None = None,
     ) -> None:
         self.assignment = assignment
         self.wiring = assignment.wiring
@@ -75,7 +78,9 @@ class Instance:
         self._bind()
         self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed, self.outbox.floors)
         self.checkpoints: Checkpoints | None = None
-        self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
+        parts = self.exits, self.outbox, self.account
+        self.entry = entry_of(assignment, *parts, self.letters, self.wake, log)
+        self.roots = Roots(self.exits, self.outbox, self.lock, self.entry, wall)
         self.failures = Failures(assignment, self.letters, self.account, self.lock, clock)
         self.holds = Holds(self, clock)
         self.later = Later(self.roots, wall, self.lock, self.wake)
@@ -133,8 +138,9 @@ class Instance:
             self._obey(self._commands.popleft(), now)
         if self.outbox.receive(now):
             self.work.settled()
-            if self.roots.waiters and self.outbox.room():
-                self.lock.notify_all()
+        self.entry.advance(now)
+        if self.roots.waiters and self.entry.room():
+            self.lock.notify_all()
         self.inbox.receive(now)
         if now - self.beat_at >= HEARTBEAT_S:
             self.beat_at = now
@@ -229,12 +235,12 @@ class Instance:
 
     def pump(self) -> None:
         """Serve the wire once from inside a handler call that waits for room in the outbox."""
-        while not self.outbox.room():
+        while not self.entry.room():
             with self.lock:
                 now = self._clock()
                 self._serve(now)
                 self._send(now, drained=True)
-            if not self.outbox.room():
+            if not self.entry.room():
                 self._transport.wait(HEARTBEAT_S)
 
     def _wait_s(self, now: float, more: bool) -> float:
@@ -346,7 +352,7 @@ class Instance:
             with self.lock:
                 while (repeat := self.inbox.next()) is not None:
                     repeat.settle(1)
-                if self.inbox.unsettled == 0 and self.outbox.idle and self.outbox.end():
+                if self.inbox.unsettled == 0 and self.roots.empty and self.outbox.idle and self.outbox.end():
                     self._send(now, drained=True)
                     self.stage = Stage.ENDED
 

@@ -103,6 +103,16 @@ class Letters:
         count = len(chunk.blobs)
         self._store.append([self._of_chunk(edge, chunk.cut(i, i + 1), reason, error, 0) for i in range(count)])
 
+    def too_late(self, segment: Segment, blobs: Sequence[bytes]) -> None:
+        """Roots of this node by a version of the flows that is over."""
+        node = self._a.node
+        self._store.append(
+            [
+                self._letter("flow version", TOO_LATE, "", node, node, segment, at, 0, blob, None)
+                for at, blob in enumerate(blobs)
+            ]
+        )
+
     def unreadable(self, origin: int, records: Sequence[BadRecord]) -> None:
         """Records of this source that could not be read."""
         pack = packer()

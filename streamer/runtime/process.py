@@ -21,7 +21,7 @@ from streamer.connectors.registry import open_sink, open_source
 from streamer.errors import AlgorithmError, ConnectorError, HandlerError, StateError, StreamEndedError, StreamerError
 from streamer.limits import MIB
 from streamer.mapped import MappedWords
-from streamer.plan.assignment import Assignment, Role
+from streamer.plan.assignment import Assignment, Durability, Role
 from streamer.platform.adopted import started_at
 from streamer.runtime.algorithm import load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
@@ -33,8 +33,10 @@ from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, giv
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
 from streamer.state.dead_letters import DeadLetters
+from streamer.state.entry_log import ENTRY_FOLDER, EntryLog
 from streamer.state.home import SqliteHome
 from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, begin_life, end_life
+from streamer.state.log_writer import LogWriter
 from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
@@ -53,7 +55,8 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     source = None
     if assignment.role is Role.SOURCE and assignment.connector:
         source = open_source(assignment.connector, state=folder)
-    again = source is not None and source.replayable
+    log = LogWriter(EntryLog(folder / ENTRY_FOLDER)) if assignment.durability is Durability.LOG else None
+    again = log is not None or (source is not None and source.replayable)
     hand = MappedWords(folder / "hand", HAND_WORDS * assignment.concurrency).words
     instance = Instance(
         assignment,
@@ -64,6 +67,7 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         wall=clock.wall,
         number=lambda: int.from_bytes(os.urandom(7), "little") + 1,
         crashed=crashed_in(hand),
+        log=log,
     )
     if source is not None:
         give_source(instance, source, clock.now, clock.wall)
@@ -85,6 +89,7 @@ def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> Non
     instance.work.close()
     if instance.checkpoints is not None:
         instance.checkpoints.close()
+    instance.entry.close()
     link.close()
     transport.close()
     end_life(Path(instance.assignment.folder), 0)

@@ -21,6 +21,8 @@ from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.api import Api
 from streamer.runtime.calls import BatchCalls, Calls, GeneratorCalls, Handler, StatefulCalls, StatelessCalls
 from streamer.runtime.instance import Instance
+from streamer.runtime.logged_entry import LoggedEntry
+from streamer.runtime.logged_source import LoggedSourceWork
 from streamer.runtime.report import statistics
 from streamer.runtime.sink import SinkVault, SinkWork
 from streamer.runtime.source import SourceWork
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -> None:
     """Let the instance read. Raises ConnectorError."""
     i = instance
+    if isinstance(i.entry, LoggedEntry):
+        i.work = LoggedSourceWork(source, i.exits, i.outbox, i.account, i.letters, i.entry, wall=wall)
+        return
     instance.work = SourceWork(
         source, i.exits, i.outbox, i.account, i.letters, i.assignment.epoch, clock=clock, wall=wall
     )
@@ -54,7 +59,7 @@ def give_gateway(instance: Instance, gateway: Gateway, folder: Path, wall: Clock
     from streamer.state.gateway import GatewayRecord
 
     i = instance
-    work = GatewayWork(i.assignment, i.exits, i.outbox, i.account, i.lock, i.wake, wall=wall)
+    work = GatewayWork(i.assignment, i.exits, i.outbox, i.entry, i.lock, i.wake, wall=wall)
     i.work = work
     i.address = work.serve(gateway, GatewayRecord(folder), settle_s=GATEWAY_SETTLE_S)
 

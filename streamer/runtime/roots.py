@@ -9,6 +9,7 @@ a single message does not wait for others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from threading import Condition
 from typing import Any
 
@@ -16,9 +17,8 @@ from streamer.clock import Clock
 from streamer.errors import OverloadError, StreamEndedError
 from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX
 from streamer.protocol.codec import careful, pack_headers, pack_message, packer
-from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
-from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier
+from streamer.runtime.entry import Entry
 from streamer.runtime.exits import Exits
 from streamer.runtime.outbox import Outbox
 
@@ -26,7 +26,7 @@ _WAIT_S = 0.1
 
 
 class _Open:
-    """Roots into one route that were not handed to the outbox yet."""
+    """Roots into one route that were not handed on yet."""
 
     __slots__ = ("blobs", "headers", "size", "time_us")
 
@@ -43,17 +43,16 @@ class Roots:
     `looked_after`: the message thread found roots when it looked last, and will look again in a millisecond by itself.
     """
 
-    def __init__(self, exits: Exits, outbox: Outbox, lock: Condition, instance: str, epoch: int, wall: Clock) -> None:
+    def __init__(self, exits: Exits, outbox: Outbox, lock: Condition, entry: Entry, wall: Clock) -> None:
         self._exits = exits
         self._outbox = outbox
+        self._entry = entry
         self._lock = lock
         self._wall = wall
         self._pack = packer()
         self._careful = careful(self._pack)
-        self._origin = origin_of(exits.node, instance, epoch)
         self._open: dict[int, _Open] = {}
         self._by_flow: dict[str | None, _Open] = {}
-        self._position = 0
         self._held = 0
         self.looked_after = False
         self._barrier: Barrier | None = None
@@ -62,7 +61,7 @@ class Roots:
 
     @property
     def empty(self) -> bool:
-        return not self._held
+        return not self._held and self._entry.idle
 
     def send(
         self,
@@ -124,8 +123,8 @@ class Roots:
         self._open.clear()
 
     def held_routes(self) -> Iterator[int]:
-        """Of all that was collected."""
-        return (route for route, held in self._open.items() if held.blobs)
+        """Of all that was collected, and of all that is not in the outbox yet."""
+        return chain((route for route, held in self._open.items() if held.blobs), self._entry.held_routes())
 
     def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
         """The route and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
@@ -149,10 +148,11 @@ class Roots:
                 edge.wait_for_roots(barrier)
             if self._outbox.kept is not None:
                 self._outbox.kept.watch(barrier)
+            self._entry.wait_for_roots(barrier)
             barrier.settle(1)
 
     def wait_for_room(self, pump: Callable[[], None] | None) -> None:
-        while not self.ended and not self._outbox.room():
+        while not self.ended and not self._entry.room():
             if pump is not None:
                 pump()
             else:
@@ -161,21 +161,14 @@ class Roots:
                 self.waiters -= 1
 
     def commit(self) -> bool:
-        """Hand what was collected to the outbox; False if there was nothing. Under the lock."""
+        """Hand on what was collected; False if there was nothing. Under the lock."""
         if not self._held:
             return False
         for route, held in self._open.items():
             if held.blobs:
-                place = self._exits.place(route)
-                n = len(held.blobs)
-                hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
-                ids = range(self._position, self._position + n)
-                segment = Segment(self._origin, ids, hash_, None, route, 0, held.time_us)
-                if held.headers:
-                    segment.headers = [held.headers.get(at) for at in range(n)]
-                    held.headers = {}
-                self._outbox.emit(segment, held.blobs, None, ())
-                self._position += n
+                headers = [held.headers.get(at) for at in range(len(held.blobs))] if held.headers else None
+                self._entry.send(route, held.blobs, held.time_us, headers=headers)
+                held.headers = {}
                 held.blobs = []
                 held.size = 0
         self._held = 0

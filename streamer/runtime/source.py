@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
 from streamer.errors import MessageError
-from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, READ_AHEAD_BYTES, ROOT_SPAN_MAX
+from streamer.limits import FRAME_MESSAGES_MAX, READ_AHEAD_BYTES, ROOT_SPAN_MAX
 from streamer.protocol.account import EdgeCounts, InstanceAccount
-from streamer.protocol.codec import PACK_ERRORS, Joined, pack_large, packer
 from streamer.protocol.history import History
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.intake import Intake
@@ -28,6 +27,7 @@ from streamer.protocol.settlement import RangeSet
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.outbox import Outbox
+from streamer.runtime.packing import RecordPacking
 
 _UNSEEN = -1
 
@@ -64,9 +64,7 @@ class SourceWork:
         self._account = account
         self._letters = letters
         self._wall = wall
-        self._pack = packer()
-        self._large = False
-        self._message_bytes = 0.0
+        self._packing = RecordPacking()
         self._draining = False
         if not source.replayable:
             for edge in account.edges:
@@ -188,7 +186,7 @@ class SourceWork:
             self._account.received += sum(1 for position in records.positions if position >= self._known_end)
             self._outbox.dirty = True
             return
-        blobs, positions = self._packed(records)
+        blobs, positions = self._packing.packed(records, self._give_up)
         if not blobs:
             return
         self._next = max(self._next, positions[-1] + 1)
@@ -221,41 +219,6 @@ class SourceWork:
 
     def _segment(self, way: _Way, positions: Sequence[int], time_us: int) -> Segment:
         return Segment(self._origin, positions, way.hash, None, way.route or 0, 0, time_us)
-
-    def _packed(self, records: Records) -> tuple[Sequence[bytes], Sequence[int]]:
-        """Pack all; a record that cannot travel is this source's failure, and leaves a hole."""
-        if not self._large:
-            try:
-                if (packed := self._packed_at_once(records.values)) is not None:
-                    return packed, records.positions
-            except PACK_ERRORS:
-                pass  # which of them it was is found one by one, as are large ones, which are packed another way
-        pack = self._pack
-        blobs, kept = [], []
-        for position, value in zip(records.positions, records.values, strict=True):
-            try:
-                blobs.append(pack_large(pack, value))
-                kept.append(position)
-            except MessageError as error:
-                self._give_up(position, value, error)
-        self._large = max(map(len, blobs), default=0) >= LARGE_BYTES
-        return blobs, kept
-
-    def _packed_at_once(self, values: Sequence[object]) -> Sequence[bytes] | None:
-        """Nobody changes these values meanwhile, so one call can pack all of them; None if some are large.
-
-        It cannot be seen of a body of this size whether one of its messages is. Raises one of `PACK_ERRORS`.
-        """
-        expected = len(values) * self._message_bytes
-        if expected < LARGE_BYTES and type(values) is list and 0 < len(values) <= FRAME_MESSAGES_MAX:
-            body = self._pack(values)
-            self._message_bytes = len(body) / len(values)
-            if len(body) < LARGE_BYTES:
-                return Joined(body, len(values))
-        blobs = list(map(self._pack, values))
-        size = sum(map(len, blobs))
-        self._message_bytes = size / max(1, len(blobs))
-        return blobs if size < LARGE_BYTES or max(map(len, blobs)) < LARGE_BYTES else None
 
     def _give_up(self, position: int, value: object, error: MessageError) -> None:
         if not self._known(position):

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from streamer.clock import Clock
 from streamer.errors import FencedError, StateError
+from streamer.plan.assignment import Durability
 from streamer.runtime.instance import Instance
 from streamer.state.base import Checkpoint, Kept, StateHome, StateStore
 from streamer.state.keyed import KeyedState
@@ -42,6 +43,12 @@ class StateVault:
 
 def begin_state(instance: Instance, home: StateHome, wall: Clock) -> KeyedState:
     """The state of the instance's node, and checkpoints from now on. Raises StateError, FencedError."""
+    a = instance.assignment
+    if a.durability is Durability.LOG:
+        raise StateError(
+            f"node {a.node} keeps api.state and has durability: log",
+            remedy="Remove durability: log from the node: what it sends is kept with its checkpoints.",
+        )
     with instance.lock:
         store = home.open()
         state = KeyedState(store, wall)

@@ -7,17 +7,20 @@ strike), and forgets nothing. Two lives of one instance share one `Disk`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from errno import ENOSPC
 
 from streamer.clock import Clock
 from streamer.connectors.base import BadRecord, Mark, Records
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
 from streamer.protocol.codec import unpack_one
-from streamer.protocol.outgoing import decode_outgoing
+from streamer.protocol.entry import decode_roots
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, NOTHING
 from streamer.state.base import Checkpoint
 from streamer.state.dead_letters import DeadLetter
+from streamer.state.log_segment import Group
 from streamer.state.memory import MemoryStateDisk, MemoryStateStore
 
 Operate = Callable[[], None]
@@ -25,15 +28,30 @@ Operate = Callable[[], None]
 
 @dataclass(slots=True)
 class Disk:
-    """Of one instance. `written` are the records of a sink."""
+    """Of one instance. `written` are the records of a sink, `taken` counts those that a pipe has given away.
+
+    `entry` is its entry log, into which nothing goes until `full_until_s`.
+    """
 
     page: bytes = b""
     hand: list[int] = field(default_factory=lambda: [NOTHING if i == IN_HAND else 0 for i in range(HAND_WORDS)])
     written: list[object] = field(default_factory=list)
+    taken: int = 0
+    entry: list[Group] = field(default_factory=list)
+    full_until_s: float = 0.0
 
     def account(self) -> InstanceAccount:
         """What the page in force says."""
         return decode_account(self.page) if self.page else InstanceAccount()
+
+    def accepted(self) -> list[object]:
+        """The messages in its entry log, by position."""
+        return messages_of(self.entry)
+
+
+def messages_of(groups: Sequence[Group]) -> list[object]:
+    roots = [one for group in groups for one in decode_roots(group.payload)]
+    return [unpack_one(blob) for one in roots for blob in one.blobs]
 
 
 class DiskAccount:
@@ -81,8 +99,9 @@ class DiskState:
         self._operate()
         state = LifeState(self._disk, self._instance, self._epoch, wall=self._wall, operate=self._operate)
         for row in state.restore().outgoing:
-            for blob in decode_outgoing(row.record)[1]:
-                self._resends(unpack_one(blob))
+            for roots in decode_roots(row.record):
+                for blob in roots.blobs:
+                    self._resends(unpack_one(blob))
         return state
 
 
@@ -97,6 +116,67 @@ class LifeState(MemoryStateStore):
         self._strike()
         super().commit(checkpoint)
         self._strike()
+
+
+class DiskLog:
+    """The entry log of one life, on a disk that takes `latency_s`. Nothing of it is ever deleted."""
+
+    first = 0
+
+    def __init__(
+        self,
+        disk: Disk,
+        operate: Operate,
+        latency_s: float,
+        now: Clock,
+        wake_at: Callable[[float], None],
+        on_read: Callable[[object], None],
+    ) -> None:
+        self._disk = disk
+        self._operate = operate
+        self._latency_s = latency_s
+        self._now = now
+        self._wake_at = wake_at
+        self._on_read = on_read
+        self._group = Group(0, 0, b"")
+        self._due_s = 0.0
+
+    @property
+    def next(self) -> int:
+        return self._disk.entry[-1].end if self._disk.entry else 0
+
+    @property
+    def size(self) -> int:
+        return sum(len(group.payload) for group in self._disk.entry)
+
+    def groups(self, floor: int) -> Iterator[Group]:
+        found = [group for group in self._disk.entry if group.end > floor]
+        for message in messages_of(found):
+            self._on_read(message)
+        return iter(found)
+
+    def begin(self, end: int, payload: Sequence[bytes], wake: Callable[[], None]) -> None:  # noqa: ARG002
+        """It gets there when it is asked for: a kill before that takes it along."""
+        self._group = Group(self.next, end, b"".join(payload))
+        self._due_s = self._now() + self._latency_s
+        self._wake_at(self._due_s)
+
+    def done(self) -> bool:
+        if self._now() < self._due_s:
+            self._wake_at(self._due_s)
+            return False
+        if self._now() < self._disk.full_until_s:
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        self._operate()
+        self._disk.entry.append(self._group)
+        self._operate()
+        return True
+
+    def cut(self, floor: int) -> None:
+        """What was accepted is judged when the job has ended."""
+
+    def close(self, floor: int) -> None:
+        """Nothing is held."""
 
 
 class LetterBox:
@@ -199,3 +279,35 @@ class ListSource:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class PipeSource(ListSource):
+    """Gives each record once: whoever has read it and dies has taken it along."""
+
+    replayable = False
+    partition = "pipe"
+
+    def __init__(
+        self,
+        records: Sequence[object],
+        interval_s: float,
+        batch_max: int,
+        on_read: Callable[[object], None],
+        disk: Disk,
+    ) -> None:
+        super().__init__(records, interval_s, batch_max, on_read)
+        self._disk = disk
+        self._numbered_from = 0
+
+    def open(self, mark: Mark) -> None:
+        """Numbers go on from the mark."""
+        super().open(Mark(self._disk.taken, 0))
+        self._numbered_from = mark.position - self._disk.taken
+
+    def read(self, limit: int, now: float) -> Records | None:
+        records = super().read(limit, now)
+        if records is None:
+            return None
+        first = records.mark.position + self._numbered_from
+        self._disk.taken += len(records.values)
+        return Records(Mark(first, 0), range(first, first + len(records.values)), records.values)

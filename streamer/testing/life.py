@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 
 from streamer.errors import HandlerError, StreamEndedError
 from streamer.limits import HEARTBEAT_S
-from streamer.plan.assignment import Assignment, Role
+from streamer.plan.assignment import Assignment, Durability, Role
 from streamer.protocol.frames import Kind, encode_short
 from streamer.runtime.algorithm import Algorithm
 from streamer.runtime.instance import Instance
@@ -24,12 +24,13 @@ from streamer.runtime.stage import Stage
 from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING
 from streamer.state.memory import MemoryStateDisk
 from streamer.testing.clock import VirtualClock
-from streamer.testing.disk import Disk, DiskAccount, DiskState, LetterBox, ListSink, ListSource
+from streamer.testing.disk import Disk, DiskAccount, DiskLog, DiskState, LetterBox, ListSink, ListSource
 from streamer.testing.network import Network, SimConnection, SimTransport
 from streamer.testing.promises import PromiseError
 
 _STEP_S = 0.000_01
 """What a step costs at least: an instance that steps without end moves the clock, and is found."""
+_DISK_S = 0.001
 _IDLE_STEPS_MAX = 300
 """Steps in a row that wait for nothing and do nothing: more of them is a loop that is busy with itself."""
 
@@ -50,6 +51,8 @@ class World(Protocol):
     states: dict[str, MemoryStateDisk]
 
     def number(self) -> int: ...
+
+    def read_again(self, life: Life, record: object) -> None: ...
 
     def died(self, life: Life) -> None: ...
 
@@ -109,6 +112,7 @@ class Life:
                 wall=self.wall,
                 number=self._world.number,
                 crashed=crashed_in(self.disk.hand),
+                log=self._log() if a.durability is Durability.LOG else None,
             )
             if source is not None:
                 give_source(self.instance, source, self.now, self.wall)
@@ -125,6 +129,18 @@ class Life:
             return
         self.begun = True
         self.wake_at(self._world.clock.now())
+
+    def _log(self) -> DiskLog:
+        """What is read from it is sent once more."""
+        latency_s = _DISK_S * (1 + self._world.number() % 4)
+        return DiskLog(
+            self.disk,
+            self.operate,
+            latency_s,
+            self.now,
+            self.wake_at,
+            lambda record: self._world.read_again(self, record),
+        )
 
     # -- the host of the transport -------------------------------------------------------------------------------------
 

@@ -150,6 +150,7 @@ def judge(world: World, cast: Cast, *, calm: bool, drained: bool) -> None:
     only what its sources say is settled is owed.
     """
     plan = world.scene.plan
+    cast = _accepted_part(world, cast)
     ways = {record: world.plans[version] for record, version in world.watch.taken.items()}
     wanted = expected(plan, cast, ways)
     calm = calm and not any(edge.dropped for edge in world.account().edges)
@@ -174,6 +175,12 @@ def judge_counts(world: World, cast: Cast, keepers: Collection[str], *, drained:
         for of, message in owed.handled:
             if of == node and message not in counts and not _under(message, unlucky) and not world.state.killed:
                 raise PromiseError(f"{node} has not counted {message!r}")
+
+
+def _accepted_part(world: World, cast: Cast) -> Cast:
+    """What pipes have given to a life that died before it was on the disk is nobody's to send."""
+    accepted = {node: world.disks[f"{node}-0"].accepted() for node in cast.records if node in world.scene.pipes}
+    return replace(cast, records={**cast.records, **accepted})
 
 
 def _settled_part(world: World, cast: Cast, ways: Ways) -> Cast:

@@ -13,7 +13,7 @@ from random import Random
 
 from streamer.descriptor.flow import parse_flow
 from streamer.limits import QUEUE_BYTES_DEFAULT
-from streamer.plan.assignment import Delivery, Overload, Role
+from streamer.plan.assignment import Delivery, Durability, Overload, Role
 from streamer.plan.compile import Plan, PlannedNode, Policy, flow_version, wired
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
@@ -88,6 +88,8 @@ def cast_of(shape: Shape, choices: Choices, random: Random) -> Cast:
     }
     if choices.unreadable:
         for node, values in records.items():
+            if node in shape.pipes:
+                continue  # nobody could say whether one was read
             for n in random.sample(range(len(values)), len(values) // 5):
                 values[n] = Unreadable(f"{node}#{n}")
     return Cast(
@@ -126,6 +128,7 @@ def _node(name: str, shape: Shape, choices: Choices) -> PlannedNode:
             shape.hop_limit,
             shape.overload.get(name, Overload.BLOCK),
         ),
+        durability=Durability.LOG if name in shape.logged else Durability.NONE,
     )
 
 
@@ -169,6 +172,7 @@ class Play:
                 interval_s=choices.interval_s,
                 batch_max=choices.batch_max,
                 replayable=not self.cast.starts and not self.cast.farewells,
+                pipes=self.shape.pipes,
             ),
             self.seed,
         )

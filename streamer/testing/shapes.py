@@ -70,7 +70,8 @@ class Shape:
     """`sources` read lists, `starters` send from `start`; nodes that behave are algorithms, all others sinks.
 
     `keepers` count what they get by keyed state. `others` are flows that somebody may set in the place of these while
-    the job goes on.
+    the job goes on. What comes in at the `logged` is on a disk before it is sent; `pipes` are sources that give each
+    record only once.
     """
 
     name: str
@@ -85,6 +86,8 @@ class Shape:
     overload: Mapping[str, Overload] = field(default_factory=dict)
     hop_limit: int = 64
     others: tuple[Mapping[str, str], ...] = ()
+    logged: frozenset[str] = frozenset()
+    pipes: frozenset[str] = frozenset()
     default: str = field(default="main")
 
 
@@ -209,6 +212,24 @@ SHAPES: Mapping[str, Shape] = {
             sources=(),
             starters=("g",),
             stateful=frozenset({"g"}),
+        ),
+        _shape("logged", "s >> a >> b >> out", {"a": passes("a"), "b": filters("b", 5)}, logged=frozenset({"s"})),
+        _shape(
+            "piped",
+            "s >> a & b >> out",
+            {"a": passes("a"), "b": multiplies("b", 2), "c": passes("c")},
+            logged=frozenset({"s"}),
+            pipes=frozenset({"s"}),
+            others=_mains("s >> b >> out", "s >> a >> b >> out | s >> rest", "s >> a & b & c >> out", "s >> c >> rest"),
+        ),
+        _shape(
+            "logged-starter",
+            "g >> a >> out",
+            {"g": passes("g"), "a": passes("a")},
+            sources=(),
+            starters=("g",),
+            stateful=frozenset({"g"}),
+            logged=frozenset({"g"}),
         ),
     )
 }

@@ -37,7 +37,7 @@ from streamer.plan.compile import Plan, wired
 from streamer.plan.routing import part_of, part_of_version
 from streamer.state.memory import MemoryStateDisk
 from streamer.testing.clock import VirtualClock
-from streamer.testing.disk import Disk, LetterBox, ListSource
+from streamer.testing.disk import Disk, LetterBox, ListSource, PipeSource
 from streamer.testing.life import Life, Make
 from streamer.testing.network import Network
 from streamer.testing.promises import PromiseError, Watch
@@ -51,8 +51,8 @@ _LOST_COMMANDS = 0.02
 class Scene:
     """What is played: `records` of each source and `algorithms` of each algorithm node, by name.
 
-    A source gives a record each `interval_s`, at most `batch_max` at once. `replayable`: algorithms send nothing of
-    their own accord, so that all roots can be read again.
+    A source gives a record each `interval_s`, at most `batch_max` at once; one of the `pipes` only once. `replayable`:
+    algorithms send nothing of their own accord, so that all roots can be read again.
     """
 
     plan: Plan
@@ -61,6 +61,7 @@ class Scene:
     interval_s: float = 0.0
     batch_max: int = 512
     replayable: bool = True
+    pipes: frozenset[str] = frozenset()
 
 
 class World:
@@ -176,20 +177,21 @@ class World:
         )  # fmt: skip
         disk = self.disks.setdefault(effect.instance, Disk())
         life = self.lives[effect.instance] = Life(self, assignment, disk)
-        source = None
-        if assignment.role is Role.SOURCE:
-            scene = self.scene
-            source = ListSource(
-                scene.records[effect.node],
-                scene.interval_s,
-                scene.batch_max,
-                lambda record: self.watch.read(life, record),
-            )
+        source = self._source(life, disk) if assignment.role is Role.SOURCE else None
         self.watch.began(life)
         if (operations := self.doomed.pop(effect.instance, None)) is not None:
             life.kill_after(operations)
         life.begin(self.letters, make=self.scene.algorithms.get(effect.node), source=source)
         self._report(life)
+
+    def _source(self, life: Life, disk: Disk) -> ListSource:
+        scene, node = self.scene, life.assignment.node
+        facts = scene.records[node], scene.interval_s, scene.batch_max, lambda record: self.watch.read(life, record)
+        return PipeSource(*facts, disk) if node in scene.pipes else ListSource(*facts)
+
+    def read_again(self, life: Life, record: object) -> None:
+        """It stands in the entry log of the life."""
+        self.watch.read(life, record)
 
     def _command(self, instance: str, epoch: int, command: Command) -> None:
         life = self.lives[instance]

@@ -17,6 +17,8 @@ from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import unpack_one
 from streamer.protocol.edge import Edge
+from streamer.protocol.identity import origin_of
+from streamer.runtime.entry import PlainEntry
 from streamer.runtime.exits import Exits
 from streamer.runtime.gateway import GatewayWork
 from streamer.runtime.letters import Letters
@@ -87,8 +89,9 @@ class Door:
         exits = Exits("door", assignment.wiring)
         letters = Letters(assignment, NoLetters(), lambda: 0.0, exits.position)
         self.outbox = Outbox(assignment, exits, None, self.account, letters)
+        entry = PlainEntry(exits, self.outbox, self.account, origin_of("door", "door-0", epoch), counted=True)
         self.work = GatewayWork(
-            assignment, exits, self.outbox, self.account, self.lock,
+            assignment, exits, self.outbox, entry, self.lock,
             lambda: self.woken.put(None), wall=lambda: 1.0,
         )  # fmt: skip
         self._record = GatewayRecord(folder)

@@ -1,0 +1,153 @@
+"""A source with `durability: log`: what it has read is on the disk before it is sent, so it need not be read again.
+
+Records go through the entry of the instance, under the positions that the source gives them; a source that cannot be
+read again goes on counting behind those of former lives. One that can is read on from the last batch that was logged,
+and what stands in the log already is passed over. What was read and had not reached the disk when the process was
+killed is read again, or, where that cannot be, was never accepted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from streamer.clock import Clock
+from streamer.connectors.base import Mark, Records, Source
+from streamer.errors import MessageError
+from streamer.limits import FRAME_MESSAGES_MAX, READ_AHEAD_BYTES
+from streamer.protocol.account import EdgeCounts, InstanceAccount
+from streamer.protocol.identity import origin_of
+from streamer.protocol.session import InputFrame
+from streamer.runtime.exits import Exits
+from streamer.runtime.letters import Failure, Letters
+from streamer.runtime.logged_entry import LoggedEntry
+from streamer.runtime.outbox import Outbox
+from streamer.runtime.packing import RecordPacking
+
+
+class LoggedSourceWork:
+    """Hosts a connector's source whose instance has a log. Raises ConnectorError."""
+
+    accepts = False
+    at_rest = True
+
+    def __init__(
+        self,
+        source: Source,
+        exits: Exits,
+        outbox: Outbox,
+        account: InstanceAccount,
+        letters: Letters,
+        entry: LoggedEntry,
+        *,
+        wall: Clock,
+    ) -> None:
+        self._source = source
+        self._exits = exits
+        self._outbox = outbox
+        self._account = account
+        self._letters = letters
+        self._entry = entry
+        self._wall = wall
+        self._packing = RecordPacking()
+        self._origin = origin_of(exits.node, source.partition, 0)
+        self._draining = False
+        self._next = entry.next
+        if source.replayable:
+            source.open(Mark(account.mark_position, account.mark_offset))
+        else:
+            # Also behind records that could not be read, or a number would be given twice.
+            self._next = max([self._next, *(_end(edge) for edge in self._edges())])
+            source.open(Mark(self._next, 0))
+
+    def _edges(self) -> list[EdgeCounts]:
+        return [edge.counts for edge in self._outbox.edges]
+
+    # -- producing -------------------------------------------------------------------------------------------------
+
+    @property
+    def exhausted(self) -> bool:
+        return self._source.ended or self._draining or self._outbox.over
+
+    def produce(self, now: float) -> bool:
+        """Read one batch and hand it to the entry; True if the source had a whole one."""
+        limit = 0 if self.exhausted else self._may_read()
+        records = self._source.read(limit, now) if limit > 0 else None
+        if records is None:
+            return False
+        self._take(records)
+        return not self._source.ended and self._source.wait_s(now) == 0.0
+
+    def _may_read(self) -> int:
+        """How many records may be read now."""
+        return FRAME_MESSAGES_MAX if self._outbox.room(READ_AHEAD_BYTES) and self._entry.room() else 0
+
+    def _take(self, records: Records) -> None:
+        time_us = int(self._wall() * 1e6)
+        if records.bad:
+            self._bury(records)
+        blobs, positions = self._packing.packed(records, self._give_up)
+        if logged := bisect_left(positions, self._next):
+            blobs, positions = blobs[logged:], positions[logged:]
+        if not positions:
+            return
+        self._next = positions[-1] + 1
+        route = self._exits.of_source()
+        if route is None:  # the node is in no flow: it reads, and that is all
+            self._account.received += len(positions)
+            self._outbox.dirty = True
+        else:
+            self._entry.send_records(route, blobs, time_us, positions, records.mark)
+
+    def _bury(self, records: Records) -> None:
+        bad = [record for record in records.bad if not self._known(record.position)]
+        if bad:
+            self._letters.unreadable(self._origin, bad)
+            for record in bad:
+                self._settle_bad(record.position)
+
+    def _give_up(self, position: int, value: object, error: MessageError) -> None:
+        if not self._known(position):
+            self._letters.unpackable(self._origin, position, value, error)
+            self._settle_bad(position)
+
+    def _known(self, position: int) -> bool:
+        """Whether it was read before: it is in the log, or was given up."""
+        return position < self._next or (bool(self._edges()) and all(position in edge.roots for edge in self._edges()))
+
+    def _settle_bad(self, position: int) -> None:
+        self._account.received += 1
+        self._account.failed += 1
+        self._outbox.dirty = True
+        for edge in self._edges():
+            edge.roots.add(position, position + 1)
+
+    # -- the rest of the port --------------------------------------------------------------------------------------
+
+    def handle(self, frame: InputFrame) -> list[Failure]:
+        raise AssertionError(f"a source has no input, but got a frame of {frame.count} messages")
+
+    def wait_s(self, now: float) -> float | None:
+        if self.exhausted:
+            return None
+        wait = self._source.wait_s(now)
+        return None if wait == 0.0 and self._may_read() <= 0 else wait
+
+    def descriptors(self) -> tuple[int, ...]:
+        descriptor = None if self.exhausted or self._may_read() <= 0 else self._source.fileno()
+        return () if descriptor is None else (descriptor,)
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def finish(self, now: float) -> bool:  # noqa: ARG002  # a source ends at once
+        return True
+
+    def settled(self) -> None:
+        """The log is read again, and not the source: its mark does not wait for anything."""
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _end(edge: EdgeCounts) -> int:
+    return edge.roots.ranges[-1] if edge.roots.ranges else edge.roots.floor
