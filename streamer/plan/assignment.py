@@ -59,7 +59,8 @@ class Output:
     """An edge out of this node, with the policies that its target node declares for it.
 
     `drops_below`: an edge further on drops what it has no room for, so that a message may wait in its queue for as long
-    as that holds, and a source that waited for it would keep the others from theirs.
+    as that holds, and a source that waited for it would keep the others from theirs. `partition_by` is the path of the
+    key of each message ('': the target is not partitioned).
     """
 
     target: str
@@ -69,6 +70,7 @@ class Output:
     hop_limit: int
     overload: Overload = Overload.BLOCK
     drops_below: bool = False
+    partition_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Assignment:
     start of it. `token` is the job's secret, without which no session opens. `folder` is this instance's own folder,
     `dead_letters` the job's file. `control` is the endpoint of the controller's link. `endpoint` is where to bind the
     outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm gets as `args` by HKube's rules.
-    `alone`: it goes on when the process that started it has gone.
+    `alone`: it goes on when the process that started it has gone. `partition_by`: the path of the keys of its node, of
+    which this instance owns those that its peers say ('': it is not partitioned).
     """
 
     job: str
@@ -139,6 +142,7 @@ class Assignment:
     concurrency: int = 1
     args: Mapping[str, Any] = field(default_factory=dict)
     alone: bool = False
+    partition_by: str = ""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

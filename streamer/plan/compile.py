@@ -66,7 +66,8 @@ class FlowVersion:
 class PlannedNode:
     """`replicas` is what starts without an autoscaler; `max_replicas` None means no bound of the user's.
 
-    `inputs` and `outputs` are the edges of all versions that are alive, `policy` is for edges into this node.
+    `inputs` and `outputs` are the edges of all versions that are alive, `policy` is for edges into this node, as is
+    `partition_by`, the path of the key of a message where the node is partitioned, else ''.
     """
 
     name: str
@@ -82,6 +83,7 @@ class PlannedNode:
     args: Mapping[str, Any]
     gateway: Gateway | None = None
     policy: Policy = Policy()
+    partition_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class Plan:
             concurrency=planned.concurrency,
             args={**planned.args, "jobId": job, "taskId": _task_id(job, instance)},
             alone=alone,
+            partition_by=planned.partition_by,
         )
 
 
@@ -218,6 +221,7 @@ def wired(
                 policy.hop_limit,
                 policy.overload,
                 drops_below=target in above_drops,
+                partition_by=nodes[target].partition_by,
             )
         )
     newest = versions[-1]
@@ -247,15 +251,14 @@ class _Compiler:
     def node(self, node: Node) -> PlannedNode:
         """The node by itself: `wired` joins it to others."""
         role = self._role(node)
-        stateless = role is Role.STATELESS
-        least = (node.min_stateless_count or 0) if stateless else 1
+        least, most = _replicas(node, role)
         algorithm = role in (Role.STATELESS, Role.STATEFUL)
         return PlannedNode(
             name=node.name,
             role=role,
             replicas=max(1, least),
             min_replicas=least,
-            max_replicas=node.max_stateless_count if stateless else 1,
+            max_replicas=most,
             inputs=(),
             outputs=(),
             code=self._code(node) if algorithm else None,
@@ -264,6 +267,7 @@ class _Compiler:
             args=self._args(node, role) if algorithm else {},
             gateway=_gateway(node) if role is Role.GATEWAY else None,
             policy=_policy(node),
+            partition_by=node.partitioning.by,
         )
 
     def _role(self, node: Node) -> Role:
@@ -351,6 +355,16 @@ class _Compiler:
 
     def _refuse(self, message: str, remedy: str) -> None:
         self.problems.append((message, remedy))
+
+
+def _replicas(node: Node, role: Role) -> tuple[int, int | None]:
+    """The fewest and the most that the node can have."""
+    if role is Role.STATELESS:
+        return node.min_stateless_count or 0, node.max_stateless_count
+    if not node.partitioning.by:
+        return 1, 1
+    least = node.partitioning.least or 1
+    return least, node.partitioning.most or least
 
 
 def _policy(node: Node) -> Policy:
