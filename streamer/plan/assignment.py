@@ -162,6 +162,11 @@ class Assignment:
         )
 
 
+def index_of(instance: str) -> int:
+    """The index in the name of an instance."""
+    return int(instance.rpartition("-")[2])
+
+
 class PeerState(StrEnum):
     """`gone` peers have completed: nothing will come from them, and nothing is owed to them."""
 
@@ -181,12 +186,29 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who owns the key groups of a partitioned node: its first `replicas` instances, each a run of groups
+    (`streamer.protocol.keys`). 0 of them: nobody, because groups are about to change hands. A higher `epoch` replaces
+    a lower one.
+    """
+
+    epoch: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class Peers:
-    """All instances of the parent nodes and of the child nodes. A higher version replaces a lower one, whole."""
+    """All instances of the parent nodes and of the child nodes. A higher version replaces a lower one, whole.
+
+    `owned` is by what the instances of this node go themselves if it is partitioned, `owners` by what those go who send
+    to partitioned child nodes.
+    """
 
     version: int
     parents: tuple[Peer, ...] = ()
     children: tuple[Peer, ...] = ()
+    owned: Ownership | None = None
+    owners: Mapping[str, Ownership] = field(default_factory=dict)
 
 
 class Verb(StrEnum):

@@ -17,9 +17,9 @@ from streamer.plan.assignment import Delivery
 from streamer.plan.routing import part_of
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import payload_bytes, unpack
-from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Data, Kind, decode_data, decode_open, decode_short, decode_status, kind_of
 from streamer.protocol.identity import MessageId
+from streamer.protocol.partition import AnyEdge
 from streamer.transport.base import Parts
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Watch:
         if held > RETAINED_BYTES_MAX:
             raise PromiseError(f"{life.name} retains {held} bytes")
 
-    def _bounded(self, life: Life, edge: Edge, queue_bytes: int) -> None:
+    def _bounded(self, life: Life, edge: AnyEdge, queue_bytes: int) -> None:
         """Only one step's output may go beyond a full queue, and what came back from a session that ended."""
         peaks = self._senders[life.name].peaks.setdefault(edge.target, _Peaks())
         peaks.output_messages = max(peaks.output_messages, edge.counts.sent - peaks.sent)
