@@ -42,25 +42,17 @@ class KeyedChunk(Chunk):
         super().__init__(blobs, segment, parent, indexes, size, redelivered, again=again)
         self.groups = groups
 
+    @classmethod
+    def of(cls, chunk: Chunk, groups: bytes) -> KeyedChunk:
+        c = chunk
+        return cls(c.blobs, c.segment, c.parent, c.indexes, c.size, c.redelivered, again=c.again, groups=groups)
+
     def cut(self, start: int, end: int) -> KeyedChunk:
-        return self._with(super().cut(start, end), self.groups[start:end])
+        return self.of(super().cut(start, end), self.groups[start:end])
 
     def pick(self, indexes: Sequence[int]) -> KeyedChunk:
         """Those messages of it, ascending."""
-        return self._with(picked(self, indexes), bytes(self.groups[i] for i in indexes))
-
-    @staticmethod
-    def _with(chunk: Chunk, groups: bytes) -> KeyedChunk:
-        return KeyedChunk(
-            chunk.blobs,
-            chunk.segment,
-            chunk.parent,
-            chunk.indexes,
-            chunk.size,
-            chunk.redelivered,
-            again=chunk.again,
-            groups=groups,
-        )
+        return self.of(picked(self, indexes), bytes(self.groups[i] for i in indexes))
 
 
 def picked(chunk: Chunk, indexes: Sequence[int]) -> Chunk:
@@ -133,7 +125,7 @@ class PartitionedEdge:
             groups = bytes(self._path.groups(bodies))
         except NoKeyError:
             return self._sorted(chunk, bodies)
-        return KeyedChunk._with(chunk, groups), []
+        return KeyedChunk.of(chunk, groups), []
 
     def _sorted(self, chunk: Chunk, bodies: Sequence[object]) -> tuple[KeyedChunk | None, list[tuple[str, Chunk]]]:
         groups: list[int] = []
@@ -145,7 +137,7 @@ class PartitionedEdge:
                 kept.append(index)
             except NoKeyError as error:
                 lost.setdefault(str(error), []).append(index)
-        keyed = KeyedChunk._with(picked(chunk, kept), bytes(groups)) if kept else None
+        keyed = KeyedChunk.of(picked(chunk, kept), bytes(groups)) if kept else None
         return keyed, [(why, picked(chunk, indexes)) for why, indexes in lost.items()]
 
     def _group(self, body: object) -> int:
@@ -154,17 +146,19 @@ class PartitionedEdge:
         return self._path.group(body)
 
     def divide(self, owners: int) -> None:
-        """Have so many queues, at least one. Nothing may be on its way: all sessions have ended."""
-        waiting = [chunk for queue in self.queues for chunk in queue.surrender()]
+        """Have so many queues, at least one. Nothing may be on its way: all sessions have ended.
+
+        Each group lies in one queue and comes into one, so its messages keep their order; those of others may not.
+        """
+        waiting = [chunk for queue in self.queues for chunk in queue.surrender() if isinstance(chunk, KeyedChunk)]
         self.queues = [Edge(self.counts, self._suspects) for _ in range(owners)]
         self._last = []
         for chunk in waiting:
             for queue, piece in self._pieces(chunk):
                 queue.put(piece)
 
-    def _pieces(self, chunk: Chunk) -> list[tuple[Edge, KeyedChunk]]:
+    def _pieces(self, chunk: KeyedChunk) -> list[tuple[Edge, KeyedChunk]]:
         """The chunk by owner, in the order of its messages."""
-        assert isinstance(chunk, KeyedChunk)
         count = len(self.queues)
         if count == 1:
             return [(self.queues[0], chunk)]
@@ -178,6 +172,7 @@ class PartitionedEdge:
     # -- in ------------------------------------------------------------------------------------------------------------
 
     def append(self, chunk: Chunk) -> None:
+        assert isinstance(chunk, KeyedChunk)
         self._last = self._pieces(chunk)
         for queue, piece in self._last:
             queue.append(piece)

@@ -10,12 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamer.plan.assignment import Overload
+from streamer.testing.keyed import record_of
 from streamer.testing.outcome import Behave, RefusalError, Sends
-
-
-def record_of(message: str) -> int:
-    """The number of the record that it came from."""
-    return int(message.partition("/")[0].partition("#")[2])
 
 
 def passes(node: str) -> Behave:
@@ -69,7 +65,8 @@ def switches(node: str, flow: str, every: int) -> Behave:
 class Shape:
     """`sources` read lists, `starters` send from `start`; nodes that behave are algorithms, all others sinks.
 
-    `others` are flows that somebody may set in the place of these while the job goes on.
+    `others` are flows that somebody may set in the place of these while the job goes on. `partitioned` nodes are
+    stateful, and go by `keys` keys; records whose number `keyless` divides have none.
     """
 
     name: str
@@ -78,6 +75,9 @@ class Shape:
     sources: tuple[str, ...] = ("s",)
     starters: tuple[str, ...] = ()
     stateful: frozenset[str] = frozenset()
+    partitioned: frozenset[str] = frozenset()
+    keys: int = 5
+    keyless: int = 0
     farewells: frozenset[str] = frozenset()
     at_most_once: frozenset[str] = frozenset()
     overload: Mapping[str, Overload] = field(default_factory=dict)
@@ -185,6 +185,35 @@ SHAPES: Mapping[str, Shape] = {
                 {"main": "s >> a >> c >> out", "loud": "a >> c >> alarm"},
                 {"quiet": "s >> c >> out", "main": "s >> b >> alarm"},
             ),
+        ),
+        _shape("keyed", "s >> k >> out", {"k": passes("k")}, partitioned=frozenset({"k"})),
+        _shape(
+            "keyed-between",
+            "s >> a >> k >> b >> out | t >> k",
+            {"a": multiplies("a", 3), "k": filters("k", 4), "b": passes("b")},
+            sources=("s", "t"),
+            partitioned=frozenset({"k"}),
+            keyless=7,
+        ),
+        _shape(
+            "keyed-twice",
+            "s >> k >> l >> out",
+            {"k": multiplies("k", 3), "l": passes("l")},
+            partitioned=frozenset({"k", "l"}),
+            keys=40,
+        ),
+        _shape(
+            "keyed-ring",
+            "s >> k >> b >> out | b >> k",
+            {"k": loops("k", 4), "b": passes("b")},
+            partitioned=frozenset({"k"}),
+        ),
+        _shape(
+            "keyed-rerouted",
+            "s >> a >> k >> out",
+            {"a": passes("a"), "k": multiplies("k", 2)},
+            partitioned=frozenset({"k"}),
+            others=_mains("s >> k >> a >> out", "s >> k >> out | s >> a", "s >> a >> out"),
         ),
         _shape(
             "starter",

@@ -23,6 +23,7 @@ from streamer.control.events import (
     JobSubmitted,
     KillInstance,
     Reported,
+    Scaled,
     SendCommand,
     StartInstance,
     Ticked,
@@ -36,7 +37,8 @@ from streamer.plan.change import FlowsChange
 from streamer.plan.compile import Plan, wired
 from streamer.plan.routing import part_of, part_of_version
 from streamer.testing.clock import VirtualClock
-from streamer.testing.disk import Disk, LetterBox, ListSource
+from streamer.testing.disk import Disk, LetterBox, ListSource, Unreadable
+from streamer.testing.keyed import Wrap, text_of
 from streamer.testing.life import Life, Make
 from streamer.testing.network import Network
 from streamer.testing.verify import PromiseError, Watch
@@ -51,7 +53,7 @@ class Scene:
     """What is played: `records` of each source and `algorithms` of each algorithm node, by name.
 
     A source gives a record each `interval_s`, at most `batch_max` at once. `replayable`: algorithms send nothing of
-    their own accord, so that all roots can be read again.
+    their own accord, so that all roots can be read again. `wrap` makes of a record what travels.
     """
 
     plan: Plan
@@ -60,6 +62,7 @@ class Scene:
     interval_s: float = 0.0
     batch_max: int = 512
     replayable: bool = True
+    wrap: Wrap | None = None
 
 
 class World:
@@ -112,6 +115,10 @@ class World:
         """Ask for these flows, and no others."""
         gone = {name: None for name in self.state.plan.current.flows if name not in flows}
         self._take(FlowsSet(FlowsChange({**gone, **flows}, default), self.state.wish + 1))
+
+    def scale(self, node: str, replicas: int) -> None:
+        """Ask for so many instances of this node."""
+        self._take(Scaled(node, replicas, self.state.wish + 1))
 
     @property
     def state(self) -> JobState:
@@ -176,12 +183,12 @@ class World:
         life = self.lives[effect.instance] = Life(self, assignment, disk)
         source = None
         if assignment.role is Role.SOURCE:
-            scene = self.scene
+            scene, records, wrap = self.scene, self.scene.records[effect.node], self.scene.wrap
             source = ListSource(
-                scene.records[effect.node],
+                records if wrap is None else [r if isinstance(r, Unreadable) else wrap(str(r)) for r in records],
                 scene.interval_s,
                 scene.batch_max,
-                lambda record: self.watch.read(life, record),
+                lambda record: self.watch.read(life, text_of(record)),
             )
         self.watch.began(life)
         if (operations := self.doomed.pop(effect.instance, None)) is not None:
@@ -216,6 +223,9 @@ class World:
     def stepped(self, life: Life) -> None:
         self.steps += 1
         self.watch.stepped(life)
+
+    def took(self, life: Life, session: int, sequence: int, message: object) -> None:
+        self.watch.keys.took(life, session, sequence, message)
 
     def left(self, life: Life) -> None:
         self._send_sample(life)
