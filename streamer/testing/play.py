@@ -17,7 +17,7 @@ from streamer.plan.assignment import Delivery, Overload, Role
 from streamer.plan.compile import Plan, PlannedNode, Policy, flow_version, wired
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
-from streamer.testing.keyed import KEY_FIELD, keyed
+from streamer.testing.keyed import KEY_FIELD
 from streamer.testing.nemesis import (
     ALL,
     CALM,
@@ -99,7 +99,7 @@ def cast_of(shape: Shape, choices: Choices, random: Random) -> Cast:
         starts={node: [f"{node}#{n}" for n in range(choices.records[node])] for node in shape.starters},
         farewells={node: f"bye-{node}#0" for node in shape.farewells},
         behaviours=behaviours,
-        wrap=keyed(shape.keys, shape.keyless) if shape.partitioned else str,
+        wrap=shape.wrap,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamer.plan.assignment import Overload
-from streamer.testing.keyed import record_of
+from streamer.testing.keyed import Wrap, keyed, record_of
 from streamer.testing.outcome import Behave, RefusalError, Sends
 
 
@@ -84,6 +84,11 @@ class Shape:
     hop_limit: int = 64
     others: tuple[Mapping[str, str], ...] = ()
     default: str = field(default="main")
+
+    @property
+    def wrap(self) -> Wrap:
+        """Makes of a message what travels."""
+        return keyed(self.keys, self.keyless) if self.partitioned else str
 
 
 def _shape(name: str, flow: str, behaviours: Mapping[str, Behave], **rest: object) -> Shape:
