@@ -297,7 +297,7 @@ class Instance:
             self._peers_version = peers.version
             self.met = True
             self.handover.meet(peers, now)
-            self.outbox.meet(peers.children, peers.owners)
+            self.outbox.meet(peers.children, peers.owners, now)
 
     def _advance_end(self, now: float) -> None:
         """From stage to stage. All parents have said that all they sent is settled: what comes later is a repeat."""

@@ -355,7 +355,7 @@ class Outbox:
             for chunk, _, _ in outlet.edge.held():
                 yield chunk.segment.route
 
-    def meet(self, children: Sequence[Peer], owners: Mapping[str, Ownership]) -> None:
+    def meet(self, children: Sequence[Peer], owners: Mapping[str, Ownership], now: float) -> None:
         """The instances of the child nodes are these now: sessions of gone ones, or scaled away, end at once.
 
         So do all that go by other owners of keys than those of now.
@@ -369,8 +369,8 @@ class Outbox:
             if peer is None or peer.state is PeerState.GONE:
                 self._close(session)
         for outlet in self.outlets:
-            own = owners.get(outlet.edge.target)
-            if outlet.partitioned is not None and own is not None and own.epoch > outlet.owners.epoch:
+            if (own := owners.get(outlet.edge.target)) is not None and own.epoch > outlet.owners.epoch:
+                self.receive(now)  # what former owners have said last, of what is settled
                 for session in outlet.sessions:
                     self._close(session)
                 outlet.divide(own)

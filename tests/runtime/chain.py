@@ -22,6 +22,7 @@ from streamer.plan.assignment import (
     Delivery,
     Input,
     Output,
+    Ownership,
     Peer,
     Peers,
     PeerState,
@@ -119,7 +120,8 @@ class _Letters:
 class Chain:
     """`step` lets each instance act once; `finish` goes on to the end of the stream.
 
-    `former`: what former lives of the source have left in its account.
+    `former`: what former lives of the source have left in its account. `partition_by`: where the keys of `work` lie;
+    then nobody owns them at first.
     """
 
     def __init__(
@@ -131,8 +133,10 @@ class Chain:
         batch: int = 100,
         concurrency: int = 1,
         former: EdgeCounts | None = None,
+        partition_by: str = "",
     ) -> None:
         self.time_s = 0.0
+        self._partition_by = {"work": partition_by}
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
         self.sink = Kept()
         self._letters = _Letters()
@@ -145,11 +149,8 @@ class Chain:
         self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now)
         give_sink(self.out, self.sink)
         self.instances = (self.numbers, self.work, self.out)
-        peers = {i.assignment.node: self._peer(i) for i in self.instances}
         for instance in self.instances:
-            a = instance.assignment
-            parents, children = (tuple(peers[n] for n in names) for names in (_sources(a), _targets(a)))
-            instance.command(Command(Verb.PEERS, Peers(1, parents, children)))
+            self.meet(instance, 1)
 
     def _instance(
         self,
@@ -174,7 +175,17 @@ class Chain:
                 (ROUTES,),
                 1,
                 tuple(Input(source, False) for source in inputs),
-                tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in outputs),
+                tuple(
+                    Output(
+                        target,
+                        False,
+                        Delivery.AT_LEAST_ONCE,
+                        1 << 26,
+                        64,
+                        partition_by=self._partition_by.get(target, ""),
+                    )
+                    for target in outputs
+                ),
             ),
             folder="",
             dead_letters="",
@@ -182,6 +193,7 @@ class Chain:
             endpoint="memory://chain:0",
             concurrency=concurrency,
             args={"nodeName": node},
+            partition_by=self._partition_by.get(node, ""),
         )
         return Instance(
             assignment,
@@ -192,6 +204,14 @@ class Chain:
             wall=self._now,
             number=lambda: next(self._numbers),
         )
+
+    def meet(self, instance: Instance, version: int, owned: Ownership | None = None) -> None:
+        """Tell an instance of its neighbours, and who owns the keys of `work`."""
+        peers = {i.assignment.node: self._peer(i) for i in self.instances}
+        a = instance.assignment
+        parents, children = (tuple(peers[n] for n in names) for names in (_sources(a), _targets(a)))
+        owners = {"work": owned} if owned is not None else {}
+        instance.command(Command(Verb.PEERS, Peers(version, parents, children, owned, owners)))
 
     def _now(self) -> float:
         return self.time_s

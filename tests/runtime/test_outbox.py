@@ -98,7 +98,7 @@ class Producer:
         self.outbox.flush(self.now, drained=drained)
 
     def meet(self, *peers: tuple[str, int, PeerState]) -> None:
-        self.outbox.meet([Peer("save", name, epoch, "", state) for name, epoch, state in peers], {})
+        self.outbox.meet([Peer("save", name, epoch, "", state) for name, epoch, state in peers], {}, self.now)
 
     def pass_by(self, seconds: float, *alive: Consumer) -> None:
         """Let time pass, heartbeat by heartbeat; only these consumers are heard of."""
