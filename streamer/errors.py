@@ -74,6 +74,12 @@ class StreamEndedError(StreamerError):
     remedy = "Stop sending when stop(args) has been called, or end start()."
 
 
+class NoKeyError(StreamerError):
+    """A message for a partitioned node has no key where `partitionBy` says."""
+
+    remedy = "Send that node only messages with a text, a number, true, false or bytes there, or correct partitionBy."
+
+
 class AlgorithmError(StreamerError):
     """The user's algorithm cannot be loaded."""
 

@@ -20,6 +20,9 @@ NAME_CHARS_MAX = 200
 NODES_MAX = 1000
 INSTANCES_PER_NODE_MAX = 1000
 CONCURRENCY_MAX = 1024
+KEY_GROUPS = 256
+"""Groups that keys of a partitioned node fall into, and so the most instances it can have. State is kept by them."""
+KEY_PATH_STEPS_MAX = 32
 FINDINGS_MAX = 1000
 """Findings of one document; a person reads fewer."""
 FINDINGS_ALIKE_MAX = 20
@@ -142,6 +145,8 @@ FLOWS_S = 30.0
 """A change of flows is taken back when an instance has not heard of it after this time."""
 FLOWS_ANSWERS_KEPT = 32
 """Answers to the last changes of flows that a job keeps for those who asked for them."""
+RELEASE_SETTLE_S = 1.0
+"""An instance that gives up its key groups waits at most this long for what it has handled to be settled."""
 LAST_WORD_S = 1.0
 """An exit and the last sample of an instance come on different ways: the sample may be later by this."""
 PREFLIGHT_S = 60.0
@@ -294,6 +299,7 @@ assert ENTRY_GROUP_BYTES <= ENTRY_WAITING_BYTES <= ENTRY_SEGMENT_BYTES, "a group
 assert ENTRY_LOG_BYTES_MAX >= 2 * RETAINED_BYTES_MAX, "memory is full before the log is, unless one message is stuck"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
+assert KEY_GROUPS == 256, "a group is kept in one byte"
 assert TAP_MESSAGES_MAX >= FRAME_MESSAGES_MAX and TAP_BYTES_MAX >= FRAME_BYTES_MAX, "a tap has room for a whole frame"
 assert TAP_RENEW_S * 4 <= TAP_SILENCE_S, "several words of a tap must be lost before it ends"
 assert TAPS_MAX * (TAP_BYTES_MAX + TAP_FRAME_BYTES_MAX) <= RETAINED_BYTES_MAX, "taps are a small part of an instance"

@@ -20,6 +20,7 @@ from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.records import KeptJob
 from streamer.control.scaling import check
+from streamer.control.state import Partition
 from streamer.control.wishes import want_end, want_replicas
 from streamer.errors import NoSuchJobError, OptionError, ScaleError
 from streamer.limits import DRAIN_S, START_GRACE_S
@@ -96,9 +97,12 @@ def _check(kept: KeptJob, node: str, wanted: int | None) -> None:
 
 
 def _is_scaled(kept: KeptJob, node: str, number: int) -> bool:
-    """The wish was heard, all who stay are at work, and all who go have gone."""
+    """The wish was heard, all who stay are at work, all who go have gone, and keys have their owners."""
     pinned = kept.line.pins.get(node)
     wanted = kept.plan.nodes[node].replicas if pinned is None else pinned
     there = [line for line in kept.instances if line.node == node and line.phase is not InstancePhase.RETIRED]
     begun = all(line.phase is not InstancePhase.STARTING for line in there)
-    return kept.line.wish >= number and len(there) == wanted and begun and not any(line.leaving for line in there)
+    partition = kept.line.partitions.get(node)
+    owned = partition is None or partition == Partition(partition.epoch, wanted)
+    staying = len(there) == wanted and not any(line.leaving for line in there)
+    return kept.line.wish >= number and begun and staying and owned

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from streamer.control.jobs import status_of
 from streamer.control.lifecycle import InstancePhase, JobPhase
-from streamer.control.state import Answer, InstanceRecord, JobState, Proposal
+from streamer.control.state import Answer, InstanceRecord, JobState, Partition, Proposal
 from streamer.errors import StateError
 from streamer.log.base import Entry, Record
 from streamer.log.topics import Topic
@@ -65,7 +65,8 @@ class JobLine:
     """A job but for its instances and its plan. `phase` None: it has not begun.
 
     `addresses` are those at which its nodes take messages from outside, as far as this supervisor was told them.
-    `answers` are those to the last changes of flows that people wanted.
+    `answers` are those to the last changes of flows that people wanted, `partitions` who owns the keys of its
+    partitioned nodes, without the times.
     """
 
     facts: JobFacts
@@ -83,6 +84,7 @@ class JobLine:
     wish: int = -1
     proposal: ProposalLine | None = None
     answers: tuple[Answer, ...] = ()
+    partitions: Mapping[str, Partition] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
@@ -155,6 +157,7 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         wish=state.wish,
         proposal=_proposal_line(state.proposal, clock_offset_s),
         answers=state.answers,
+        partitions={node: dataclasses.replace(one, since=None) for node, one in state.partitions.items()},
     )
 
 
@@ -201,6 +204,7 @@ class KeptJob:
             wired=version,
             proposal=self._proposal(clock_offset_s),
             answers=line.answers,
+            partitions=line.partitions,
         )
 
     def _proposal(self, clock_offset_s: float) -> Proposal | None:

@@ -23,17 +23,19 @@ from streamer.plan.compile import PlannedNode
 
 def check(node: PlannedNode, replicas: int) -> None:
     """Raises ScaleError if the node cannot have so many replicas."""
-    if node.role is not Role.STATELESS:
+    if node.role is not Role.STATELESS and not node.partition_by:
         raise ScaleError(
             f"node {node.name} is a {node.role} node and has exactly one instance",
-            remedy="Only stateless nodes have replicas: scale one of those.",
+            remedy="Stateless nodes have replicas, and stateful ones with partitionBy: scale one of those.",
         )
     least, most = max(1, node.min_replicas), node.max_replicas or limits.INSTANCES_PER_NODE_MAX
     if not least <= replicas <= most:
-        named = "maxStatelessCount" if node.max_replicas else "the most that any node can have"
+        of = ("minReplicas", "maxReplicas") if node.partition_by else ("minStatelessCount", "maxStatelessCount")
+        named = of[1] if node.max_replicas else "the most that any node can have"
         raise ScaleError(
-            f"node {node.name} cannot have {replicas} replicas: at least {least} (minStatelessCount, or 1) and "
-            f"at most {most} ({named})"
+            f"node {node.name} cannot have {replicas} replicas: at least {least} ({of[0]}, or 1) and "
+            f"at most {most} ({named})",
+            remedy=f"Stay within {of[0]} and {of[1]}, or change them in the descriptor and start anew.",
         )
 
 
@@ -62,7 +64,7 @@ def scaled(state: JobState, now: float) -> tuple[JobState, tuple[Effect, ...]]:
             if record.phase.living:
                 effects.append(KillInstance(record.instance, record.epoch))
     if state.phase in (JobPhase.STARTING, JobPhase.RUNNING):
-        for name in state.pins:
+        for name in (name for name in state.pins if name not in state.partitions):
             state, more = _towards(state, name, state.desired(name), now)
             effects += more
     return state, tuple(effects)
@@ -70,6 +72,28 @@ def scaled(state: JobState, now: float) -> tuple[JobState, tuple[Effect, ...]]:
 
 def start_of(record: InstanceRecord) -> StartInstance:
     return StartInstance(record.node, record.index, record.instance, record.epoch, record.endpoint)
+
+
+def sent_away(state: JobState, record: InstanceRecord, now: float) -> JobState:
+    """This instance is to go."""
+    if record.phase.living:
+        leaving = dataclasses.replace(record, leaving=True, leave_deadline=now + limits.DRAIN_S)
+        return state.having(leaving)
+    phase = follow(INSTANCE, record.phase, InstanceEvent.RETIRES)
+    return topology.changed(state.having(dataclasses.replace(record, phase=phase)), record.node)
+
+
+def begun(state: JobState, name: str, index: int, now: float) -> tuple[JobState, StartInstance]:
+    """This instance is there: a new one, or one that was sent away before and has gone."""
+    retired = state.instances.get(f"{name}-{index}")
+    if retired is None:
+        record = InstanceRecord(name, index, f"{name}-{index}", started_at=now, wired=state.wired)
+    else:
+        again = retired.next_life(follow(INSTANCE, retired.phase, InstanceEvent.STARTS), now, state.wired)
+        record = dataclasses.replace(
+            again, leaving=False, leave_deadline=None, returns=retired.returns + 1, deaths=0, quick_deaths=0
+        )
+    return topology.changed(state.having(record), name), start_of(record)
 
 
 def _towards(state: JobState, name: str, wanted: int, now: float) -> tuple[JobState, list[Effect]]:
@@ -80,31 +104,16 @@ def _towards(state: JobState, name: str, wanted: int, now: float) -> tuple[JobSt
         (r for r in records if not r.leaving and r.phase is not InstancePhase.RETIRED), key=lambda r: r.index
     )
     for record in staying[wanted:]:
-        state = _sent_away(state, record, now)
+        state = sent_away(state, record, now)
     effects: list[Effect] = []
     for _ in range(wanted - len(staying)):
-        added = _added(state, name, now)
-        state = topology.changed(state.having(added), name)
-        effects.append(start_of(added))
+        state, start = begun(state, name, _free_index(state, name), now)
+        effects.append(start)
     return state, effects
 
 
-def _sent_away(state: JobState, record: InstanceRecord, now: float) -> JobState:
-    if record.phase.living:
-        leaving = dataclasses.replace(record, leaving=True, leave_deadline=now + limits.DRAIN_S)
-        return state.having(leaving)
-    phase = follow(INSTANCE, record.phase, InstanceEvent.RETIRES)
-    return topology.changed(state.having(dataclasses.replace(record, phase=phase)), record.node)
-
-
-def _added(state: JobState, name: str, now: float) -> InstanceRecord:
-    """One that was sent away before, or a new one with the next number."""
+def _free_index(state: JobState, name: str) -> int:
+    """Of one that was sent away before, or the next number."""
     records = sorted((r for r in state.instances.values() if r.node == name), key=lambda r: r.index)
     retired = next((record for record in records if record.phase is InstancePhase.RETIRED), None)
-    if retired is None:
-        index = records[-1].index + 1
-        return InstanceRecord(name, index, f"{name}-{index}", started_at=now, wired=state.wired)
-    again = retired.next_life(follow(INSTANCE, retired.phase, InstanceEvent.STARTS), now, state.wired)
-    return dataclasses.replace(
-        again, leaving=False, leave_deadline=None, returns=retired.returns + 1, deaths=0, quick_deaths=0
-    )
+    return records[-1].index + 1 if retired is None else retired.index

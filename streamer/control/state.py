@@ -50,6 +50,21 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """Who owns the key groups of a partitioned node: `replicas` instances under this `epoch`.
+
+    `to` are the replicas that it is on its way to. `paused`: the owners are told to give up what they own, under the
+    next epoch; `since` when that is, None if this controller has found it so.
+    """
+
+    epoch: int
+    replicas: int
+    to: int | None = None
+    paused: bool = False
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceRecord:
     """One instance over all its lives; `epoch` counts them from 1.
 
@@ -127,7 +142,7 @@ class JobState:
 
     `plan` has the flows in force. `wired` is the number of the wiring that all are to know, which grows with each
     `proposal` and with what becomes of it; `answers` are those to the last wishes, `clear` says which versions may be
-    over soon.
+    over soon. `partitions` are those of the partitioned nodes, by node.
     """
 
     job: str
@@ -147,6 +162,7 @@ class JobState:
     proposal: Proposal | None = None
     answers: tuple[Answer, ...] = ()
     clear: Clear | None = None
+    partitions: Mapping[str, Partition] = field(default_factory=dict)
 
     def wiring_of(self, node: str) -> Wiring:
         """What every instance of the node is to know of the flows."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 
 from streamer import limits
-from streamer.control import deaths, endings, flows, scaling, topology
+from streamer.control import deaths, endings, flows, partition, scaling, topology
 from streamer.control.events import (
     Ask,
     Asked,
@@ -82,6 +82,7 @@ def _submitted(event: JobSubmitted, now: float) -> Stepped:
         submitted_at=now,
         instances={record.instance: record for record in records},
         versions=dict.fromkeys(event.plan.nodes, 1),
+        partitions=partition.first_of(event.plan),
     )
     return state, tuple(scaling.start_of(record) for record in records)
 
@@ -201,9 +202,10 @@ def _ticked(state: JobState, now: float) -> Stepped:
     if state.phase.ending_by_force:
         return state, effects
     state, scaled = scaling.scaled(state, now)
+    state, moved = partition.advanced(state, now)
     state, starts = _restarted(state, now)
     state, commands = _told(endings.with_quiet_components_ended(flows.advanced(state, now)), now)
-    return state, (*scaled, *starts, *commands)
+    return state, (*scaled, *moved, *starts, *commands)
 
 
 def _silent_leavers_died(state: JobState, now: float) -> Stepped:

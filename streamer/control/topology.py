@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 
 from streamer.control.lifecycle import InstancePhase
-from streamer.control.state import InstanceRecord, JobState
-from streamer.plan.assignment import Peer, Peers, PeerState
+from streamer.control.state import InstanceRecord, JobState, Partition
+from streamer.plan.assignment import Ownership, Peer, Peers, PeerState
 from streamer.plan.compile import Plan, PlannedNode
 
 
@@ -32,6 +32,12 @@ def peers_of(state: JobState, name: str) -> Peers:
         state.versions[name],
         tuple(_peer(record) for record in records if record.node in above),
         tuple(_peer(record) for record in records if record.node in below),
+        owned=_owned(state.partitions[name]) if name in state.partitions else None,
+        owners={
+            child: Ownership(partition.epoch, partition.replicas)
+            for child, partition in state.partitions.items()
+            if child in below
+        },
     )
 
 
@@ -41,6 +47,12 @@ def changed(state: JobState, name: str) -> JobState:
     version = 1 + max(state.versions.values(), default=0)
     beside = dict.fromkeys(parents(node) | children(node), version)
     return dataclasses.replace(state, versions={**state.versions, **beside})
+
+
+def owned_otherwise(state: JobState, name: str) -> JobState:
+    """The instances of node `name` are to go by other owners than they know: they get a new version."""
+    version = 1 + max(state.versions.values(), default=0)
+    return dataclasses.replace(state, versions={**state.versions, name: version})
 
 
 def rewired(state: JobState, before: Plan) -> JobState:
@@ -53,6 +65,13 @@ def rewired(state: JobState, before: Plan) -> JobState:
         if (parents(node), children(node)) != (parents(now[name]), children(now[name]))
     }
     return dataclasses.replace(state, versions={**state.versions, **beside})
+
+
+def _owned(partition: Partition) -> Ownership:
+    """What its own instances are told: nobody owns anything while groups are about to change hands."""
+    if partition.paused:
+        return Ownership(partition.epoch + 1, 0)
+    return Ownership(partition.epoch, partition.replicas)
 
 
 def _peer(record: InstanceRecord) -> Peer:

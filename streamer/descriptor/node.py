@@ -78,6 +78,18 @@ class EdgePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Partitioning:
+    """How a stateful node shares its messages over replicas: by the key that lies at this path of each; '' means not.
+
+    `least` and `most` are None where the descriptor does not say.
+    """
+
+    by: str = ""
+    least: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """`algorithm` is '' where the kind needs none; `state_type` None means that of the algorithm."""
 
@@ -88,6 +100,7 @@ class Node:
     state_type: StateType | None = None
     min_stateless_count: int | None = None
     max_stateless_count: int | None = None
+    partitioning: Partitioning = field(default_factory=Partitioning)
     edges: EdgePolicy = field(default_factory=EdgePolicy)
     durability: str = "none"
     concurrency: int = 1
@@ -105,6 +118,8 @@ class Node:
     orig_name: str | None = None
 
 
+_KEY_PATH = rf"\A(\.|[^.]+(\.[^.]+){{0,{limits.KEY_PATH_STEPS_MAX - 1}}})\Z"
+_KEY_PATH_TEXT = "a path of names with dots between, such as user.id, or . for the message itself"
 _NAMED = SpecField(text(what="a name"))
 _SPECS: Mapping[NodeKind, Mapping[str, SpecField]] = {
     NodeKind.PIPELINE: {"name": SpecField(name, required=True, example="name: simple")},
@@ -141,6 +156,7 @@ def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
         state_type=fields.optional("stateType", member(StateType), None),
         min_stateless_count=fields.optional("minStatelessCount", whole(0, limits.INSTANCES_PER_NODE_MAX), None),
         max_stateless_count=fields.optional("maxStatelessCount", whole(0), None),
+        partitioning=_partitioning(fields),
         edges=_edge_policy(fields),
         durability=fields.optional("durability", choice("none", "log"), "none"),
         concurrency=fields.optional("concurrency", whole(1, limits.CONCURRENCY_MAX), 1),
@@ -166,6 +182,15 @@ def _node_name(value: Value) -> str:
     if found in ("flowInput", "dataSource"):
         raise MismatchError(f'"{found}" is reserved for references', "Choose another name.")
     return found
+
+
+def _partitioning(fields: Fields) -> Partitioning:
+    replicas = whole(1, limits.KEY_GROUPS)
+    return Partitioning(
+        by=fields.optional("partitionBy", text(pattern=_KEY_PATH, what=_KEY_PATH_TEXT), ""),
+        least=fields.optional("minReplicas", replicas, None),
+        most=fields.optional("maxReplicas", replicas, None),
+    )
 
 
 def _edge_policy(fields: Fields) -> EdgePolicy:

@@ -41,6 +41,7 @@ def validate(
     if all_algorithms:
         rules.algorithms_exist()
     rules.counts()
+    rules.partitions()
     rules.references()
     rules.files()
     if pipeline.kind is not PipelineKind.STREAM:
@@ -135,6 +136,39 @@ class _Rules:
                     self._at(index, "minStatelessCount"),
                     f"minStatelessCount {least} is greater than maxStatelessCount {most}",
                     "Lower the one or raise the other.",
+                )
+
+    def partitions(self) -> None:
+        """Only a stateful algorithm has keys; whether one that is not known is stateful cannot be said."""
+        for index, node in enumerate(self.pipeline.nodes):
+            parts = node.partitioning
+            given = [f for f, count in (("minReplicas", parts.least), ("maxReplicas", parts.most)) if count is not None]
+            if self.report.refused(self._at(index, "partitionBy")):
+                continue
+            if parts.by and (node.kind not in _RUNS_ALGORITHM or self._surely_stateless(node)):
+                self.report.add(
+                    self._at(index, "partitionBy"),
+                    f"node {quote(node.name)} is not a stateful algorithm, and only those are partitioned by a key",
+                    "Remove partitionBy, or set stateType: stateful.",
+                )
+            elif given and not parts.by:
+                self.report.add(
+                    self._at(index, given[0]),
+                    f"{' and '.join(given)} without partitionBy: a node that is not partitioned has no such replicas",
+                    "Add partitionBy with the path of a key, or use minStatelessCount and maxStatelessCount on a "
+                    "stateless node.",
+                )
+            elif parts.least is not None and parts.most is not None and parts.least > parts.most:
+                self.report.add(
+                    self._at(index, "minReplicas"),
+                    f"minReplicas {parts.least} is greater than maxReplicas {parts.most}",
+                    "Lower the one or raise the other.",
+                )
+            if parts.by and node.concurrency > 1:
+                self.report.add(
+                    self._at(index, "concurrency"),
+                    "a partitioned node handles one message after the other, so that each key stays in order",
+                    "Remove concurrency, and raise maxReplicas to handle more keys at the same time.",
                 )
 
     def references(self) -> None:

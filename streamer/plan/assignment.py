@@ -70,7 +70,8 @@ class Output:
 
     `drops_below`: an edge further on drops what it has no room for, so that a message may wait in its queue for as long
     as that holds, and a source that waited for it would keep the others from theirs. `floors`: origins tell over it
-    what is settled, as they know where no message is settled before it arrives.
+    what is settled, as they know where no message is settled before it arrives. `partition_by` is the path of the key
+    of each message ('': the target is not partitioned).
     """
 
     target: str
@@ -81,6 +82,7 @@ class Output:
     overload: Overload = Overload.BLOCK
     drops_below: bool = False
     floors: bool = True
+    partition_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ class Assignment:
     `state` that of its node's state, `dead_letters` the job's file. `control` is the endpoint of the controller's link.
     `endpoint` is where to bind the outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm
     gets as `args` by HKube's rules. A call of a handler may take `ttl_s` (0: any time). `alone`: it goes on when the
-    process that started it has gone.
+    process that started it has gone. `partition_by`: the path of the keys of its node, of which this instance owns
+    those that its peers say ('': it is not partitioned).
     """
 
     job: str
@@ -183,6 +186,7 @@ class Assignment:
     alone: bool = False
     durability: Durability = Durability.NONE
     state: str = ""
+    partition_by: str = ""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -204,6 +208,11 @@ class Assignment:
         )
 
 
+def index_of(instance: str) -> int:
+    """The index in the name of an instance."""
+    return int(instance.rpartition("-")[2])
+
+
 class PeerState(StrEnum):
     """`gone` peers have completed: nothing will come from them, and nothing is owed to them."""
 
@@ -223,12 +232,29 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who owns the key groups of a partitioned node: its first `replicas` instances, each a run of groups
+    (`streamer.protocol.keys`). 0 of them: nobody, because groups are about to change hands. A higher `epoch` replaces
+    a lower one.
+    """
+
+    epoch: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class Peers:
-    """All instances of the parent nodes and of the child nodes. A higher version replaces a lower one, whole."""
+    """All instances of the parent nodes and of the child nodes. A higher version replaces a lower one, whole.
+
+    `owned` is by what the instances of this node go themselves if it is partitioned, `owners` by what those go who send
+    to partitioned child nodes.
+    """
 
     version: int
     parents: tuple[Peer, ...] = ()
     children: tuple[Peer, ...] = ()
+    owned: Ownership | None = None
+    owners: Mapping[str, Ownership] = field(default_factory=dict)
 
 
 class Verb(StrEnum):

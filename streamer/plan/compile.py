@@ -69,7 +69,8 @@ class FlowVersion:
 class PlannedNode:
     """`replicas` is what starts without an autoscaler; `max_replicas` None means no bound of the user's.
 
-    `inputs` and `outputs` are the edges of all versions that are alive, `policy` is for edges into this node.
+    `inputs` and `outputs` are the edges of all versions that are alive, `policy` is for edges into this node, as is
+    `partition_by`, the path of the key of a message where the node is partitioned, else ''.
     """
 
     name: str
@@ -88,6 +89,7 @@ class PlannedNode:
     on_error: OnError = field(default_factory=OnError)
     ttl_s: float = 0.0
     durability: Durability = Durability.NONE
+    partition_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class Plan:
             alone=alone,
             state=str(state),
             durability=planned.durability,
+            partition_by=planned.partition_by,
         )
 
 
@@ -231,6 +234,7 @@ def wired(
                 policy.overload,
                 drops_below=target in above_drops,
                 floors=floors,
+                partition_by=nodes[target].partition_by,
             )
         )
     newest = versions[-1]
@@ -260,15 +264,14 @@ class _Compiler:
     def node(self, node: Node) -> PlannedNode:
         """The node by itself: `wired` joins it to others."""
         role = self._role(node)
-        stateless = role is Role.STATELESS
-        least = (node.min_stateless_count or 0) if stateless else 1
+        least, most = _replicas(node, role)
         algorithm = role in (Role.STATELESS, Role.STATEFUL)
         return PlannedNode(
             name=node.name,
             role=role,
             replicas=max(1, least),
             min_replicas=least,
-            max_replicas=node.max_stateless_count if stateless else 1,
+            max_replicas=most,
             inputs=(),
             outputs=(),
             code=self._code(node) if algorithm else None,
@@ -280,6 +283,7 @@ class _Compiler:
             on_error=_on_error(node),
             ttl_s=float(node.ttl) if algorithm else 0.0,
             durability=Durability(node.durability),
+            partition_by=node.partitioning.by,
         )
 
     def _role(self, node: Node) -> Role:
@@ -367,6 +371,16 @@ class _Compiler:
 
     def _refuse(self, message: str, remedy: str) -> None:
         self.problems.append((message, remedy))
+
+
+def _replicas(node: Node, role: Role) -> tuple[int, int | None]:
+    """The fewest and the most that the node can have."""
+    if role is Role.STATELESS:
+        return node.min_stateless_count or 0, node.max_stateless_count
+    if not node.partitioning.by:
+        return 1, 1
+    least = node.partitioning.least or 1
+    return least, node.partitioning.most or least
 
 
 def _policy(node: Node) -> Policy:

@@ -31,7 +31,8 @@ once one is cut to fill a frame, so are all that follow it."""
 class Edge:
     """Queue, window and account of one edge at one producing instance."""
 
-    def __init__(self, counts: EdgeCounts) -> None:
+    def __init__(self, counts: EdgeCounts, suspects: Suspects | None = None) -> None:
+        """Of several queues into one node, all share their counts and their suspects."""
         self.counts = counts
         self.target = counts.target
         self._pending: deque[Chunk] = deque()
@@ -40,7 +41,7 @@ class Edge:
         self.pending_bytes = 0
         self.flying_messages = 0
         self.flying_bytes = 0
-        self._suspects = Suspects()
+        self._suspects = Suspects() if suspects is None else suspects
 
     @property
     def held_bytes(self) -> int:
@@ -65,9 +66,19 @@ class Edge:
         n = len(chunk.blobs)
         self.counts.sent += n
         self.counts.in_flight += n
+        self.put(chunk)
+
+    def put(self, chunk: Chunk) -> None:
+        """Take over messages that are counted already."""
         self._pending.append(chunk)
-        self.pending_messages += n
+        self.pending_messages += len(chunk.blobs)
         self.pending_bytes += chunk.size
+
+    def surrender(self) -> Iterable[Chunk]:
+        """Give all that waits to another queue; it stays counted."""
+        pending, self._pending = self._pending, deque()
+        self.pending_messages = self.pending_bytes = 0
+        return pending
 
     def withdraw(self, chunk: Chunk) -> None:
         """Take the chunk that was appended last out of the queue again: it is to be buried."""

@@ -96,7 +96,8 @@ class InHand(NamedTuple):
 class Open:
     """A consumer asks for a session.
 
-    `crashed` names what was in hand when the consumer's predecessor died.
+    `crashed` names what was in hand when the consumer's predecessor died. `ownership` is the epoch of the owners by
+    which a partitioned consumer goes, else 0.
     """
 
     token: str
@@ -105,6 +106,7 @@ class Open:
     epoch: int
     session: int
     crashed: tuple[InHand, ...] = ()
+    ownership: int = 0
 
 
 class Status(NamedTuple):
@@ -300,22 +302,23 @@ def kind_of(parts: Received) -> Kind:
 
 
 def encode_open(opening: Open) -> Parts:
-    facts = [opening.token, opening.node, opening.instance, opening.epoch, opening.session, opening.crashed]
+    o = opening
+    facts = [o.token, o.node, o.instance, o.epoch, o.session, o.crashed, o.ownership]
     return [bytes((WIRE_VERSION, Kind.OPEN)), msgpack.packb(facts)]
 
 
 def decode_open(parts: Received) -> Open:
     """Read an OPEN. Raises PeerError."""
     try:
-        token, node, instance, epoch, session, crashed = msgpack.unpackb(bounded(parts[1]))
+        token, node, instance, epoch, session, crashed, ownership = msgpack.unpackb(bounded(parts[1]))
         texts = all(isinstance(t, str) for t in (token, node, instance))
         if not texts or len(crashed) > CONCURRENCY_MAX:
             raise PeerError("an opening with fields of other types")
-        epoch, session = unsigned((epoch, session))
+        epoch, session, ownership = unsigned((epoch, session, ownership))
         hands = tuple(InHand(*unsigned(hand)) for hand in crashed)
         if any(hand.more >= FRAME_MESSAGES_MAX for hand in hands):
             raise PeerError("an opening with more messages in hand than a frame has")
-        return Open(token, node, instance, epoch, session, hands)
+        return Open(token, node, instance, epoch, session, hands, ownership)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise PeerError(f"an opening cannot be read: {error}") from error
 

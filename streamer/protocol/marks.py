@@ -126,7 +126,7 @@ class Marks:
         return _encoded(runs, self._floors)
 
     def restore(self, kept: Iterable[bytes]) -> None:
-        """Know what was kept, in this order. Raises StateError."""
+        """Know what was kept, in this order, beside what is known. Raises StateError."""
         for encoded in kept:
             try:
                 sets, floors = msgpack.unpackb(encoded, strict_map_key=False)

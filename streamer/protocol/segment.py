@@ -57,6 +57,13 @@ class Segment:
         positions = self.positions[start:end]
         return Segment(self.origin, positions, self.hash, hashes, self.route, self.hops, self.time_us, headers)
 
+    def pick(self, indexes: Sequence[int]) -> Segment:
+        """Those messages of it, ascending."""
+        hashes = [self.hashes[i] for i in indexes] if self.hashes is not None else None
+        headers = [self.headers[i] for i in indexes] if self.headers is not None else None
+        positions = _compact([self.positions[i] for i in indexes])
+        return Segment(self.origin, positions, self.hash, hashes, self.route, self.hops, self.time_us, headers)
+
     def id(self, index: int) -> MessageId:
         return MessageId(self.origin, self.positions[index], self.hashes[index] if self.hashes else self.hash)
 

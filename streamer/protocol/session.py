@@ -21,6 +21,7 @@ from streamer.protocol.codec import payload_bytes
 from streamer.protocol.credit import Grant, Pace, Window
 from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Data, Kind, Parts, Received, Status, encode_short
+from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import RangeSet
 
@@ -373,7 +374,7 @@ class ReceivingSession:
         )
 
 
-def unsettled(frames: Iterable[InputFrame], edges: Iterable[Edge]) -> dict[InputFrame, set[int]]:
+def unsettled(frames: Iterable[InputFrame], edges: Iterable[AnyEdge]) -> dict[InputFrame, set[int]]:
     """Which messages of these frames are not settled: all of one not handled or kept for a checkpoint, else those held
     or with children that are not. Those who watch a message that is settled are told."""
     still: dict[InputFrame, set[int]] = {f: set() if f.handled and not f.kept else set(range(f.count)) for f in frames}

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from streamer.errors import StreamerError
 from streamer.limits import START_GRACE_S
+from streamer.protocol.keys import KeyPath
 from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Algorithm, Function, form_of
 from streamer.runtime.api import Api
@@ -57,6 +59,7 @@ class AlgorithmWork:
         self._stop_deadline: float | None = None
         self.start_returned = Event()
         self._state: Undoing | None = None
+        self._keys: KeyPath | None = None
         if calls is not None:
             api.listeners_go_to(self)
 
@@ -76,15 +79,28 @@ class AlgorithmWork:
         if self.overlap is None and form_of(listener).overlaps:
             self.overlap = self._begin_overlap()
             if self._state is not None:
-                self.overlap.keep(self._state)
+                self.overlap.keep(self._state, self._keys)
+        self._check_batches()
 
-    def keep(self, state: Undoing) -> None:
-        """The algorithm keeps state from now on."""
-        self._state = state
+    def keep(self, state: Undoing, keys: KeyPath | None) -> None:
+        """The algorithm keeps state from now on, by the groups of these keys if its node is partitioned.
+
+        Raises StreamerError.
+        """
+        self._state, self._keys = state, keys
         assert self._calls is not None
+        self._check_batches()
         self._calls.keeps_state = True
         if self.overlap is not None:
-            self.overlap.keep(state)
+            self.overlap.keep(state, keys)
+
+    def _check_batches(self) -> None:
+        """Raises StreamerError if state could not be told by the group of a message."""
+        if self._state is not None and self._keys is not None and self._calls is not None and self._calls.whole:
+            raise StreamerError(
+                "a partitioned node that keeps api.state has a listener of batches",
+                remedy="Register a listener of single messages: the state of a key belongs to one message at a time.",
+            )
 
     def set_listening(self, on: bool, frames_left: int) -> None:
         """Begin to take frames, or stop after so many more; a node without input ends when it stops."""

@@ -40,7 +40,7 @@ class Host(Protocol):
 
     def reset(self, messages: int | None) -> int: ...
 
-    def state(self) -> KeyedState: ...
+    def state(self, *, in_handler: bool) -> KeyedState: ...
 
 
 class Sender(Protocol):
@@ -120,7 +120,7 @@ class Api:
             raise StreamerError(
                 "api.state was used on a stateless node", remedy="Set stateType: stateful on a node that keeps state."
             )
-        return self._host.state()
+        return self._host.state(in_handler=self._at_work() is not None)
 
     def emit_at(self, time_s: float, msg: object, flowName: str | None = None) -> None:
         """Send as a new root at a time, in seconds since 1970 (`time.time()`)."""

@@ -204,14 +204,14 @@ class StatefulCalls:
         hand, turn, listeners = self._hand, self._turn, self.listeners
         for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
             hand[IN_HAND] = turn.index = index
-            turn.mark_state()
+            turn.mark_state(body)
             for on_message in listeners:
                 on_message(body, origin)
 
     def _over_batch(self, bodies: Sequence[Any], first: int, origin: str) -> None:
         self._hand[IN_MORE] = len(bodies) - 1
         self._hand[IN_HAND] = self._turn.index = first
-        self._turn.mark_state()
+        self._turn.mark_state(bodies[0])
         for on_messages in self.batch_listeners:
             on_messages(list(bodies), origin)
         self._turn.join(first, len(bodies))

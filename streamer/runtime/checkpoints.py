@@ -59,6 +59,12 @@ class Vault(Protocol):
     def commit(self, checkpoint: Checkpoint) -> None:
         """Keep this and all effects so far, or nothing of it. Raises StateError or ConnectorError."""
 
+    def own(self, epoch: int, replicas: int) -> Sequence[bytes]:
+        """The key groups of the node are dealt like this now; gives the marks of all who have owned some.
+
+        Raises StateError, FencedError.
+        """
+
     def close(self) -> None: ...
 
 
@@ -244,6 +250,10 @@ class Checkpoints:
         took_s = self._clock() - began
         self._due_at = self._clock() + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, took_s / CHECKPOINT_PART))
         return True
+
+    def own(self, epoch: int, replicas: int) -> None:
+        """This instance has other keys from now on: it goes by the marks of those who had them before."""
+        self.marks.restore(self._vault.own(epoch, replicas))
 
     def close(self) -> None:
         """The orderly end: nothing is left to keep."""

@@ -55,7 +55,8 @@ class Inbox:
     """`number` gives fresh session numbers; `crashed` is what was in hand when this instance died last. Of `floors` it
     hears here.
 
-    `leaving`: nothing is asked for any more, and no session begins; see `left`.
+    `shut`: nothing is asked for, and no session begins. `leaving`: it is shut for good; see `left`. `ownership` is told
+    at the opening of a session (`Open`).
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class Inbox:
         self.pace = Pace()
         self.unsettled = 0
         self.refused = 0
-        self.leaving = False
+        self.leaving = self.shut = False
+        self.ownership = 0
+        self._aside: set[InputFrame] = set()
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
@@ -177,7 +180,7 @@ class Inbox:
 
     def _renew(self, session: ReceivingSession, sessions: int) -> None:
         """Intake from outside a cycle is limited by what is unsettled inside it; the cycle's own edges never wait."""
-        if self.leaving:
+        if self.shut:
             return
         if session.inside or True not in self._inside.values():
             session.renew(self.pace, sessions, _UNBOUNDED, _UNBOUNDED if session.inside else RETAINED_BYTES_MAX)
@@ -210,10 +213,9 @@ class Inbox:
 
     def held_routes(self) -> Iterator[int]:
         """Of all that came and is not settled, also in sessions that have ended."""
-        for session in (*self._left, *(upstream.session for upstream in self._upstreams.values())):
-            for frame in session.frames.values():
-                for segment in frame.segments:
-                    yield segment.route
+        for frame in self._frames_ever():
+            for segment in frame.segments:
+                yield segment.route
 
     def meet(self, parents: Sequence[Peer], now: float) -> None:
         """The instances of the parent nodes are these now."""
@@ -227,7 +229,7 @@ class Inbox:
                 if upstream is not None:
                     self._part(peer.instance)
             elif upstream is None:
-                if peer.endpoint and not self.leaving:
+                if peer.endpoint and not self.shut:
                     session, connection = self._session(peer)
                     self._upstreams[peer.instance] = upstream = Upstream(peer, connection, session)
                     self._send_open(upstream, now)
@@ -244,7 +246,7 @@ class Inbox:
         upstream.connection.close()
 
     def _reopen(self, upstream: Upstream, now: float) -> None:
-        if self.leaving or upstream.peer.node not in self._inside:
+        if self.shut or upstream.peer.node not in self._inside:
             self._part(upstream.peer.instance)
             return
         upstream.connection.close()
@@ -264,10 +266,10 @@ class Inbox:
 
     def _send_open(self, upstream: Upstream, now: float) -> None:
         upstream.refused = False
-        if self.leaving:
+        if self.shut:
             return
-        number = upstream.session.number
-        opening = Open(self._a.token, self._a.node, self._a.instance, self._a.epoch, number, self._crashed)
+        a, number = self._a, upstream.session.number
+        opening = Open(a.token, a.node, a.instance, a.epoch, number, self._crashed, self.ownership)
         if upstream.connection.send(encode_open(opening)):
             upstream.opened_at = now
             self._renew(upstream.session, len(self._upstreams))
@@ -293,6 +295,45 @@ class Inbox:
             upstream.connection.send(encode_short(Kind.CLOSE, upstream.session.number))
             self._part(name)
         return True
+
+    # -- groups change hands ---------------------------------------------------------------------------------------
+
+    def set_aside(self) -> None:
+        """Begin with no frame any more that its producer can give to another: those of ended sessions stay ready."""
+        waiting, self._ready = self._ready, deque(frame for frame in self._ready if frame.session.closed)
+        self._aside.update(frame for frame in waiting if not frame.session.closed)
+        self._aside.update(self._parking.give_up())
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether the work has a frame and is not done with it."""
+        waiting = {*self._ready, *self._aside}
+        return any(not frame.handled and frame not in waiting for frame in self._frames_ever())
+
+    @property
+    def clear(self) -> bool:
+        """Whether all that was not set aside is settled."""
+        return all(frame in self._aside for frame in self._frames_ever())
+
+    def hand_back(self, unsettled: Callable[[set[InputFrame]], dict[InputFrame, set[int]]]) -> None:
+        """End all sessions: tell what is settled, message by message, and leave the rest to the producers."""
+        self._aside.update(self._ready)
+        self._ready.clear()
+        for name, upstream in list(self._upstreams.items()):
+            still = unsettled(set(upstream.session.frames.values()))
+            upstream.connection.send(encode_status(upstream.session.status(still)))
+            upstream.connection.send(encode_short(Kind.CLOSE, upstream.session.number))
+            self._part(name)
+        for frame in self._aside:
+            del frame.session.frames[frame.sequence]
+            self.unsettled -= frame.count
+        self._aside.clear()
+        self._left = [left for left in self._left if left.frames]
+
+    def _frames_ever(self) -> Iterator[InputFrame]:
+        """All that came and is not settled, also in sessions that have ended."""
+        for session in (*self._left, *(upstream.session for upstream in self._upstreams.values())):
+            yield from session.frames.values()
 
     def ended(self, *, inside: bool) -> bool:
         """Whether nothing will come any more from parents outside this node's cycle (and `inside` it, if asked).

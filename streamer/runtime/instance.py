@@ -26,6 +26,7 @@ from streamer.runtime.checkpoints import Checkpoints, Vault
 from streamer.runtime.entry import Log
 from streamer.runtime.exits import Exits
 from streamer.runtime.failures import Failures
+from streamer.runtime.handover import Handover
 from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.later import Later
@@ -82,6 +83,7 @@ class Instance:
         self.entry = entry_of(assignment, *parts, self.letters, self.wake, log)
         self.roots = Roots(self.exits, self.outbox, self.lock, self.entry, wall)
         self.failures = Failures(assignment, self.letters, self.account, self.lock, clock)
+        self.handover = Handover(self)
         self.holds = Holds(self, clock)
         self.later = Later(self.roots, wall, self.lock, self.wake)
         self._due: deque[Callable[[], object]] = deque()
@@ -116,6 +118,8 @@ class Instance:
         more = False
         with self.lock:
             self._serve(now)
+            if self.handover.asked is not None:
+                self.handover.advance(now)
         if self.stage <= Stage.STOPPING:
             more = self._advance_work(now)
             while more and (at := self._clock()) - now < _TURN_S:
@@ -305,7 +309,7 @@ class Instance:
         elif command.verb is Verb.END:
             self._end_asked = True
         elif command.verb is Verb.LEAVE:
-            self.inbox.leaving = True
+            self.inbox.leaving = self.inbox.shut = True
         elif command.peers is not None:
             self._meet(command.peers, now)
 
@@ -332,8 +336,8 @@ class Instance:
         if peers.version > self._peers_version:
             self._peers_version = peers.version
             self.met = True
-            self.inbox.meet(peers.parents, now)
-            self.outbox.meet(peers.children)
+            self.handover.meet(peers, now)
+            self.outbox.meet(peers.children, peers.owners, now)
 
     def _advance_end(self, now: float) -> None:
         """From stage to stage. All parents have said that all they sent is settled: what comes later is a repeat."""

@@ -19,8 +19,8 @@ from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Assignment
 from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import BadBody, cut_out, pack_message, packer
-from streamer.protocol.edge import Edge
 from streamer.protocol.identity import MessageId
+from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.state.dead_letters import DeadLetter
@@ -93,12 +93,12 @@ class Letters:
             )  # fmt: skip
         self._store.append(letters)
 
-    def crashed(self, edge: Edge, chunks: Sequence[Chunk]) -> None:
+    def crashed(self, edge: AnyEdge, chunks: Sequence[Chunk]) -> None:
         """Messages that were in hand at too many deaths of instances of the edge's target."""
         error = f"in hand when {CRASH_ATTEMPTS_MAX} instances of node {edge.target!r} died"
         self._store.append([self._of_chunk(edge, c, "crash", error, CRASH_ATTEMPTS_MAX) for c in chunks])
 
-    def undelivered(self, edge: Edge, chunk: Chunk, reason: str, error: str) -> None:
+    def undelivered(self, edge: AnyEdge, chunk: Chunk, reason: str, error: str) -> None:
         """Messages that were not to be sent on into this edge."""
         count = len(chunk.blobs)
         self._store.append([self._of_chunk(edge, chunk.cut(i, i + 1), reason, error, 0) for i in range(count)])
@@ -139,7 +139,7 @@ class Letters:
             ]
         )  # fmt: skip
 
-    def _of_chunk(self, edge: Edge, chunk: Chunk, reason: str, error: str, attempts: int) -> DeadLetter:
+    def _of_chunk(self, edge: AnyEdge, chunk: Chunk, reason: str, error: str, attempts: int) -> DeadLetter:
         return self._letter(
             reason, error, "", edge.target, self._a.node, chunk.segment, 0, attempts, chunk.blobs[0], None
         )

@@ -27,9 +27,9 @@ from streamer.limits import (
 from streamer.plan.assignment import Assignment, Role
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.protocol.chunk import CountingParent, joined
-from streamer.protocol.edge import Edge
 from streamer.protocol.entry import LoggedRoots, decode_roots, encode_roots
 from streamer.protocol.identity import origin_of
+from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier, RangeSet, intervals
 from streamer.runtime.entry import Entry, Log, PlainEntry, Tell, root_segment
@@ -289,7 +289,7 @@ class LoggedEntry:
         self._known = edges
         self._outbox.dirty = True
 
-    def _edges_of(self, route: int) -> list[Edge]:
+    def _edges_of(self, route: int) -> list[AnyEdge]:
         return [outlet.edge for outlet, _ in self._outbox.outlets.hops.get(route, ())]
 
     def _leave_out(self, after: int, end: int, sent: Mapping[str, RangeSet]) -> None:
@@ -320,7 +320,7 @@ class LoggedEntry:
         self._outbox.dirty = True
         self._wake()
 
-    def _send_missing(self, edge: Edge, roots: LoggedRoots) -> None:
+    def _send_missing(self, edge: AnyEdge, roots: LoggedRoots) -> None:
         settled = edge.counts.roots
         missing = [at for at, position in enumerate(roots.segment.positions) if position not in settled]
         for first, last in intervals(missing):

@@ -7,7 +7,7 @@ leaves an account that balances. Every call but `room` is made under the instanc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
@@ -19,17 +19,19 @@ from streamer.limits import (
     RETAINED_BYTES_MAX,
     SESSION_TIMEOUT_S,
 )
-from streamer.plan.assignment import Assignment, Delivery, Overload, Peer, PeerState
+from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Ownership, Peer, PeerState
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.chunk import Chunk, CountingParent, joined
 from streamer.protocol.edge import Edge
 from streamer.protocol.floors import Floors, encode_floors
 from streamer.protocol.frames import Kind, Open, decode_open, decode_short, decode_status, encode_short, kind_of
+from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import SendingSession, State
+from streamer.runtime.admission import admit, bury
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
-from streamer.runtime.outlets import Outlet, Outlets
+from streamer.runtime.outlets import Lane, Outlets
 from streamer.runtime.taps import Taps
 from streamer.transport.base import Binding, Parts
 
@@ -71,7 +73,7 @@ class Outbox:
     # -- what is held ----------------------------------------------------------------------------------------------
 
     @property
-    def edges(self) -> list[Edge]:
+    def edges(self) -> list[AnyEdge]:
         return [outlet.edge for outlet in self.outlets]
 
     @property
@@ -123,7 +125,7 @@ class Outbox:
         held = sum(outlet.edge.held_bytes for outlet in self.outlets)
         return f"node {self._a.node} holds {held} bytes that are not settled" if held >= RETAINED_BYTES_MAX else None
 
-    def credit(self, edge: Edge) -> int:
+    def credit(self, edge: AnyEdge) -> int:
         """Messages that all sessions of an edge would take now."""
         return sum(max(0, s.grant.available) for s in self.outlets[edge.target].sessions)
 
@@ -151,7 +153,8 @@ class Outbox:
             hops = segment.hops + outlet.policy.inside
             if parent is not None:
                 parent.open += len(blobs)
-            self._put(outlet, Chunk(blobs, segment.towards(route, hops), parent, indexes, size, again=again))
+            chunk = Chunk(blobs, segment.towards(route, hops), parent, indexes, size, again=again)
+            admit(outlet, chunk, self._letters)
 
     def emit_again(self, target: str, segment: Segment, blobs: Sequence[bytes]) -> None:
         """Send roots that were made again into one edge only: the others have them settled already."""
@@ -160,54 +163,44 @@ class Outbox:
         for outlet, route in self.outlets.hops[segment.route]:
             if outlet.edge.target == target:
                 hops = segment.hops + outlet.policy.inside
-                self._put(outlet, Chunk(blobs, segment.towards(route, hops), None, (), size, again=True))
-
-    def _put(self, outlet: Outlet, chunk: Chunk) -> None:
-        full = outlet.policy.overload is not Overload.BLOCK and outlet.full
-        outlet.edge.append(chunk)
-        if outlet.policy.inside and (reason := outlet.loops(chunk)) is not None:
-            outlet.edge.withdraw(chunk)
-            self._letters.undelivered(outlet.edge, chunk, *reason)
-            outlet.edge.bury(chunk)
-            return
-        if full:
-            outlet.overflow(chunk)
-        self._bury(outlet, outlet.edge.take_repeat())
+                chunk = Chunk(blobs, segment.towards(route, hops), None, (), size, again=True)
+                admit(outlet, chunk, self._letters)
 
     # -- out -------------------------------------------------------------------------------------------------------
 
     def flush(self, now: float, *, drained: bool) -> None:
         """Send what has credit. Unless the input is `drained`, only frames that are full or old."""
         for outlet in self.outlets:
-            edge = outlet.edge
-            if not edge.pending_messages:
-                outlet.waiting_since = 0.0
-                continue
-            if outlet.over:
-                self._forget(edge)
-                continue
-            outlet.waiting_since = outlet.waiting_since or now
-            if drained or now - outlet.waiting_since > FRAME_AGE_MAX_S:
-                self._send(outlet, 1)
-            elif edge.pending_messages >= FRAME_MESSAGES_MAX or edge.pending_bytes >= FRAME_BYTES_MAX:
-                self._send(outlet, FRAME_MESSAGES_MAX)
+            for lane in outlet.lanes:
+                edge = lane.edge
+                if not edge.pending_messages:
+                    lane.waiting_since = 0.0
+                    continue
+                if lane.over:
+                    self._forget(edge)
+                    continue
+                lane.waiting_since = lane.waiting_since or now
+                if drained or now - lane.waiting_since > FRAME_AGE_MAX_S:
+                    self._send(lane, outlet.policy, 1)
+                elif edge.pending_messages >= FRAME_MESSAGES_MAX or edge.pending_bytes >= FRAME_BYTES_MAX:
+                    self._send(lane, outlet.policy, FRAME_MESSAGES_MAX)
 
     def _forget(self, edge: Edge) -> None:
         while (frame := edge.cut(FRAME_MESSAGES_MAX)) is not None:
             edge.forget(frame)
         self.dirty = True
 
-    def _send(self, outlet: Outlet, least: int) -> None:
+    def _send(self, lane: Lane, policy: Output, least: int) -> None:
         """Share what waits over the sessions with credit, while at least `least` messages or a frame's bytes wait.
 
         Where the credit is wide, a share is a frame: whoever handles so many messages in so short a time can take it.
         """
         if self.binding is None:
             return
-        edge = outlet.edge
-        kept = outlet.policy.delivery is Delivery.AT_LEAST_ONCE
+        edge = lane.edge
+        kept = policy.delivery is Delivery.AT_LEAST_ONCE
         while edge.pending_messages >= least or edge.pending_bytes >= FRAME_BYTES_MAX:
-            ready = [s for s in outlet.sessions if s.state is State.OPEN and s.route and s.grant.available > 0]
+            ready = [s for s in lane.sessions if s.state is State.OPEN and s.route and s.grant.available > 0]
             if not ready:
                 return
             share = -(-edge.pending_messages // len(ready))
@@ -221,8 +214,8 @@ class Outbox:
                     session.route = None
                 if self._taps.watched:
                     self._taps.show(self.binding, edge.target, frame.count, parts)
-                outlet.sessions.remove(session)
-                outlet.sessions.append(session)
+                lane.sessions.remove(session)
+                lane.sessions.append(session)
 
     def end(self) -> bool:
         """Tell every consumer that nothing follows; True once each instance of the child nodes has said that it knows.
@@ -321,28 +314,25 @@ class Outbox:
         if known is not None and opening.epoch < known.epoch:
             self.binding.send(route, encode_short(Kind.REFUSED, opening.session))
             raise PeerError(f"{opening.instance!r} opened with epoch {opening.epoch}; it has epoch {known.epoch}")
+        lane = outlet.lane_for(opening.instance, opening.ownership)
+        if lane is None:
+            self.binding.send(route, encode_short(Kind.REFUSED, opening.session))
+            return  # word of other owners has come to one of the two first: it will ask again
         for old in [s for s in outlet.sessions if s.instance == opening.instance]:
             self._close(old)
         in_hand = [(h.session, h.sequence, h.first + n) for h in opening.crashed for n in range(h.more + 1)]
         if sum(outlet.edge.accuse(*message) for message in in_hand):
-            self._bury(outlet, outlet.edge.take_poison())
-        session = SendingSession(opening.session, outlet.edge, opening.instance, opening.epoch, route, now)
+            self.dirty = bury(outlet, outlet.edge.take_poison(), self._letters) or self.dirty
+        session = SendingSession(opening.session, lane.edge, opening.instance, opening.epoch, route, now)
         self._sessions[session.number] = session
-        outlet.sessions.append(session)
+        lane.sessions.append(session)
 
     def _close(self, session: SendingSession) -> None:
         session.close()
         del self._sessions[session.number]
         outlet = self.outlets[session.edge.target]
-        outlet.sessions.remove(session)
-        self._bury(outlet, outlet.edge.take_poison())
-
-    def _bury(self, outlet: Outlet, poison: list[Chunk]) -> None:
-        if poison:
-            self._letters.crashed(outlet.edge, poison)
-            self.dirty = True
-            for chunk in poison:
-                outlet.edge.bury(chunk)
+        outlet.lane_of(session).sessions.remove(session)
+        self.dirty = bury(outlet, outlet.edge.take_poison(), self._letters) or self.dirty
 
     # -- time and peers --------------------------------------------------------------------------------------------
 
@@ -378,8 +368,10 @@ class Outbox:
             for chunk, _, _ in outlet.edge.held():
                 yield chunk.segment.route
 
-    def meet(self, children: Sequence[Peer]) -> None:
+    def meet(self, children: Sequence[Peer], owners: Mapping[str, Ownership], now: float) -> None:
         """The instances of the child nodes are these now: sessions of gone ones, or scaled away, end at once.
+
+        So do all that go by other owners of keys than those of now.
 
         A session of a former life ends when the new one opens, and not here: the opening says what was in hand at the
         death, which must be known before the rest is sent to others.
@@ -390,8 +382,12 @@ class Outbox:
             if peer is None or peer.state is PeerState.GONE:
                 self._close(session)
         for outlet in self.outlets:
-            targets = [peer for peer in children if peer.node == outlet.edge.target]
-            outlet.over = bool(targets) and all(peer.state is PeerState.GONE for peer in targets)
+            if (own := owners.get(outlet.edge.target)) is not None and own.epoch > outlet.owners.epoch:
+                self.receive(now)  # what former owners have said last, of what is settled
+                for session in outlet.sessions:
+                    self._close(session)
+                outlet.divide(own)
+            outlet.meet(children)
 
     def reset(self, messages: int | None) -> int:
         """Drop the oldest messages that wait for credit, of all edges (None: all); gives how many were dropped."""

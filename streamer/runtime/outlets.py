@@ -7,28 +7,79 @@ without the instance's lock (a handler that asks for room) is replaced whole and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from streamer.limits import CYCLE_RETAINED_BYTES_MAX
-from streamer.plan.assignment import Output, Overload
-from streamer.protocol.account import InstanceAccount
+from streamer.plan.assignment import Output, Overload, Ownership, Peer, PeerState, index_of
+from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.protocol.chunk import Chunk
 from streamer.protocol.edge import Edge
+from streamer.protocol.keys import KeyPath
+from streamer.protocol.partition import AnyEdge, PartitionedEdge
 from streamer.protocol.session import SendingSession
 from streamer.runtime.exits import Exits
 
 
 @dataclass(slots=True)
-class Outlet:
-    """One outgoing edge with its policies, and its sessions in the order in which they are served next."""
+class Lane:
+    """One queue of an outgoing edge, and the sessions that take from it, in the order in which they are served next."""
 
     edge: Edge
-    policy: Output
-    sessions: list[SendingSession]
+    sessions: list[SendingSession] = field(default_factory=list)
     waiting_since: float = 0.0
     over: bool = False
-    """All instances of the target have completed: they were told that all is settled, so what comes now is a repeat."""
+    """All whom it is for have completed: they were told that all is settled, so what comes now is a repeat."""
+
+
+class Outlet:
+    """One outgoing edge with its policies: one lane, or one for each owner of keys where the target is partitioned.
+
+    `owners` says who they are; nobody is served by an older or newer word of it.
+    """
+
+    def __init__(self, counts: EdgeCounts, policy: Output) -> None:
+        self.policy = policy
+        self.owners = Ownership(0, 1)
+        self.partitioned = PartitionedEdge(counts, KeyPath(policy.partition_by)) if policy.partition_by else None
+        queues = self.partitioned.queues if self.partitioned else [Edge(counts)]
+        self.edge: AnyEdge = self.partitioned or queues[0]
+        self.lanes = [Lane(queue) for queue in queues]
+
+    @property
+    def sessions(self) -> list[SendingSession]:
+        return [session for lane in self.lanes for session in lane.sessions]
+
+    @property
+    def over(self) -> bool:
+        return any(lane.over for lane in self.lanes)
+
+    def lane_for(self, instance: str, ownership: int) -> Lane | None:
+        """The lane of this instance, which goes by the ownership of this epoch; None if it is to have nothing."""
+        if self.partitioned is None:
+            return self.lanes[0]
+        index = index_of(instance)
+        return self.lanes[index] if ownership == self.owners.epoch and index < self.owners.replicas else None
+
+    def lane_of(self, session: SendingSession) -> Lane:
+        return next(lane for lane in self.lanes if lane.edge is session.edge)
+
+    def meet(self, children: Sequence[Peer]) -> None:
+        """The instances of the target are these now."""
+        targets = {peer.instance: peer for peer in children if peer.node == self.edge.target}
+        if self.partitioned is None:
+            self.lanes[0].over = bool(targets) and all(peer.state is PeerState.GONE for peer in targets.values())
+            return
+        gone = {index_of(name) for name, peer in targets.items() if peer.state is PeerState.GONE}
+        for index, lane in enumerate(self.lanes):
+            lane.over = index in gone
+
+    def divide(self, owners: Ownership) -> None:
+        """The keys have other owners now. All sessions have ended."""
+        assert self.partitioned is not None
+        self.owners = owners
+        self.partitioned.divide(owners.replicas)
+        self.lanes = [Lane(queue) for queue in self.partitioned.queues]
 
     @property
     def full(self) -> bool:
@@ -41,14 +92,13 @@ class Outlet:
         else:
             self.edge.drop_newest(chunk, self.policy.overload)
 
-    def loops(self, chunk: Chunk) -> tuple[str, str] | None:
-        """Why this chunk, which was appended last, is not to go round in its cycle: the reason, and in full."""
-        limit = self.policy.hop_limit
+    def loop_fault(self, chunk: Chunk) -> tuple[str, str] | None:
+        """Why a chunk that was appended must not stay in this edge of a cycle: the reason, and in words."""
+        limit, held_max = self.policy.hop_limit, CYCLE_RETAINED_BYTES_MAX
         if chunk.segment.hops > limit:
             return "hop limit", f"the message took more than {limit} hops inside a cycle (hopLimit)"
-        if self.edge.held_bytes > CYCLE_RETAINED_BYTES_MAX:
-            held = f"the cycle holds more than {CYCLE_RETAINED_BYTES_MAX} bytes (CYCLE_RETAINED_BYTES_MAX)"
-            return "cycle full", held
+        if self.edge.held_bytes > held_max:
+            return "cycle full", f"the cycle holds more than {held_max} bytes (CYCLE_RETAINED_BYTES_MAX)"
         return None
 
 
@@ -77,7 +127,7 @@ class Outlets:
         return self._by_target.get(target)
 
     @property
-    def waits(self) -> list[Edge]:
+    def waits(self) -> list[AnyEdge]:
         """The edges that make their producer wait when they are full, as do all edges behind them."""
         return [o.edge for o in self if o.policy.overload is Overload.BLOCK and not o.policy.drops_below]
 
@@ -87,7 +137,7 @@ class Outlets:
         for output in self._exits.wiring.outputs:
             outlet = self._by_target.get(output.target)
             if outlet is None:
-                outlet = Outlet(Edge(self._account.edge(output.target)), output, [])
+                outlet = Outlet(self._account.edge(output.target), output)
             outlet.policy = output
             outlets[output.target] = outlet
         self._by_target = {**outlets, **{t: o for t, o in self._by_target.items() if t not in outlets}}

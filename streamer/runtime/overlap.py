@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamer.clock import Clock
+from streamer.protocol.keys import KeyPath
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of, gaps
@@ -135,12 +136,12 @@ class Overlap:
         self._wake = wake
         self._fill()
 
-    def keep(self, state: Undoing) -> None:
+    def keep(self, state: Undoing, keys: KeyPath | None) -> None:
         """Calls keep state from now on: they do not overlap any more, so that each can be taken back by itself."""
         self._concurrency = 1
         self._free = self._free[:1]
         for turn, _ in self._turns:
-            turn.state = state
+            turn.state, turn.keys = state, keys
 
     @property
     def accepts(self) -> bool:
@@ -186,7 +187,7 @@ class Overlap:
         hand[IN_BASE] = frame.base
         hand[IN_MORE] = last - first - 1
         hand[IN_HAND] = turn.index = first
-        turn.mark_state()
+        turn.mark_state(flight.bodies[first])
         call = _Call(turn)
         _current.set(call)
         began = self._clock()

@@ -38,6 +38,11 @@ class Parking:
         frame.late = tuple(late)
         return True
 
+    def give_up(self) -> list[InputFrame]:
+        """All that waits, which is not to be handled here."""
+        waiting, self._frames = self._frames, []
+        return waiting
+
     def release(self) -> Iterator[InputFrame]:
         """The flows have changed: the frames that can be handled now, in the order in which they came."""
         waiting, self._frames = self._frames, []

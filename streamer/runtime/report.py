@@ -14,7 +14,7 @@ from streamer.clock import Clock
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import LATENCY_BOUNDS_S, EdgeSample, HistogramSample, InstanceSample, InstanceState
 from streamer.protocol.account import EdgeCounts
-from streamer.protocol.edge import Edge
+from streamer.protocol.partition import AnyEdge
 from streamer.protocol.session import InputFrame
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.stage import Stage
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from streamer.runtime.instance import Instance
 
 
-Facts = tuple[InstanceState, str, bool, int, int]
+Facts = tuple[InstanceState, str, bool, int, int, int]
 
 
 def facts_of(instance: Instance) -> Facts:
     """What of an instance a controller waits for: a change of it is told at once. Under its lock.
 
-    Its state, where its edges are bound, whether all is quiet, the wiring that it knows, and the oldest version held.
+    Its state, where its edges are bound, whether all is quiet, the wiring that it knows, the oldest version held, and
+    by which owners of keys it goes.
     """
     i = instance
-    return _state(i), i.endpoint, _quiet(i), i.wiring.number, oldest_version(i)
+    return _state(i), i.endpoint, _quiet(i), i.wiring.number, oldest_version(i), i.handover.owned.epoch
 
 
 def sample_of(instance: Instance) -> InstanceSample:
@@ -49,6 +50,7 @@ def sample_of(instance: Instance) -> InstanceSample:
         address=i.address,
         wiring=i.wiring.number,
         oldest_version=oldest_version(i),
+        ownership=i.handover.owned.epoch,
         received=i.account.received,
         failed=i.account.failed,
         completed=i.completed,
@@ -106,7 +108,7 @@ def edge_samples(counts: Iterable[EdgeCounts], outbox: Outbox) -> tuple[EdgeSamp
     return tuple(_edge_sample(one, edges.get(one.target), outbox) for one in counts)
 
 
-def _edge_sample(counts: EdgeCounts, edge: Edge | None, outbox: Outbox) -> EdgeSample:
+def _edge_sample(counts: EdgeCounts, edge: AnyEdge | None, outbox: Outbox) -> EdgeSample:
     return EdgeSample(
         target=counts.target,
         sent=counts.sent,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.clock import Clock
 from streamer.connectors.base import CheckpointedSink, Sink, Source
-from streamer.errors import AlgorithmError
+from streamer.errors import AlgorithmError, StateError
 from streamer.limits import GATEWAY_SETTLE_S
 from streamer.plan.assignment import Gateway, Role
 from streamer.protocol.frames import InHand
@@ -134,14 +134,20 @@ class _ApiHost:
         self._wall = wall
         self._state: KeyedState | None = None
 
-    def state(self) -> KeyedState:
+    def state(self, *, in_handler: bool = False) -> KeyedState:
         """Begun when it is first asked for. Raises StateError."""
         if self._state is None:
+            if in_handler and self._instance.handover.keys is not None:
+                raise StateError(
+                    "api.state of a partitioned node was first used in a handler",
+                    remedy="Ask for it in start, before the first message: counts = api.state.counter('counts').",
+                )
             from streamer.runtime.state import begin_state  # most instances never need it
 
             self._state = begin_state(self._instance, self._home, self._wall)
-            self._turn.state = self._state
-            self.work.keep(self._state)
+            keys = self._instance.handover.keys
+            self._turn.state, self._turn.keys = self._state, keys
+            self.work.keep(self._state, keys)
         return self._state
 
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None:

@@ -7,6 +7,8 @@ unpack.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from streamer.connectors.base import CheckpointedSink, Sink
 from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of
@@ -68,6 +70,9 @@ class SinkVault:
 
     def commit(self, checkpoint: Checkpoint) -> None:
         self._sink.checkpoint(checkpoint.marks)
+
+    def own(self, epoch: int, replicas: int) -> Sequence[bytes]:  # noqa: ARG002  # a sink is not partitioned
+        return ()
 
     def close(self) -> None:
         """The sink is closed with its work."""

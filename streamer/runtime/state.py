@@ -7,6 +7,7 @@ what it has sent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from streamer.clock import Clock
@@ -22,12 +23,18 @@ class StateVault:
 
     whole_marks = False
 
-    def __init__(self, store: StateStore, state: KeyedState) -> None:
+    def __init__(self, store: StateStore, state: KeyedState, *, partitioned: bool) -> None:
         self._store = store
         self._state = state
+        self._partitioned = partitioned
 
     def restore(self) -> Kept:
-        return self._store.restore()
+        return self._store.restore(all_marks=self._partitioned)
+
+    def own(self, epoch: int, replicas: int) -> Sequence[bytes]:
+        self._store.own(epoch, replicas)
+        self._state.clear_cache()
+        return self._store.restore(all_marks=True).marks
 
     def commit(self, checkpoint: Checkpoint) -> None:
         entries = self._state.take_dirty()
@@ -52,5 +59,6 @@ def begin_state(instance: Instance, home: StateHome, wall: Clock) -> KeyedState:
     with instance.lock:
         store = home.open()
         state = KeyedState(store, wall)
-        instance.keep(StateVault(store, state))
+        checkpoints = instance.keep(StateVault(store, state, partitioned=bool(a.partition_by)))
+        instance.handover.hand_to(checkpoints)
         return state

@@ -26,6 +26,7 @@ from streamer.protocol.codec import (
     size_error,
     unpack_headers,
 )
+from streamer.protocol.keys import KeyPath
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
@@ -95,7 +96,12 @@ class _Watch(NamedTuple):
 
 
 class Undoing(Protocol):
-    """Keyed state: what a call writes there can be taken back as long as it is at work."""
+    """Keyed state: what a call writes there can be taken back as long as it is at work.
+
+    `group` is the key group of the message in hand, 0 where the node is not partitioned.
+    """
+
+    group: int
 
     def mark(self) -> int: ...
 
@@ -148,6 +154,7 @@ class Turn:
         self._effects: list[tuple[int, Effect]] = []
         self.holds: Holds | None = None
         self.state: Undoing | None = None
+        self.keys: KeyPath | None = None
         self.mark = 0
 
     def begin(self, frame: InputFrame, segment: Segment, base: int) -> Sends | None:
@@ -268,10 +275,12 @@ class Turn:
         """The turn of the call at work."""
         return self
 
-    def mark_state(self) -> None:
-        """A call begins: from here on its writes can be taken back."""
+    def mark_state(self, message: object) -> None:
+        """A call for this message begins: from here on its writes can be taken back."""
         if self.state is not None:
             self.mark = self.state.mark()
+            if self.keys is not None:
+                self.state.group = self.keys.group(message)
 
     def hold(self, timeout_s: float | None) -> Hold:
         """Hold what is in hand. Raises HoldError."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from streamer.runtime.algorithm import Algorithm
 from streamer.runtime.api import Api
+from streamer.testing.keyed import text_of
 from streamer.testing.life import Life, Make
 from streamer.testing.outcome import Cast, RefusalError, Sends
 
@@ -45,7 +46,7 @@ class _Actor:
         sends = self._behave(message, api)
         if len(sends) == 1 and sends[0][0] is None:
             self._life.emits(sends[0][1])
-            return sends[0][1]
+            return self._cast.wrap(sends[0][1])
         self._send(api, sends)
         return None
 
@@ -63,9 +64,9 @@ class _Actor:
         if self._api is not None:
             self._send(self._api, [(None, self._cast.farewells[self._node])])
 
-    def _behave(self, message: str, api: Api) -> list[tuple[str | None, str]]:
-        life = self._life
-        life.takes(message)
+    def _behave(self, given: object, api: Api) -> list[tuple[str | None, str]]:
+        life, message = self._life, text_of(given)
+        life.takes(given)
         life.work_for(self._handler_s)
         if (self._node, message) in self._cast.poison:
             life.die()
@@ -80,4 +81,4 @@ class _Actor:
     def _send(self, api: Api, sends: Sends) -> None:
         for flow, message in sends:
             self._life.emits(message)
-            api.sendMessage(message, flow)
+            api.sendMessage(self._cast.wrap(message), flow)

@@ -25,6 +25,7 @@ from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING
 from streamer.state.memory import MemoryStateDisk
 from streamer.testing.clock import VirtualClock
 from streamer.testing.disk import Disk, DiskAccount, DiskLog, DiskState, LetterBox, ListSink, ListSource
+from streamer.testing.keyed import text_of
 from streamer.testing.network import Network, SimConnection, SimTransport
 from streamer.testing.promises import PromiseError
 
@@ -59,6 +60,8 @@ class World(Protocol):
     def left(self, life: Life) -> None: ...
 
     def stepped(self, life: Life) -> None: ...
+
+    def took(self, life: Life, session: int, sequence: int, message: object) -> None: ...
 
 
 class Life:
@@ -186,12 +189,13 @@ class Life:
 
     def takes(self, message: object) -> None:
         """A handler call begins; frames of one session must come in order."""
-        self.in_hand = message
+        self.in_hand = text_of(message)
         self.operate()
         session, sequence = self.disk.hand[IN_SESSION], self.disk.hand[IN_FRAME]
         if sequence < self._handled.get(session, 0):
             raise PromiseError(f"{self.name}: frame {sequence} of session {session} was handled after a later one")
         self._handled[session] = sequence
+        self._world.took(self, session, sequence, message)
 
     def emits(self, message: object) -> None:
         """A handler call, or a source, sends this."""

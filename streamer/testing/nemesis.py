@@ -88,6 +88,19 @@ class ChangeFlows:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """Somebody wants another number of instances of a node. That is no harm, and it may be refused."""
+
+    at_s: float
+    node: str
+    replicas: int
+
+    def strike(self, world: World) -> None:
+        if not world.state.phase.ended:
+            world.scale(self.node, self.replicas)
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The whole process stands still; its peers give up its links if that takes long."""
 
@@ -181,6 +194,7 @@ class Partition:
 
 
 Death = Kill | KillNewborn | KillAtEnd
+Change = ChangeFlows | Scale
 Fault = Death | Drain | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
 
 
@@ -189,7 +203,7 @@ def _chosen(world: World, choice: float) -> Link | None:
     return links[int(choice * len(links))] if links else None
 
 
-def unleash(world: World, faults: Sequence[Fault | ChangeFlows]) -> None:
+def unleash(world: World, faults: Sequence[Fault | Change]) -> None:
     """Have these faults, and changes, strike in a world that is about to begin."""
     for fault in faults:
         world.clock.after(fault.at_s, lambda fault=fault: fault.strike(world))  # type: ignore[misc]  # binds this round's fault

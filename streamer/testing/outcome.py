@@ -14,12 +14,14 @@ from types import MappingProxyType
 
 import msgpack
 
-from streamer.errors import FlowError
+from streamer.errors import FlowError, NoKeyError
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Delivery, Overload, Role
 from streamer.plan.compile import Plan
+from streamer.protocol.keys import KeyPath
 from streamer.runtime.exits import Exits
 from streamer.testing.disk import Unreadable
+from streamer.testing.keyed import Wrap, text_of
 from streamer.testing.promises import PromiseError
 from streamer.testing.world import World
 
@@ -41,7 +43,7 @@ class RefusalError(ValueError):
 class Cast:
     """Who plays what: `starts` are the messages that a stateful node sends from `start`, `farewells` from `stop`.
 
-    `poison`: messages (node, message) that take their instance with them.
+    `poison`: messages (node, message) that take their instance with them. `wrap` makes of a text what travels.
     """
 
     records: Mapping[str, Sequence[object]]
@@ -49,6 +51,7 @@ class Cast:
     farewells: Mapping[str, str]
     behaviours: Mapping[str, Behave]
     poison: frozenset[tuple[str, str]] = frozenset()
+    wrap: Wrap = str
 
 
 @dataclass(slots=True)
@@ -109,10 +112,19 @@ class _Walk:
             target = self._places[following].node
             output = self._outputs[node, target]
             self.outcome.sent[node, target] += 1
-            if output.inside and hops + 1 > output.hop_limit:
+            if output.partition_by and not self._has_key(output.partition_by, message):
+                self.outcome.letters["no key", target, message] += 1
+            elif output.inside and hops + 1 > output.hop_limit:
                 self.outcome.letters["hop limit", target, message] += 1
             else:
                 self._open.append((following, message, hops + output.inside))
+
+    def _has_key(self, path: str, message: str) -> bool:
+        try:
+            KeyPath(path).group(self._cast.wrap(message))
+        except NoKeyError:
+            return False
+        return True
 
     def finish(self) -> None:
         while self._open:
@@ -231,7 +243,7 @@ def _sources_are_counted(world: World, cast: Cast, ways: Ways, *, drained: bool)
 
 def _letters_are_right(world: World, wanted: Outcome, owed: Outcome) -> list[str]:
     """Nothing is dead-lettered without cause; gives messages that were in hand at too many deaths by bad luck."""
-    got = {(letter.reason, letter.target, str(letter.message)) for letter in world.letters.letters}
+    got = {(letter.reason, letter.target, str(text_of(letter.message))) for letter in world.letters.letters}
     for key in got - wanted.letters.keys():
         reason, _, message = key
         if reason == "flow version" and world.deaths:
@@ -249,7 +261,7 @@ def _leaves_are_right(world: World, wanted: Outcome, owed: Outcome, unlucky: lis
     got: Counter[tuple[str, str]] = Counter()
     for name, disk in world.disks.items():
         node = world.state.instances[name].node
-        got.update((node, str(message)) for message in disk.written)
+        got.update((node, str(text_of(message))) for message in disk.written)
     if extra := got.keys() - wanted.leaves.keys():
         raise PromiseError(f"sinks got what nobody sent: {sorted(extra)}")
     missing = [key for key in owed.leaves.keys() - got.keys() if not _under(key[1], unlucky)]

@@ -17,6 +17,7 @@ from streamer.plan.assignment import Delivery, Durability, Overload, Role
 from streamer.plan.compile import Plan, PlannedNode, Policy, flow_version, wired
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
+from streamer.testing.keyed import KEY_FIELD
 from streamer.testing.nemesis import (
     ALL,
     CALM,
@@ -24,9 +25,11 @@ from streamer.testing.nemesis import (
     KILLS,
     PAUSES,
     WIRE,
+    Change,
     ChangeFlows,
     Fault,
     Malice,
+    Scale,
     outlasts_a_drain,
     schedule,
     unleash,
@@ -36,6 +39,7 @@ from streamer.testing.shapes import Shape, refuses
 from streamer.testing.world import Scene, World
 
 _CHANGES_MAX = 12
+_SCALINGS_MAX = 4
 _FEW, _MANY = (1, 8, 20, 50), (8, 40, 100)
 _SHORT_S, _LONG_S = (0.0, 0.002, 0.02), (0.0, 0.02, 0.05)
 """Flows change in longer jobs, so that records go by several versions."""
@@ -97,6 +101,7 @@ def cast_of(shape: Shape, choices: Choices, random: Random) -> Cast:
         starts={node: [f"{node}#{n}" for n in range(choices.records[node])] for node in shape.starters},
         farewells={node: f"bye-{node}#0" for node in shape.farewells},
         behaviours=behaviours,
+        wrap=shape.wrap,
     )
 
 
@@ -114,7 +119,7 @@ def _node(name: str, shape: Shape, choices: Choices) -> PlannedNode:
         name=name,
         role=_role(name, shape),
         replicas=replicas,
-        min_replicas=replicas,
+        min_replicas=1 if name in shape.partitioned else replicas,
         max_replicas=None,
         inputs=(),
         outputs=(),
@@ -129,6 +134,7 @@ def _node(name: str, shape: Shape, choices: Choices) -> PlannedNode:
             shape.overload.get(name, Overload.BLOCK),
         ),
         durability=Durability.LOG if name in shape.logged else Durability.NONE,
+        partition_by=KEY_FIELD if name in shape.partitioned else "",
     )
 
 
@@ -137,7 +143,7 @@ def _role(name: str, shape: Shape) -> Role:
         return Role.SOURCE
     if name not in shape.behaviours:
         return Role.SINK
-    return Role.STATEFUL if name in shape.stateful else Role.STATELESS
+    return Role.STATEFUL if name in shape.stateful | shape.partitioned else Role.STATELESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,7 @@ class Play:
     plan: Plan
     cast: Cast
     faults: tuple[Fault, ...]
-    changes: tuple[ChangeFlows, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     def world(self) -> World:
         """The job, about to begin."""
@@ -164,7 +170,7 @@ class Play:
                         node,
                         self.cast,
                         choices.handler_s[node],
-                        stateful=node in self.shape.stateful,
+                        stateful=_role(node, self.shape) is Role.STATEFUL,
                         keeps=node in self.shape.keepers,
                     )
                     for node in self.cast.behaviours
@@ -173,6 +179,7 @@ class Play:
                 batch_max=choices.batch_max,
                 replayable=not self.cast.starts and not self.cast.farewells,
                 pipes=self.shape.pipes,
+                wrap=self.cast.wrap if self.shape.partitioned else None,
             ),
             self.seed,
         )
@@ -183,7 +190,8 @@ class Play:
         """Play it to the end and judge it. Raises PromiseError."""
         world = self.world()
         world.run(LIMIT_S, may_be_cut_off=self.choices.malice.drained and outlasts_a_drain(self.faults))
-        judge(world, self.cast, calm=not self.faults and not self.cast.poison, drained=self.choices.malice.drained)
+        calm = not self.faults and not self.cast.poison and not any(isinstance(c, Scale) for c in self.changes)
+        judge(world, self.cast, calm=calm, drained=self.choices.malice.drained)
         judge_counts(world, self.cast, self.shape.keepers, drained=self.choices.malice.drained)
         return world
 
@@ -198,7 +206,8 @@ def play_of(shape: Shape, seed: int) -> Play:
         cast = replace(cast, poison=frozenset({random.choice(handled)} if handled else ()))
     instances = [f"{node.name}-{index}" for node in plan.nodes.values() for index in range(node.replicas)]
     faults = schedule(random, instances, choices.malice, _span_s(choices))
-    return Play(shape, seed, choices, plan, cast, faults, _changes(shape, random, _span_s(choices)))
+    changes: list[Change] = [*_changes(shape, random, _span_s(choices)), *_scalings(shape, random, _span_s(choices))]
+    return Play(shape, seed, choices, plan, cast, faults, tuple(changes))
 
 
 def _changes(shape: Shape, random: Random, span_s: float) -> tuple[ChangeFlows, ...]:
@@ -207,6 +216,15 @@ def _changes(shape: Shape, random: Random, span_s: float) -> tuple[ChangeFlows, 
     count = random.choice((0, 1, 2, 4, _CHANGES_MAX))
     moments = sorted(span_s * random.random() for _ in range(count))
     return tuple(ChangeFlows(at_s, random.choice((shape.flows, *shape.others))) for at_s in moments)
+
+
+def _scalings(shape: Shape, random: Random, span_s: float) -> tuple[Scale, ...]:
+    if not shape.partitioned:
+        return ()
+    nodes = sorted(shape.partitioned)
+    count = random.choice((0, 1, 2, _SCALINGS_MAX))
+    moments = sorted(span_s * random.random() for _ in range(count))
+    return tuple(Scale(at_s, random.choice(nodes), random.choice((1, 2, 3, 5))) for at_s in moments)
 
 
 def _span_s(choices: Choices) -> float:

@@ -17,9 +17,10 @@ from streamer.plan.assignment import Delivery
 from streamer.plan.routing import part_of
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import payload_bytes, unpack
-from streamer.protocol.edge import Edge
 from streamer.protocol.frames import Data, Kind, decode_data, decode_open, decode_short, decode_status, kind_of
 from streamer.protocol.identity import MessageId
+from streamer.protocol.partition import AnyEdge
+from streamer.testing.keyed import KeyWatch, key_of, text_of
 from streamer.transport.base import Parts
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class _Session:
 
     def __init__(self) -> None:
         self.number = 0
+        self.partitioned = False
         self.granted_messages = self.granted_bytes = 0
         self._producer: Host | None = None
 
@@ -49,7 +51,7 @@ class _Session:
         if producer is not self._producer:
             self._producer = producer
             self.sequence = self.sent_messages = self.sent_bytes = 0
-            self.last_emission: dict[int, int] = {}
+            self.last_emission: dict[object, int] = {}
 
 
 class _Peaks:
@@ -106,6 +108,7 @@ class Watch:
         self._ids: dict[tuple[int, object], MessageId] = {}
         self._owners: dict[tuple[int, MessageId], object] = {}
         self._replayable = replayable
+        self.keys = KeyWatch()
 
     # -- lives ---------------------------------------------------------------------------------------------------------
 
@@ -118,6 +121,8 @@ class Watch:
 
     def stepped(self, life: Life) -> None:
         instance = life.instance
+        if self.keys.problems:
+            raise PromiseError("\n".join(self.keys.problems))
         account_balances(life.name, instance.account)
         held = 0
         for edge in instance.outbox.edges:
@@ -133,7 +138,7 @@ class Watch:
         if held > RETAINED_BYTES_MAX:
             raise PromiseError(f"{life.name} retains {held} bytes")
 
-    def _bounded(self, life: Life, edge: Edge, queue_bytes: int) -> None:
+    def _bounded(self, life: Life, edge: AnyEdge, queue_bytes: int) -> None:
         """Only one step's output may go beyond a full queue, and what came back from a session that ended."""
         peaks = self._senders[life.name].peaks.setdefault(edge.target, _Peaks())
         peaks.output_messages = max(peaks.output_messages, edge.counts.sent - peaks.sent)
@@ -157,7 +162,8 @@ class Watch:
     def up(self, connection: int, host: Host, parts: Parts) -> None:  # noqa: ARG002  # who says it does not matter here
         kind = kind_of(parts)
         if kind is Kind.OPEN:
-            self._session(connection).number = decode_open(parts).session
+            opening, session = decode_open(parts), self._session(connection)
+            session.number, session.partitioned = opening.session, opening.ownership > 0
         elif kind is Kind.STATUS:
             session, status = self._session(connection), decode_status(parts)
             session.granted_messages = max(session.granted_messages, status.granted_messages)
@@ -187,6 +193,7 @@ class Watch:
         if data.sequence != session.sequence + 1 and not sender.lossy:
             raise PromiseError(f"{where}: it follows frame {session.sequence}")
         session.sequence = data.sequence
+        self.keys.sends(session.number, data.sequence, sender.life)
         if session.sent_bytes >= session.granted_bytes:
             raise PromiseError(f"{where}: {session.sent_bytes} bytes were sent on a grant of {session.granted_bytes}")
         session.sent_messages += data.count
@@ -199,12 +206,14 @@ class Watch:
                 raise PromiseError(
                     f"{where}: {sender.first_deliveries} messages have left, the page in force says {sender.sent()}"
                 )
-        for route, who, message in _messages(data):
+        for route, who, body in _messages(data):
+            message = text_of(body)
             self.frames_with.setdefault(message, []).append(data.count)
             self._know(where, route, who, message)
             self._goes_one_way(where, route, who, message)
             if not data.redelivered:
-                self._in_order(where, session, sender.life, route, message)
+                run = (route, key_of(body)) if session.partitioned else route
+                self._in_order(where, session, sender.life, run, message)
 
     def _know(self, where: str, route: int, who: MessageId, message: object) -> None:
         """One message, one id: two of one edge with the same id would be judged together."""
@@ -226,13 +235,13 @@ class Watch:
                 raise PromiseError(f"{where}: {message!r} goes by another version of the flows than {root} before")
 
     @staticmethod
-    def _in_order(where: str, session: _Session, life: Life, route: int, message: object) -> None:
-        """First deliveries of one session keep, on each route, the order in which they were sent."""
+    def _in_order(where: str, session: _Session, life: Life, run: object, message: object) -> None:
+        """First deliveries of one session keep the order in which they were sent: on each route, and of each key."""
         emissions = life.emitted.get(message, [])
-        at = bisect_right(emissions, session.last_emission.get(route, 0))
+        at = bisect_right(emissions, session.last_emission.get(run, 0))
         if at == len(emissions):
             raise PromiseError(f"{where}: {message!r} came out of order, or was never sent")
-        session.last_emission[route] = emissions[at]
+        session.last_emission[run] = emissions[at]
 
 
 def _messages(data: Data) -> Iterator[tuple[int, MessageId, object]]:

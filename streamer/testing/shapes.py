@@ -10,12 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamer.plan.assignment import Overload
+from streamer.testing.keyed import Wrap, keyed, record_of
 from streamer.testing.outcome import Behave, RefusalError, Sends
-
-
-def record_of(message: str) -> int:
-    """The number of the record that it came from."""
-    return int(message.partition("/")[0].partition("#")[2])
 
 
 def passes(node: str) -> Behave:
@@ -71,7 +67,8 @@ class Shape:
 
     `keepers` count what they get by keyed state. `others` are flows that somebody may set in the place of these while
     the job goes on. What comes in at the `logged` is on a disk before it is sent; `pipes` are sources that give each
-    record only once.
+    record only once. `partitioned` nodes are stateful, and go by `keys` keys; records whose number `keyless` divides
+    have none.
     """
 
     name: str
@@ -81,6 +78,9 @@ class Shape:
     starters: tuple[str, ...] = ()
     stateful: frozenset[str] = frozenset()
     keepers: frozenset[str] = frozenset()
+    partitioned: frozenset[str] = frozenset()
+    keys: int = 5
+    keyless: int = 0
     farewells: frozenset[str] = frozenset()
     at_most_once: frozenset[str] = frozenset()
     overload: Mapping[str, Overload] = field(default_factory=dict)
@@ -89,6 +89,11 @@ class Shape:
     logged: frozenset[str] = frozenset()
     pipes: frozenset[str] = frozenset()
     default: str = field(default="main")
+
+    @property
+    def wrap(self) -> Wrap:
+        """Makes of a message what travels."""
+        return keyed(self.keys, self.keyless) if self.partitioned else str
 
 
 def _shape(name: str, flow: str, behaviours: Mapping[str, Behave], **rest: object) -> Shape:
@@ -204,6 +209,35 @@ SHAPES: Mapping[str, Shape] = {
                 {"main": "s >> a >> c >> out", "loud": "a >> c >> alarm"},
                 {"quiet": "s >> c >> out", "main": "s >> b >> alarm"},
             ),
+        ),
+        _shape("keyed", "s >> k >> out", {"k": passes("k")}, partitioned=frozenset({"k"})),
+        _shape(
+            "keyed-between",
+            "s >> a >> k >> b >> out | t >> k",
+            {"a": multiplies("a", 3), "k": filters("k", 4), "b": passes("b")},
+            sources=("s", "t"),
+            partitioned=frozenset({"k"}),
+            keyless=7,
+        ),
+        _shape(
+            "keyed-twice",
+            "s >> k >> l >> out",
+            {"k": multiplies("k", 3), "l": passes("l")},
+            partitioned=frozenset({"k", "l"}),
+            keys=40,
+        ),
+        _shape(
+            "keyed-ring",
+            "s >> k >> b >> out | b >> k",
+            {"k": loops("k", 4), "b": passes("b")},
+            partitioned=frozenset({"k"}),
+        ),
+        _shape(
+            "keyed-rerouted",
+            "s >> a >> k >> out",
+            {"a": passes("a"), "k": multiplies("k", 2)},
+            partitioned=frozenset({"k"}),
+            others=_mains("s >> k >> a >> out", "s >> k >> out | s >> a", "s >> a >> out"),
         ),
         _shape(
             "starter",

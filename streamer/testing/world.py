@@ -23,6 +23,7 @@ from streamer.control.events import (
     JobSubmitted,
     KillInstance,
     Reported,
+    Scaled,
     SendCommand,
     StartInstance,
     Ticked,
@@ -37,7 +38,8 @@ from streamer.plan.compile import Plan, wired
 from streamer.plan.routing import part_of, part_of_version
 from streamer.state.memory import MemoryStateDisk
 from streamer.testing.clock import VirtualClock
-from streamer.testing.disk import Disk, LetterBox, ListSource, PipeSource
+from streamer.testing.disk import Disk, LetterBox, ListSource, PipeSource, Unreadable
+from streamer.testing.keyed import Wrap, text_of
 from streamer.testing.life import Life, Make
 from streamer.testing.network import Network
 from streamer.testing.promises import PromiseError, Watch
@@ -52,7 +54,8 @@ class Scene:
     """What is played: `records` of each source and `algorithms` of each algorithm node, by name.
 
     A source gives a record each `interval_s`, at most `batch_max` at once; one of the `pipes` only once. `replayable`:
-    algorithms send nothing of their own accord, so that all roots can be read again.
+    algorithms send nothing of their own accord, so that all roots can be read again. `wrap` makes of a record what
+    travels.
     """
 
     plan: Plan
@@ -62,6 +65,7 @@ class Scene:
     batch_max: int = 512
     replayable: bool = True
     pipes: frozenset[str] = frozenset()
+    wrap: Wrap | None = None
 
 
 class World:
@@ -115,6 +119,10 @@ class World:
         """Ask for these flows, and no others."""
         gone = {name: None for name in self.state.plan.current.flows if name not in flows}
         self._take(FlowsSet(FlowsChange({**gone, **flows}, default), self.state.wish + 1))
+
+    def scale(self, node: str, replicas: int) -> None:
+        """Ask for so many instances of this node."""
+        self._take(Scaled(node, replicas, self.state.wish + 1))
 
     @property
     def state(self) -> JobState:
@@ -186,7 +194,10 @@ class World:
 
     def _source(self, life: Life, disk: Disk) -> ListSource:
         scene, node = self.scene, life.assignment.node
-        facts = scene.records[node], scene.interval_s, scene.batch_max, lambda record: self.watch.read(life, record)
+        records, wrap = scene.records[node], scene.wrap
+        if wrap is not None:
+            records = [r if isinstance(r, Unreadable) else wrap(str(r)) for r in records]
+        facts = records, scene.interval_s, scene.batch_max, lambda record: self.watch.read(life, text_of(record))
         return PipeSource(*facts, disk) if node in scene.pipes else ListSource(*facts)
 
     def read_again(self, life: Life, record: object) -> None:
@@ -220,6 +231,9 @@ class World:
     def stepped(self, life: Life) -> None:
         self.steps += 1
         self.watch.stepped(life)
+
+    def took(self, life: Life, session: int, sequence: int, message: object) -> None:
+        self.watch.keys.took(life, session, sequence, message)
 
     def left(self, life: Life) -> None:
         self._send_sample(life)

@@ -14,24 +14,29 @@ def plan(
     roles: Mapping[str, Role] | None = None,
     replicas: Mapping[str, int] | None = None,
     alone: tuple[str, ...] = (),
+    partitioned: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Nodes are named by the edges, and by `alone` where none names them; a node without a role is stateless."""
+    """Nodes are named by the edges, and by `alone` where none names them; a node without a role is stateless.
+
+    `partitioned` nodes, with the path of their keys, have one to five replicas.
+    """
     names = tuple(dict.fromkeys([*(name for edge in edges for name in edge), *alone]))
     nodes = {}
     for name in names:
-        count = (replicas or {}).get(name, 1)
+        count, path = (replicas or {}).get(name, 1), (partitioned or {}).get(name, "")
         nodes[name] = PlannedNode(
             name=name,
             role=(roles or {}).get(name, Role.STATELESS),
             replicas=count,
-            min_replicas=count,
-            max_replicas=None,
+            min_replicas=1 if path else count,
+            max_replicas=5 if path else None,
             inputs=(),
             outputs=(),
             code=None,
             connector=None,
             concurrency=1,
             args={},
+            partition_by=path,
         )
     flows = {"main": parse_flow(" | ".join(f"{source} >> {target}" for source, target in edges))} if edges else {}
     return wired("words", nodes, (flow_version(flows, "main", 1),))
@@ -42,6 +47,14 @@ LINE = plan(
     ("parse", "save"),
     roles={"lines": Role.SOURCE, "save": Role.SINK},
     replicas={"parse": 2},
+)
+
+KEYED = plan(
+    ("lines", "count"),
+    ("count", "save"),
+    roles={"lines": Role.SOURCE, "count": Role.STATEFUL, "save": Role.SINK},
+    replicas={"count": 2},
+    partitioned={"count": "word"},
 )
 
 CYCLE = plan(

@@ -37,6 +37,10 @@ class Stage:
         assert self._state is not None
         return self._state
 
+    def go_on_from(self, state: JobState) -> None:
+        """What another controller has left."""
+        self._state = state
+
     def phase(self) -> JobPhase:
         return self.state.phase
 
@@ -72,6 +76,7 @@ class Stage:
         edges: tuple[EdgeSample, ...] = (),
         wiring: int | None = None,
         oldest_version: int | None = None,
+        ownership: int = 0,
     ) -> None:
         """It knows the wiring that it knew before, and holds nothing of older versions, if nothing else is said."""
         record = self.record(instance)
@@ -91,6 +96,7 @@ class Stage:
                     edges=edges,
                     wiring=record.wired if wiring is None else wiring,
                     oldest_version=self.state.plan.current.number if oldest_version is None else oldest_version,
+                    ownership=ownership,
                 )
             )
         )

@@ -18,7 +18,7 @@ from streamer.descriptor.algorithm import Algorithm, AlgorithmCode, read_algorit
 from streamer.descriptor.document import Document, Value
 from streamer.descriptor.fields import Report
 from streamer.descriptor.finding import Finding
-from streamer.descriptor.node import EdgePolicy, NodeKind, Retry, StateType
+from streamer.descriptor.node import EdgePolicy, NodeKind, Partitioning, Retry, StateType
 from streamer.descriptor.pipeline import (
     ConcurrentPipelines,
     Cron,
@@ -134,6 +134,13 @@ def test_a_descriptor_that_is_right_has_no_findings(base: dict[str, Any]) -> Non
         ("nodes.1.algorithmName", "wrok", 'algorithm "wrok" is in none of the documents'),
         ("nodes.1.stateType", "stateles", '"stateles" is none of stateless, stateful'),
         ("nodes.1.minStatelessCount", 1001, "1001 is not a whole number from 0 to 1000"),
+        ("nodes.2.partitionBy", "a..b", '"a..b" is not a path of names with dots between'),
+        ("nodes.2.partitionBy", ["id"], "is not a path of names with dots between"),
+        ("nodes.1.partitionBy", "id", 'node "work" is not a stateful algorithm, and only those are partitioned'),
+        ("nodes.3.partitionBy", "id", 'node "out" is not a stateful algorithm, and only those are partitioned'),
+        ("nodes.2.minReplicas", 2, "minReplicas without partitionBy"),
+        ("nodes.1.maxReplicas", 2, "maxReplicas without partitionBy"),
+        ("nodes.2.maxReplicas", 257, "257 is not a whole number from 1 to 256"),
         ("nodes.2.minStatelessCount", 1, "nodes which are not stateType=stateless cannot have minStatelessCount"),
         ("nodes.0.maxStatelessCount", 1, "nodes which are not stateType=stateless cannot have maxStatelessCount"),
         ("nodes.1.batchOperation", "zip", '"zip" is none of indexed, cartesian'),
@@ -284,6 +291,34 @@ def test_counts_must_be_in_order() -> None:
     assert [finding.message for finding in judge(value)[1]] == [
         "minStatelessCount 5 is greater than maxStatelessCount 4"
     ]
+
+
+@pytest.mark.parametrize("path", [".", "id", "user.id", "items.0.id", 0])
+def test_a_stateful_node_may_be_partitioned(path: Value) -> None:
+    value = changed(changed(STREAM, "nodes.2.partitionBy", path), "nodes.2.maxReplicas", 4)
+
+    assert accepted(value, "nodes.2.minReplicas", 2).node("keep").partitioning == Partitioning(str(path), 2, 4)
+
+
+def test_replicas_of_a_partitioned_node_must_be_in_order() -> None:
+    value = changed(STREAM, "nodes.2.partitionBy", "id")
+    value = changed(changed(value, "nodes.2.minReplicas", 5), "nodes.2.maxReplicas", 4)
+
+    assert [finding.message for finding in judge(value)[1]] == ["minReplicas 5 is greater than maxReplicas 4"]
+
+
+def test_a_partitioned_node_handles_one_message_after_the_other() -> None:
+    value = changed(changed(STREAM, "nodes.2.partitionBy", "id"), "nodes.2.concurrency", 2)
+
+    (finding,) = judge(value)[1]
+    assert finding.path == "nodes[2].concurrency"
+    assert "one message after the other" in finding.message
+
+
+def test_a_node_whose_algorithm_is_not_known_may_be_partitioned() -> None:
+    value = changed(STREAM, "nodes.1.partitionBy", "id")
+
+    assert [f.path for f in judge(value, {})[1] if "partition" in f.path] == []
 
 
 def test_a_sink_has_a_file_of_its_own() -> None:

@@ -83,6 +83,9 @@ def test_the_state_of_an_algorithm_decides_the_role_of_its_node(algorithms: dict
         ({"minStatelessCount": 3}, (3, 3, None)),
         ({"minStatelessCount": 0, "maxStatelessCount": 4}, (1, 0, 4)),
         ({"stateType": "stateful"}, (1, 1, 1)),
+        ({"stateType": "stateful", "partitionBy": "id"}, (1, 1, 1)),
+        ({"stateType": "stateful", "partitionBy": "id", "minReplicas": 3}, (3, 3, 3)),
+        ({"stateType": "stateful", "partitionBy": "id", "maxReplicas": 4}, (1, 1, 4)),
     ],
 )
 def test_a_stateless_node_starts_with_its_minimum_and_at_least_one(
@@ -201,6 +204,18 @@ def test_args_are_those_that_algorithms_know(algorithms: dict[str, Algorithm]) -
         "spec": {"free": True},
         "info": {"extraData": {"x": 1}, "savePaths": [], "lastRunResult": None, "rootJobId": "root"},
     }
+
+
+def test_who_sends_to_a_partitioned_node_and_its_instances_know_where_keys_lie(
+    algorithms: dict[str, Algorithm],
+) -> None:
+    plan = compiled(algorithms, "in >> work >> out", work(stateType="stateful", partitionBy="user.id"))
+
+    assert [output.partition_by for output in plan.nodes["in"].outputs] == ["user.id"]
+    assert [output.partition_by for output in plan.nodes["work"].outputs] == [""]
+    assignment = plan.assignment("work", 0, job="j", token="t", epoch=1, folder="f", dead_letters="d", control="c")
+    assert assignment.partition_by == "user.id"
+    assert Assignment.from_json(assignment.to_json()) == assignment
 
 
 def test_a_stateful_node_is_always_retried(algorithms: dict[str, Algorithm]) -> None:

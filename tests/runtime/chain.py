@@ -23,6 +23,7 @@ from streamer.plan.assignment import (
     Input,
     OnError,
     Output,
+    Ownership,
     Peer,
     Peers,
     PeerState,
@@ -122,7 +123,8 @@ class _Letters:
 class Chain:
     """`step` lets each instance act once; `finish` goes on to the end of the stream.
 
-    `former`: what former lives of the source have left in its account.
+    `former`: what former lives of the source have left in its account. `partition_by`: where the keys of `work` lie;
+    then nobody owns them at first.
     """
 
     def __init__(
@@ -135,8 +137,10 @@ class Chain:
         concurrency: int = 1,
         former: EdgeCounts | None = None,
         on_error: OnError | None = None,
+        partition_by: str = "",
     ) -> None:
         self.time_s = 0.0
+        self._partition_by = {"work": partition_by}
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
         self.state = MemoryStateDisk("work")
         self.sink = Kept()
@@ -152,11 +156,8 @@ class Chain:
         )
         give_sink(self.out, self.sink)
         self.instances = (self.numbers, self.work, self.out)
-        peers = {i.assignment.node: self._peer(i) for i in self.instances}
         for instance in self.instances:
-            a = instance.assignment
-            parents, children = (tuple(peers[n] for n in names) for names in (_sources(a), _targets(a)))
-            instance.command(Command(Verb.PEERS, Peers(1, parents, children)))
+            self.meet(instance, 1)
 
     def _instance(
         self,
@@ -182,7 +183,17 @@ class Chain:
                 (ROUTES,),
                 1,
                 tuple(Input(source, False) for source in inputs),
-                tuple(Output(target, False, Delivery.AT_LEAST_ONCE, 1 << 26, 64) for target in outputs),
+                tuple(
+                    Output(
+                        target,
+                        False,
+                        Delivery.AT_LEAST_ONCE,
+                        1 << 26,
+                        64,
+                        partition_by=self._partition_by.get(target, ""),
+                    )
+                    for target in outputs
+                ),
             ),
             folder="",
             dead_letters="",
@@ -191,6 +202,7 @@ class Chain:
             concurrency=concurrency,
             args={"nodeName": node},
             on_error=on_error or OnError(),
+            partition_by=self._partition_by.get(node, ""),
         )
         return Instance(
             assignment,
@@ -205,6 +217,14 @@ class Chain:
     def state_home(self, epoch: int) -> DiskState:
         """Where the state of `work` is kept, for a life of it."""
         return DiskState(self.state, "work-0", epoch, self._now, lambda: None)
+
+    def meet(self, instance: Instance, version: int, owned: Ownership | None = None) -> None:
+        """Tell an instance of its neighbours, and who owns the keys of `work`."""
+        peers = {i.assignment.node: self._peer(i) for i in self.instances}
+        a = instance.assignment
+        parents, children = (tuple(peers[n] for n in names) for names in (_sources(a), _targets(a)))
+        owners = {"work": owned} if owned is not None else {}
+        instance.command(Command(Verb.PEERS, Peers(version, parents, children, owned, owners)))
 
     def _now(self) -> float:
         return self.time_s

@@ -132,6 +132,7 @@ class Door:
 
     def edge(self, target: str) -> Edge:
         (edge,) = [edge for edge in self.outbox.edges if edge.target == target]
+        assert isinstance(edge, Edge)
         return edge
 
     def settle(self, target: str = "save") -> list[Any]:

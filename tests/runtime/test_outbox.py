@@ -84,6 +84,7 @@ class Producer:
     def edge(self) -> Edge:
         (edge,) = self.outbox.edges
         assert edge.counts.balanced
+        assert isinstance(edge, Edge)
         return edge
 
     def send(self, *values: object, parent: InputFrame | None = None, hops: int = 0) -> None:
@@ -97,7 +98,7 @@ class Producer:
         self.outbox.flush(self.now, drained=drained)
 
     def meet(self, *peers: tuple[str, int, PeerState]) -> None:
-        self.outbox.meet([Peer("save", name, epoch, "", state) for name, epoch, state in peers])
+        self.outbox.meet([Peer("save", name, epoch, "", state) for name, epoch, state in peers], {}, self.now)
 
     def pass_by(self, seconds: float, *alive: Consumer) -> None:
         """Let time pass, heartbeat by heartbeat; only these consumers are heard of."""

@@ -127,6 +127,7 @@ class Life:
 
     def edge(self, target: str) -> Edge:
         (edge,) = [edge for edge in self.outbox.edges if edge.target == target]
+        assert isinstance(edge, Edge)
         return edge
 
     def sent(self, target: str = "parse") -> Iterator[tuple[OutFrame, int, MessageId, object]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from streamer.plan.assignment import Assignment, Role, Wiring
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
 from streamer.protocol.chunk import OutFrame
+from streamer.protocol.edge import Edge
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
@@ -70,6 +71,7 @@ class Life:
     def sent(self) -> Iterator[tuple[str, OutFrame, int, int]]:
         """All that waits, one message a frame: (target, frame, position, version)."""
         for edge in self.outbox.edges:
+            assert isinstance(edge, Edge)
             while (frame := edge.cut(1)) is not None:
                 edge.fly(frame)
                 segment = frame.chunks[0].segment
@@ -132,6 +134,7 @@ class Story:
         """Every `choice`-th of what is open."""
         for target, frame, position in self.open[:: choice + 1]:
             (edge,) = [edge for edge in life.outbox.edges if edge.target == target]
+            assert isinstance(edge, Edge)
             edge.counts.settled += edge.settle(frame)
             self.settled.append((position, target))
         del self.open[:: choice + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from streamer.limits import QUEUE_BYTES_DEFAULT
-from streamer.testing.nemesis import CALM, DRAINED, ChangeFlows, Drain, Fault
+from streamer.testing.nemesis import CALM, DRAINED, Change, Drain, Fault
 from streamer.testing.outcome import Cast
 from streamer.testing.play import Choices, Play, plan_of
 from streamer.testing.shapes import SHAPES
@@ -19,7 +19,7 @@ def scene(
     handler_s: float = 0.001,
     replicas: Mapping[str, int] | None = None,
     poison: Sequence[tuple[str, str]] = (),
-    changes: Sequence[ChangeFlows] = (),
+    changes: Sequence[Change] = (),
     seed: int = 0,
 ) -> Play:
     """One instance of each node unless `replicas` says otherwise."""
@@ -43,5 +43,6 @@ def scene(
         farewells={node: f"bye-{node}#0" for node in shape.farewells},
         behaviours=shape.behaviours,
         poison=frozenset(poison),
+        wrap=shape.wrap,
     )
     return Play(shape, seed, choices, plan_of(shape, choices), cast, faults, tuple(changes))

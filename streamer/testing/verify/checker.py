@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from streamer.testing.shapes import record_of
+from streamer.testing.keyed import record_of
 
 Leaf = tuple[str, str]
 """Sink, and the id of a message in it."""

@@ -18,8 +18,8 @@ from streamer.control.jobs import JobStatus
 from streamer.control.records import KeptJob
 from streamer.limits import DRAIN_S
 from streamer.plan.compile import Plan
+from streamer.testing.keyed import record_of
 from streamer.testing.outcome import Cast, expected
-from streamer.testing.shapes import record_of
 from streamer.testing.verify.checker import Arrival, Evidence, Verdict, Ways, judge
 from streamer.testing.verify.client import Clients, Sent
 from streamer.testing.verify.disks import Disk, ForbiddenGrowth, MemoryDisk
