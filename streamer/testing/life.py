@@ -123,7 +123,7 @@ class Life:
                 give_sink(self.instance, ListSink(self.disk, self.operate))
             else:
                 state = self._world.states.setdefault(a.node, MemoryStateDisk(a.node))
-                home = DiskState(state, a.instance, a.epoch, self.wall, self.operate, self.emits)
+                home = DiskState(state, a.instance, a.epoch, self.wall, self.operate, lambda message: self.emits(text_of(message)))
                 work = give_algorithm(self.instance, make(self), self.disk.hand, self.now, self.wall, home)
                 if a.role is Role.STATEFUL:
                     self._start = work.start

@@ -177,9 +177,11 @@ def judge_counts(world: World, cast: Cast, keepers: Collection[str], *, drained:
     """What keepers have counted: each message once, and none that they gave up. Raises PromiseError."""
     ways = {record: world.plans[version] for record, version in world.watch.taken.items()}
     owed = expected(world.scene.plan, _settled_part(world, cast, ways) if drained else cast, ways)
-    given_up = {(letter.target, str(letter.message)) for letter in world.letters.letters}
+    given_up = {(letter.target, text_of(letter.message)) for letter in world.letters.letters}
     for node in keepers:
-        counts = {msgpack.unpackb(at.key): msgpack.unpackb(e.value) for at, e in world.states[node].entries.items()}
+        counts: Counter[str] = Counter()
+        for at, entry in world.states[node].entries.items():
+            counts[msgpack.unpackb(at.key)] += msgpack.unpackb(entry.value)
         for message, count in counts.items():
             if count != (0 if (node, message) in given_up else 1):
                 raise PromiseError(f"{node} has counted {message!r} {count} times")

@@ -212,6 +212,13 @@ SHAPES: Mapping[str, Shape] = {
         ),
         _shape("keyed", "s >> k >> out", {"k": passes("k")}, partitioned=frozenset({"k"})),
         _shape(
+            "keyed-counted",
+            "s >> a >> k >> b >> out",
+            {"a": filters("a", 7), "k": multiplies("k", 2), "b": passes("b")},
+            partitioned=frozenset({"k"}),
+            keepers=frozenset({"k"}),
+        ),
+        _shape(
             "keyed-between",
             "s >> a >> k >> b >> out | t >> k",
             {"a": multiplies("a", 3), "k": filters("k", 4), "b": passes("b")},
