@@ -313,6 +313,3 @@ assert SETTLED_RANGES_MAX * FRAME_MESSAGES_MAX >= ROOT_SPAN_MAX, "whole frames s
 assert CONTROL_LOG_VALUE_BYTES_MAX >= 2 * DESCRIPTOR_BYTES_MAX, "a descriptor travels in one record, also when escaped"
 assert CONTROL_LOG_KEY_CHARS_MAX > 2 * NAME_CHARS_MAX, "a key holds a job or a name, and an instance"
 assert CONTROL_LOG_READ_BYTES >= CONTROL_LOG_VALUE_BYTES_MAX, "the largest record fits a batch of several"
-
-STATE_CACHE_BYTES = 256 * MIB
-STATE_CELL_BYTES = 250
