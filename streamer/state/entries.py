@@ -15,7 +15,7 @@ from sqlite3 import Connection
 
 from streamer.database import DatabaseFile
 from streamer.limits import KEY_GROUPS, STATE_NAMES_MAX, STATE_SCAN_BYTES, STATE_SCAN_ENTRIES
-from streamer.state.base import VALUE, Entry, EntryKey, check_count, check_kind
+from streamer.state.base import VALUE, Entry, EntryKey, check_count, check_declaration
 
 Row = tuple[bytes, int, float, int, bytes]
 """Id, where the field begins in it, time of expiry, seal, value; of any types where the file is damaged."""
@@ -68,7 +68,7 @@ class EntryTable:
         return found
 
     def declare(self, name: str, kind: str) -> None:
-        check_kind(self._node, name, kind, self.names().get(name, kind))
+        check_declaration(self._node, name, kind, {**self._declared, **self.names()})
         self._declared[name] = kind
 
     def get(self, key: EntryKey) -> Entry | None:
