@@ -60,6 +60,11 @@ class DatabaseFile:
         """One thread at a time may use it; transactions are begun by hand."""
         return sqlite3.connect(self.path, isolation_level=None, timeout=self.busy_s, check_same_thread=False)
 
+    def connect_to_read(self) -> sqlite3.Connection:
+        """For one who only looks, also while others write. Files that SQLite needs beside it may be made."""
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=self.busy_s)
+
     def damaged(self, what: str) -> StateError:
         return StateError(f"{self.title} is damaged: {what}", remedy=self.kind.repair)
 

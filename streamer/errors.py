@@ -170,6 +170,12 @@ class StateError(StreamerError):
     remedy = "Move the folder named aside, or run the version of streamer that wrote it."
 
 
+class NoSuchStateError(StreamerError):
+    """A command names keyed state, or a key of it, that a job does not have."""
+
+    remedy = "`streamer state ls JOB` lists the nodes that have state, and what their states are called."
+
+
 class FencedError(StreamerError):
     """Another life of an instance, or a newer ownership of its keys, has taken its state over."""
 

@@ -238,6 +238,10 @@ STATE_WAL_BYTES = 32 * MIB
 is opened after a kill)."""
 STATE_CHECK_BYTES_MAX = 16 * MIB
 """A file of at most this size is checked whole whenever it is opened (some ten ms)."""
+STATE_CACHE_BYTES = 256 * MIB
+"""Entries of one instance that stay in memory, about; beyond it those that the store has too are forgotten."""
+STATE_CELL_BYTES = 250
+"""What one of them costs beside its value: a key, its place in a dict, and what Python adds."""
 STATE_BUSY_S = 10.0
 """A checkpoint waits at most this long for those of other instances of its node."""
 STATE_TAKE_OVER_S = 0.2

@@ -33,6 +33,11 @@ flows_app = typer.Typer(
 )
 app.add_typer(flows_app)
 
+state_app = typer.Typer(
+    name="state", help="Look at what the nodes of a job keep.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(state_app)
+
 Files = Annotated[
     list[Path],
     typer.Argument(
@@ -230,6 +235,57 @@ def flows_set_command(
     from streamer.cli.flows import change_flows
 
     raise typer.Exit(change_flows(job, flows or [], default, as_json=as_json))
+
+
+StateNode = Annotated[str, typer.Argument(metavar="NODE", help="A node that keeps state.")]
+
+
+@state_app.command("ls", short_help="List the states of a job's nodes.")
+def state_ls_command(
+    job: Job,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Only this node.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write an array to stdout as one line of JSON.")] = False,
+) -> None:
+    """List the states of a job's nodes: their kinds, how many keys they have, and their size, as last committed."""
+    from streamer.cli.state import ls
+
+    raise typer.Exit(ls(job, node, as_json=as_json))
+
+
+@state_app.command("get", short_help="Show a state, or one key or field of it.")
+def state_get_command(
+    job: Job,
+    node: StateNode,
+    state: Annotated[str, typer.Argument(metavar="NAME", help="The state's name.")],
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", help="JSON, or a plain word as text.", show_default=False)
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FIELD", help="Of a map, as KEY; of a list, the place of an element.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each key as a line of JSON.")] = False,
+) -> None:
+    """Show what a state has for a key, or for each of its keys, as last committed. Values are shown as JSON."""
+    from streamer.cli.state import get
+
+    raise typer.Exit(get(job, node, state, key, field, as_json=as_json))
+
+
+@state_app.command("export", short_help="Write all entries of a node's state as lines of JSON.")
+def state_export_command(
+    job: Job,
+    node: StateNode,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only this state.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As always: each entry is a line of JSON.")] = False,
+) -> None:
+    """Write all entries of a node's state, as of one checkpoint, each as a line of JSON, while the job goes on."""
+    from streamer.cli.state import export
+
+    del as_json  # there is no other form
+    raise typer.Exit(export(job, node, name))
 
 
 @app.command("supervise", hidden=True)

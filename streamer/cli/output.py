@@ -26,7 +26,21 @@ _EDGE_KEYS = (
 _NODE_KEYS = ("node", "instances", "restarts", "received", "failed")
 _JOB_KEYS = ("job", "pipeline", "status", "duration_s")
 _NAME_KEYS = frozenset(
-    {"job", "pipeline", "status", "source", "target", "node", "since", "nodes", "instance", "state", "flow", "text"}
+    {
+        "job",
+        "pipeline",
+        "status",
+        "source",
+        "target",
+        "node",
+        "since",
+        "nodes",
+        "instance",
+        "state",
+        "kind",
+        "flow",
+        "text",
+    }
 )
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 

@@ -119,7 +119,7 @@ class StateStore(Protocol):
     def declare(self, name: str, kind: str) -> None:
         """Say what kind a keyed state is; it is kept with its first entry. A name without a word is one of values.
 
-        Raises StateError if the store has it as another kind.
+        Raises StateError if it is another kind, or one name too many.
         """
 
     def commit(self, checkpoint: Checkpoint) -> None:
@@ -147,13 +147,15 @@ def fenced_ownership(instance: str, partition_epoch: int, newest: int) -> Fenced
     )
 
 
-def check_kind(node: str, name: str, kind: str, known: str) -> None:
-    """Raises StateError if a keyed state is to be another kind than it was."""
+def check_declaration(node: str, name: str, kind: str, kinds: Mapping[str, str]) -> None:
+    """Raises StateError if a keyed state is to be another kind than it was, or if there are too many of them."""
+    known = kinds.get(name, kind)
     if kind != known:
         raise StateError(
             f"state {name!r} of node {node} is a {known}, and not a {kind}",
             remedy="Give the new state another name, or move the node's folder of state aside to begin without.",
         )
+    check_count(node, len({*kinds, name}))
 
 
 class StateHome(Protocol):

@@ -22,6 +22,7 @@ from streamer.state.holder import SUFFIX, Holder, acknowledged_commits
 
 DATABASE_FILE = "state.sqlite"
 
+_FOLDER = "state"
 _OPENING_FILE = "opening.lock"
 _PAGE_BYTES = 2048
 """Small, since a checkpoint of keys that lie apart writes a page for each: 10,000 of 1,000,000 keys took 185 ms with
@@ -84,6 +85,11 @@ KIND = DatabaseKind(
     access="Give this user the right to read and write the folder and its files.",
     repair="Stop the job, move the folder aside, and bring back a copy of it, or begin without state.",
 )
+
+
+def state_folder(job_folder: Path, node: str) -> Path:
+    """Where a job keeps the state of a node."""
+    return job_folder / _FOLDER / node
 
 
 def database_file(folder: Path) -> DatabaseFile:

@@ -15,7 +15,7 @@ from sqlite3 import Connection
 
 from streamer.database import DatabaseFile
 from streamer.limits import KEY_GROUPS, STATE_NAMES_MAX, STATE_SCAN_BYTES, STATE_SCAN_ENTRIES
-from streamer.state.base import VALUE, Entry, EntryKey, check_count, check_kind
+from streamer.state.base import VALUE, Entry, EntryKey, check_count, check_declaration
 
 Row = tuple[bytes, int, float, int, bytes]
 """Id, where the field begins in it, time of expiry, seal, value; of any types where the file is damaged."""
@@ -68,7 +68,7 @@ class EntryTable:
         return found
 
     def declare(self, name: str, kind: str) -> None:
-        check_kind(self._node, name, kind, self.names().get(name, kind))
+        check_declaration(self._node, name, kind, {**self._declared, **self.names()})
         self._declared[name] = kind
 
     def get(self, key: EntryKey) -> Entry | None:
@@ -79,6 +79,19 @@ class EntryTable:
             f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (prefix + _GROUPS[key.group] + key.key + key.field,)
         ).fetchone()
         return None if row is None else self._read(key.name, row)[1]
+
+    def size(self, name: str, *, has_fields: bool, now_s: float) -> tuple[int, int]:
+        """The keys of a state that have not expired, and the bytes of their keys, fields and values."""
+        prefix = self._prefix(name)
+        if prefix is None:
+            return 0, 0
+        keys = "DISTINCT substr(id, 1, field_at)" if has_fields else "*"
+        found: tuple[int, int] = self._connection.execute(
+            f"SELECT count({keys}), coalesce(sum(length(id) - {_KEY_AT} + length(value)), 0) FROM entries "
+            "WHERE id >= ? AND id < ? AND (expires_s = 0 OR expires_s > ?)",
+            (prefix, _behind(prefix), now_s),
+        ).fetchone()
+        return found
 
     def scan(self, name: str, group: int | None, key: bytes | None) -> Iterator[tuple[EntryKey, Entry]]:
         with self._file.in_words():
@@ -128,7 +141,7 @@ class EntryTable:
 
     def write(self, entries: Mapping[EntryKey, Entry | None]) -> None:
         self._new_prefixes.clear()  # those of a transaction that was undone
-        prefixes = {name: self._made_prefix(name) for name in {key.name for key in entries}}
+        prefixes = {name: self._made_prefix(name) for name in dict.fromkeys(key.name for key in entries)}
         written: list[Row] = []
         deleted: list[tuple[bytes]] = []
         for (group, name, key, field), entry in entries.items():

@@ -22,7 +22,7 @@ from streamer.state.base import (
     Outgoing,
     Ownership,
     check_count,
-    check_kind,
+    check_declaration,
     fenced_life,
     fenced_ownership,
 )
@@ -89,7 +89,7 @@ class MemoryStateStore:
         return dict(self._disk.kinds)
 
     def declare(self, name: str, kind: str) -> None:
-        check_kind(self._disk.node, name, kind, self._disk.kinds.get(name, kind))
+        check_declaration(self._disk.node, name, kind, {**self._declared, **self._disk.kinds})
         self._declared[name] = kind
 
     def commit(self, checkpoint: Checkpoint) -> None:

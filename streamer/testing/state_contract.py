@@ -151,7 +151,10 @@ class _Entries:
         store.commit(Checkpoint({at("a"): entry(1)}))
         store.declare("counts", "counter")
 
+        store.declare("new", "list")
+
         refused(lambda: store.declare("counts", "map"), StateError, "is a counter, and not a map")
+        refused(lambda: store.declare("new", "map"), StateError, "is a list, and not a map")
         refused(lambda: open_store(epoch=2).declare("counts", "list"), StateError, "'counts' of node count")
 
     def test_more_states_than_the_limit_are_refused_and_nothing_of_the_checkpoint_stays(
@@ -162,6 +165,7 @@ class _Entries:
         one_more = Checkpoint({at("a", name="state 0"): None, at("a", name="one more"): entry(1)})
 
         refused(lambda: store.commit(one_more), StateError, f"more than {STATE_NAMES_MAX} keyed states")
+        refused(lambda: store.declare("one more", "map"), StateError, f"more than {STATE_NAMES_MAX} keyed states")
 
         assert len(store.names()) == STATE_NAMES_MAX
         assert store.get(at("a", name="state 0")) == entry(0)

@@ -1,0 +1,141 @@
+"""What all kinds of keyed state have in common: cells by key group, which of them are dirty, and the undo journal.
+
+A key group is looked up when a message comes and not when a key is used, so each state holds the cells of the group in
+hand. A journal entry is a dict, a key of it and what stood there: enough to take back any write of any kind, because
+cells of every kind are kept in dicts.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamer.errors import StateError
+from streamer.limits import STATE_CELL_BYTES
+from streamer.state.base import Entry, EntryKey, StateStore
+from streamer.state.cells import MISSING, Coder, Expiring, cell_of
+
+Journal = list[tuple[dict[Any, Any], Any, Any]]
+
+
+class Shared:
+    """What the keyed states of one instance share. `growth_bytes` is about what memory has gained since a look."""
+
+    def __init__(self, store: StateStore, wall: Callable[[], float]) -> None:
+        self.store = store
+        self.wall = wall
+        self.coder = Coder()
+        self.journal: Journal = []
+        self.growth_bytes = 0
+
+    def roll_back(self, mark: int) -> None:
+        journal = self.journal
+        while len(journal) > mark:
+            cells, key, old = journal.pop()
+            if old is MISSING:
+                cells.pop(key, None)
+            else:
+                cells[key] = old
+
+    def load(self, at: EntryKey) -> Any:
+        """The cell of what the store has there."""
+        return self.loaded(self.store.get(at))
+
+    def loaded(self, entry: Entry | None) -> Any:
+        self.growth_bytes += STATE_CELL_BYTES + (len(entry.value) if entry else 0)
+        return cell_of(entry)
+
+
+@dataclass(slots=True)
+class GroupCells:
+    """Of one key group. `complete`: the store has nothing that is not here; `dirty` is what a checkpoint must write."""
+
+    complete: bool
+    cells: dict[Any, Any] = field(default_factory=dict)
+    dirty: set[Any] = field(default_factory=set)
+
+
+class Keyed(ABC):
+    """One keyed state."""
+
+    kind: str
+    settings: object = None
+
+    def __init__(self, shared: Shared, name: str, ttl_s: float | None) -> None:
+        if ttl_s is not None and not (isinstance(ttl_s, int | float) and ttl_s > 0):
+            raise StateError(
+                f"state {name!r} cannot live for {ttl_s!r} s", remedy="Give ttl_s as a number of seconds above 0."
+            )
+        self.name = name
+        self.ttl_s = ttl_s
+        self._shared = shared
+        self._journal = shared.journal
+        self._groups: dict[int, GroupCells] = {}
+        self._new = name not in shared.store.names()
+        self.enter(0)
+
+    def enter(self, group: int) -> None:
+        """What is read and written from now on belongs to this key group."""
+        here = self._groups.get(group)
+        if here is None:
+            here = self._groups[group] = GroupCells(complete=self._new)
+        self._group = group
+        self._here = here
+        self._cells = here.cells
+        self._dirty = here.dirty
+
+    def _at(self, packed_key: bytes, packed_field: bytes = b"") -> EntryKey:
+        return EntryKey(self._group, self.name, packed_key, packed_field)
+
+    def _cell(self, value: object) -> Any:
+        """The cell of a value that is written now. Raises MessageError."""
+        cell = self._shared.coder.cell(value)
+        return cell if self.ttl_s is None else Expiring(cell, self._shared.wall() + self.ttl_s)
+
+    def _is_over(self, cell: Any) -> bool:
+        return type(cell) is Expiring and cell.expires_s <= self._shared.wall()
+
+    @abstractmethod
+    def _entry(self, here: GroupCells, dirty: Any) -> tuple[bytes, bytes, Any]:
+        """Packed key, packed field and cell of something dirty; MISSING if the store has it as it is."""
+
+    @abstractmethod
+    def put_back(self, at: EntryKey) -> None:
+        """It is dirty again."""
+
+    @abstractmethod
+    def _keys(self, dirty: Iterable[Any]) -> set[Any]:
+        """The keys of what is dirty."""
+
+    def take_dirty(self, found: dict[EntryKey, Entry | None]) -> None:
+        shared, name = self._shared, self.name
+        for group, here in self._groups.items():
+            for dirty in here.dirty:
+                key, packed_field, cell = self._entry(here, dirty)
+                if cell is not MISSING:
+                    entry = shared.coder.entry(cell)
+                    found[EntryKey(group, name, key, packed_field)] = entry
+                    shared.growth_bytes += STATE_CELL_BYTES + (len(entry.value) if entry else 0)
+            here.dirty.clear()
+
+    def forget_clean(self) -> None:
+        self._new = False
+        for here in self._groups.values():
+            kept = self._keys(here.dirty)
+            for key in [key for key in here.cells if key not in kept]:
+                del here.cells[key]
+            here.complete = False
+
+    def cache_bytes(self) -> int:
+        """About what the cells take."""
+        return sum(_bytes_of(cell) for here in self._groups.values() for cell in here.cells.values())
+
+
+def _bytes_of(cell: Any) -> int:
+    if isinstance(cell, dict):
+        return STATE_CELL_BYTES + sum(map(_bytes_of, cell.values()))
+    if type(cell) is Expiring:
+        cell = cell.cell
+    return STATE_CELL_BYTES + (len(cell) if isinstance(cell, bytes | str) else 0)
