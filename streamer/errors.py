@@ -134,6 +134,12 @@ class TapError(StreamerError):
     remedy = "Only a job that is going on has messages to show: `streamer ps` lists those."
 
 
+class ReplayError(StreamerError):
+    """Dead letters cannot be sent in again."""
+
+    remedy = "`streamer dlq list JOB` shows the letters; they are sent in again while their job goes on."
+
+
 class FlowsError(StreamerError):
     """The flows of a job cannot be changed as it was asked for; they stay as they are."""
 

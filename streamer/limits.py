@@ -178,6 +178,12 @@ DEAD_LETTER_PART_BYTES = 16 * MIB
 DEAD_LETTER_TEXT_CHARS_MAX = 65_536
 """Of an error, or a traceback, the beginning and the end are kept."""
 
+REPLAY_LETTERS_MAX = 256
+REPLAY_FRAMES_MAX = 2
+"""An instance claims so many dead letters at once, and has so many frames of them in hand."""
+REPLAY_S = 60.0
+"""`streamer dlq replay` waits at most this long for what becomes of the letters; they go on without it."""
+
 # -- the control log --------------------------------------------------------------------------------------------------
 CONTROL_LOG_VALUE_BYTES_MAX = 8 * MIB
 CONTROL_LOG_KEY_CHARS_MAX = 512

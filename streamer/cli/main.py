@@ -14,7 +14,9 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli.arguments import Job
 from streamer.cli.exits import BUG, exit_code
+from streamer.cli.letter_commands import dlq_app
 from streamer.cli.output import allow_any_text, say, tell, tell_error
 from streamer.errors import StreamerError
 
@@ -33,6 +35,8 @@ flows_app = typer.Typer(
 )
 app.add_typer(flows_app)
 
+app.add_typer(dlq_app)
+
 Files = Annotated[
     list[Path],
     typer.Argument(
@@ -40,12 +44,6 @@ Files = Annotated[
         help="Descriptors, JSON or YAML: the pipeline and its algorithms, in one file, in several, or in a folder.",
         show_default=False,
     ),
-]
-
-
-Job = Annotated[
-    str,
-    typer.Argument(metavar="JOB", help="The job's id, or its pipeline's name if that has one live job."),
 ]
 
 

@@ -81,6 +81,7 @@ class JobLine:
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
     wish: int = -1
+    replays: frozenset[str] = frozenset()
     proposal: ProposalLine | None = None
     answers: tuple[Answer, ...] = ()
 
@@ -153,6 +154,7 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         killed=state.killed,
         pins=state.pins,
         wish=state.wish,
+        replays=state.replays,
         proposal=_proposal_line(state.proposal, clock_offset_s),
         answers=state.answers,
     )
@@ -198,6 +200,7 @@ class KeptJob:
             killed=line.killed,
             pins=line.pins,
             wish=line.wish,
+            replays=line.replays,
             wired=version,
             proposal=self._proposal(clock_offset_s),
             answers=line.answers,

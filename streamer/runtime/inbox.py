@@ -9,7 +9,7 @@ frames of the new one; what it had delivered is handled all the same, since it m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from streamer.errors import PeerError
 from streamer.limits import CYCLE_INTAKE_BYTES_MAX, CYCLE_INTAKE_MESSAGES_MAX, HEARTBEAT_S, RETAINED_BYTES_MAX
@@ -53,7 +53,7 @@ class Upstream:
 class Inbox:
     """`number` gives fresh session numbers; `crashed` is what was in hand when this instance died last.
 
-    `leaving`: nothing is asked for any more, and no session begins; see `left`.
+    `leaving`: nothing is asked for any more, and no session begins; see `left`. `local` gives sessions without a peer.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Inbox:
         self._parents: dict[str, Peer] | None = None
         self._ready: deque[InputFrame] = deque()
         self._parking = Parking(exits)
+        self.local: Callable[[], Iterable[ReceivingSession]] = tuple
         self.pace = Pace()
         self.unsettled = 0
         self.refused = 0
@@ -101,6 +102,11 @@ class Inbox:
     def waiting(self) -> int:
         """Frames that were not taken yet."""
         return len(self._ready)
+
+    def admit(self, frame: InputFrame) -> None:
+        """Take a frame of a session without a peer."""
+        self.unsettled += frame.count
+        self._ready.append(frame)
 
     def receive(self, now: float) -> None:
         """Take all frames that have come."""
@@ -166,7 +172,8 @@ class Inbox:
 
     def oldest(self) -> float | None:
         """When the oldest unsettled frame came."""
-        frames = [next(iter(u.session.frames.values()), None) for u in list(self._upstreams.values())]
+        sessions = [*(u.session for u in list(self._upstreams.values())), *self.local()]
+        frames = [next(iter(session.frames.values()), None) for session in sessions]
         return min((frame.arrived_at for frame in frames if frame is not None), default=None)
 
     def _renew(self, session: ReceivingSession, sessions: int) -> None:
@@ -204,7 +211,7 @@ class Inbox:
 
     def held_routes(self) -> Iterator[int]:
         """Of all that came and is not settled, also in sessions that have ended."""
-        for session in (*self._left, *(upstream.session for upstream in self._upstreams.values())):
+        for session in (*self._left, *self.local(), *(upstream.session for upstream in self._upstreams.values())):
             for frame in session.frames.values():
                 for segment in frame.segments:
                     yield segment.route

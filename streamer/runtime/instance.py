@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, RLock, get_ident
-from typing import Any, Protocol
+from typing import Any
 
 from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample
 from streamer.plan.assignment import Assignment, Command, Peers, Role, Verb, Wiring
-from streamer.protocol.account import InstanceAccount
 from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
@@ -27,11 +26,13 @@ from streamer.runtime.failures import Failures
 from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.later import Later
-from streamer.runtime.letters import Failure, Letters, LetterStore
+from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.outbox import Outbox
+from streamer.runtime.replaying import Replaying
 from streamer.runtime.report import Arrivals, Facts, facts_of, sample_of, versions_held
 from streamer.runtime.roots import Roots
 from streamer.runtime.stage import Stage
+from streamer.runtime.stores import AccountStore, LetterStore, ReplayStore
 from streamer.runtime.work import Work
 from streamer.transport.base import Transport, bound_again
 
@@ -40,14 +41,6 @@ _TURN_S = 0.0005
 """Frames are handled for so long before the wire is served again: a look at it costs as much as a few messages."""
 _ROOTS_AGE_MAX_S = 0.001
 """While roots keep coming, the message thread looks for them this often, so that their senders need not wake it."""
-
-
-class AccountStore(Protocol):
-    """Where the account is kept; `publish` puts its present state in force."""
-
-    account: InstanceAccount
-
-    def publish(self) -> None: ...
 
 
 class Instance:
@@ -66,6 +59,7 @@ class Instance:
         wall: Clock,
         number: Callable[[], int],
         crashed: Sequence[InHand] = (),
+        replays: ReplayStore | None = None,
     ) -> None:
         self.assignment = assignment
         self.wiring = assignment.wiring
@@ -81,6 +75,8 @@ class Instance:
         self.outbox = Outbox(assignment, self.exits, None, self.account, self.letters)
         self._bind()
         self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed)
+        self.replaying = Replaying(assignment, self.exits, replays, number, wall, self._on_settled, crashed)
+        self.inbox.local = self.replaying.sessions
         self.roots = Roots(self.exits, self.outbox, self.lock, assignment.instance, assignment.epoch, wall)
         self.failures = Failures(assignment, self.letters, self.account, self.lock, clock)
         self.holds = Holds(self, clock)
@@ -108,7 +104,7 @@ class Instance:
     def step(self) -> float:
         """Do what there is to do; gives the seconds for which nothing is to be done unless something comes.
 
-        Raises HandlerError if a handler has failed whose node declares that this ends the job.
+        Raises HandlerError if a handler has failed and that is to end the job.
         """
         self.failures.check()
         now = self._clock()
@@ -140,6 +136,8 @@ class Instance:
             if self.roots.waiters and self.outbox.room():
                 self.lock.notify_all()
         self.inbox.receive(now)
+        if self.stage is Stage.RUNNING:
+            self.replaying.feed(self.inbox, now)
         if now - self.beat_at >= HEARTBEAT_S:
             self.beat_at = now
             self.outbox.check(now)
@@ -224,9 +222,10 @@ class Instance:
         if self.stage is Stage.ENDED or more:
             return 0.0
         room = self.outbox.room()
-        retry_s = self.failures.retries.wait_s(now) if room and self.work.accepts else None
-        free = retry_s is None or not self.failures.retries.full
-        if room and self.stage is Stage.RUNNING and self.work.accepts and free and not self.inbox.drained:
+        retries = self.failures.retries
+        retry_s = retries.wait_s(now) if room and self.work.accepts else None
+        takes = room and self.work.accepts and not retries.full and not self.inbox.drained
+        if self.stage is Stage.RUNNING and (takes or (self.replaying.due and not self.inbox.leaving)):
             return 0.0
         wait = max(0.0, self.beat_at + HEARTBEAT_S - now)
         with self.lock:
@@ -282,6 +281,8 @@ class Instance:
             self._end_asked = True
         elif command.verb is Verb.LEAVE:
             self.inbox.leaving = True
+        elif command.verb is Verb.REPLAY:
+            self.replaying.ask(command.lives)
         elif command.peers is not None:
             self._meet(command.peers, now)
 

@@ -34,6 +34,7 @@ from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
 from streamer.state.dead_letters import DeadLetters
 from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, begin_life, end_life
+from streamer.state.replays import Replays
 from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
@@ -50,16 +51,18 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     if assignment.role is Role.SOURCE and assignment.connector:
         source = open_source(assignment.connector, state=folder)
     again = source is not None and source.replayable
+    letters = DeadLetters(Path(assignment.dead_letters))
     hand = MappedWords(folder / "hand", HAND_WORDS * assignment.concurrency).words
     instance = Instance(
         assignment,
         transport,
         AccountPage(folder, tuple(o.target for o in assignment.wiring.outputs), replayable=again),
-        DeadLetters(Path(assignment.dead_letters)),
+        letters,
         clock=clock.now,
         wall=clock.wall,
         number=lambda: int.from_bytes(os.urandom(7), "little") + 1,
         crashed=crashed_in(hand),
+        replays=Replays(letters),
     )
     if source is not None:
         give_source(instance, source, clock.now, clock.wall)
