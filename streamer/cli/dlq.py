@@ -59,7 +59,7 @@ def _moment_s(text: str) -> float:
         except OptionError as error:
             raise OptionError(
                 f"{text!r} is no time",
-                remedy="Write 2026-01-31T12:00 (UTC), 2026-01-31T12:00+02:00, or a span of time before now, such as 10m.",
+                remedy="Write 2026-01-31T12:00 (UTC), 2026-01-31T12:00+02:00, or a time before now, such as 10m.",
             ) from error
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 

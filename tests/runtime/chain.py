@@ -37,6 +37,7 @@ from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
+from streamer.runtime.stores import LetterStore, ReplayStore
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.dead_letters import DeadLetter
 from streamer.transport.memory import MemoryHub, MemoryTransport
@@ -64,10 +65,11 @@ class Given:
         self._messages = messages
         self._batch = batch
         self._next = 0
+        self.goes_on = False
 
     @property
     def ended(self) -> bool:
-        return self._next >= len(self._messages)
+        return self._next >= len(self._messages) and not self.goes_on
 
     def open(self, mark: Mark) -> None:
         self._next = mark.position
@@ -133,17 +135,22 @@ class Chain:
         concurrency: int = 1,
         former: EdgeCounts | None = None,
         on_error: OnError | None = None,
+        letters: LetterStore | None = None,
+        replays: ReplayStore | None = None,
     ) -> None:
         self.time_s = 0.0
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
         self.sink = Kept()
         self._letters = _Letters()
+        self._store = letters or self._letters
+        self._replays = replays
         self._numbers = count(1)
         self.hub = MemoryHub()
         self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), former=former)
         self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency, on_error=on_error)
         self.out = self._instance("out", Role.SINK, ("work",), ())
-        give_source(self.numbers, Given(messages, batch), self._now, self._now)
+        self._source = Given(messages, batch)
+        give_source(self.numbers, self._source, self._now, self._now)
         self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now)
         give_sink(self.out, self.sink)
         self.instances = (self.numbers, self.work, self.out)
@@ -191,10 +198,11 @@ class Chain:
             assignment,
             MemoryTransport(self.hub),
             _Account(former),
-            self._letters,
+            self._store,
             clock=self._now,
             wall=self._now,
             number=lambda: next(self._numbers),
+            replays=self._replays,
         )
 
     def _now(self) -> float:
@@ -220,7 +228,15 @@ class Chain:
             self.step()
         raise AssertionError(f"not after {steps_max} steps")
 
+    def hold_open(self) -> None:
+        """The source does not end before `let_end`, or `finish`."""
+        self._source.goes_on = True
+
+    def let_end(self) -> None:
+        self._source.goes_on = False
+
     def finish(self) -> Chain:
+        self.let_end()
         self.until(lambda: all(i.stage is Stage.ENDED for i in self.instances))
         return self
 
