@@ -67,6 +67,9 @@ class HandlerTimeoutError(StreamerError):
 
     remedy = "Let the handler do less in one call, or give its node a longer ttl."
 
+    def __init__(self, message: str = "a call of the handler took longer than the ttl of its node") -> None:
+        super().__init__(message)
+
 
 class StreamEndedError(StreamerError):
     """A message was sent after the stream of this node had ended."""

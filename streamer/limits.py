@@ -114,6 +114,8 @@ RETRY_DELAY_MAX_S = 60.0
 """Where a node does not say otherwise, a message is tried again after this, then twice that, up to this."""
 RETRY_DELAY_S_MAX = 86_400.0
 RETRY_FACTOR_MAX = 100.0
+TTL_LOOK_S = 0.1
+"""How often the watchdog of a node with a `ttl` looks at its calls, at most."""
 HOLD_S_MAX = 600.0
 """A message that its handler holds for longer is given up."""
 RESTART_DELAY_S = 0.1

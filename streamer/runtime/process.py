@@ -74,7 +74,21 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         give_gateway(instance, assignment.gateway, folder, clock.wall)
         return instance, None
     assert assignment.code is not None
-    return instance, give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now)
+    algorithm = load_algorithm(assignment.code)
+    if not assignment.ttl_s:
+        return instance, give_algorithm(instance, algorithm, hand, clock.now)
+    from streamer.runtime.deadline import Deadline  # few nodes have one
+
+    deadline = Deadline(assignment.ttl_s, clock.now, _overdue)
+    work = give_algorithm(instance, algorithm, hand, clock.now, deadline)
+    deadline.watch()
+    return instance, work
+
+
+def _overdue(ttl_s: float) -> None:
+    """A handler goes on although its time is up, twice: another life of this instance is to take its place."""
+    sys.stderr.write(f"a call of the handler goes on after twice its ttl of {ttl_s:g} s: this instance is replaced\n")
+    _leave(DIED)
 
 
 def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:

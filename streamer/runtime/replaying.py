@@ -3,7 +3,8 @@
 They need no network, no credit and no producer that keeps them: the store does, until they are settled. So a frame of
 them is the only one of a session that has no other end. Each message is a new root, of a
 new id, under a version of the flows that is alive; where it came from stands in its headers. A frame is taken when the
-one before last is settled, so a large store is not read into memory, and what is replayed does not crowd out the rest.
+one before last is settled, and has as many messages as the instance asks of a producer: so a large store is not read
+into memory, and what is replayed does not crowd out the rest.
 """
 
 from __future__ import annotations
@@ -105,10 +106,10 @@ class Replaying:
 
     def feed(self, inbox: Inbox, now: float) -> None:
         """Let a frame in, if one is due. Raises StateError."""
-        if self.due and not inbox.leaving and (frame := self._take(now)) is not None:
+        if self.due and not inbox.leaving and (frame := self._take(inbox.pace.window(1), now)) is not None:
             inbox.admit(frame)
 
-    def _take(self, now: float) -> InputFrame | None:
+    def _take(self, most: int, now: float) -> InputFrame | None:
         """Claim the letters of one frame; None if none can be had."""
         store = self._store
         assert store is not None
@@ -116,7 +117,7 @@ class Replaying:
             self._begun = True
             store.begin(self._instance, self._crashed, self._wall())
         number = self._number()
-        claimed = store.claim(self._node, self._instance, self._lives, number, 1)
+        claimed = store.claim(self._node, self._instance, self._lives, number, 1, most)
         if not claimed:
             self._asked = False
             return None

@@ -27,6 +27,7 @@ from streamer.runtime.source import SourceWork
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Effect, Hand, Turn
 
 if TYPE_CHECKING:
+    from streamer.runtime.deadline import Deadline
     from streamer.runtime.overlap import Overlap
 
 
@@ -55,9 +56,16 @@ def give_gateway(instance: Instance, gateway: Gateway, folder: Path, wall: Clock
     i.address = work.serve(gateway, GatewayRecord(folder), settle_s=GATEWAY_SETTLE_S)
 
 
-def give_algorithm(instance: Instance, algorithm: Algorithm, hand: Hand, clock: Clock) -> AlgorithmWork:
-    """Let the instance run the user's functions. Raises AlgorithmError, and what the user's `init` raises."""
+def give_algorithm(
+    instance: Instance, algorithm: Algorithm, hand: Hand, clock: Clock, deadline: Deadline | None = None
+) -> AlgorithmWork:
+    """Let the instance run the user's functions, within a `deadline` if there is one.
+
+    Raises AlgorithmError, and what the user's `init` raises.
+    """
     a = instance.assignment
+    if deadline is not None:
+        algorithm = deadline.guarded(algorithm, stateful=a.role is Role.STATEFUL)
     args = dict(a.args)
     turn = Turn(instance.exits, instance.emit, hand, instance.pump, instance.outbox.refusing)
     turn.holds = instance.holds

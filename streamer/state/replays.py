@@ -88,8 +88,10 @@ class Replays:
             connection.execute(_CRASHED, (error, now_s, CRASH_ATTEMPTS_MAX))
             connection.execute("UPDATE letters SET state = 'wanted' WHERE holder = ? AND state = 'claimed'", (holder,))
 
-    def claim(self, node: str, holder: str, lives: Collection[str], session: int, sequence: int) -> list[Claimed]:
-        """Claim as many letters of `node` as make one frame; all came from one node. Empty if there are none.
+    def claim(
+        self, node: str, holder: str, lives: Collection[str], session: int, sequence: int, most: int
+    ) -> list[Claimed]:
+        """Claim letters of `node` for one frame, at most so many; all came from one node. Empty if there are none.
 
         `lives` are the instances of the node: what others have claimed is free. The frame is known by its `session` and
         `sequence`.
@@ -103,7 +105,7 @@ class Replays:
             if connection.execute(f"SELECT 1 FROM letters WHERE {where} LIMIT 1", values).fetchone() is None:
                 return []
         with self._store.writing() as connection:
-            numbers = _of_one_frame(connection, where, values)
+            numbers = _of_one_frame(connection, where, values, min(most, REPLAY_LETTERS_MAX))
             connection.executemany(
                 "UPDATE letters SET replays = replays + (holder = ''), state = 'claimed', holder = ?, session = ?, "
                 "sequence = ?, place = ? WHERE number = ?",
@@ -133,13 +135,13 @@ class Replays:
             connection.execute(_REFUSED, (f" (not replayed: {why})", number))
 
 
-def _of_one_frame(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[int]:
+def _of_one_frame(connection: sqlite3.Connection, where: str, values: Sequence[object], most: int) -> list[int]:
     """The first letter, and those that can go with it."""
     found = connection.execute(
         "SELECT number, source, crashes, (SELECT total(length(data)) FROM parts WHERE parts.number = letters.number), "
         "(SELECT max(piece) FROM parts WHERE parts.number = letters.number) "
         f"FROM letters WHERE {where} ORDER BY number LIMIT ?",
-        (*values, REPLAY_LETTERS_MAX),
+        (*values, most),
     ).fetchall()
     numbers: list[int] = []
     size = 0

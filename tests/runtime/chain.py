@@ -34,6 +34,7 @@ from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.runtime.algorithm import Algorithm, load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
+from streamer.runtime.deadline import Deadline
 from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
@@ -137,6 +138,7 @@ class Chain:
         on_error: OnError | None = None,
         letters: LetterStore | None = None,
         replays: ReplayStore | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self.time_s = 0.0
         self.hand = memoryview(array("Q", [0] * (HAND_WORDS * concurrency)))
@@ -151,7 +153,7 @@ class Chain:
         self.out = self._instance("out", Role.SINK, ("work",), ())
         self._source = Given(messages, batch)
         give_source(self.numbers, self._source, self._now, self._now)
-        self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now)
+        self.algorithm: AlgorithmWork = give_algorithm(self.work, algorithm, self.hand, self._now, deadline)
         give_sink(self.out, self.sink)
         self.instances = (self.numbers, self.work, self.out)
         peers = {i.assignment.node: self._peer(i) for i in self.instances}

@@ -35,7 +35,7 @@ class Kept:
     def claim(self, holder: str = "parse-0", lives: tuple[str, ...] = LIVES) -> list[int]:
         """The numbers of one frame, whose session is a number of its own."""
         self._session += 1
-        return [one.kept.number for one in self.replays.claim("parse", holder, lives, self._session, 1)]
+        return [one.kept.number for one in self.replays.claim("parse", holder, lives, self._session, 1, 1_000)]
 
     def states(self) -> dict[int, str]:
         return {kept.number: kept.state for kept in self.store.find()}
@@ -196,6 +196,6 @@ def test_it_is_said_under_which_flows_they_are_wanted(tmp_path: Path, current_fl
     store = kept(tmp_path)
     store.replays.want([1], current_flows=current_flows)
 
-    (claimed,) = store.replays.claim("parse", "parse-0", LIVES, 5, 1)
+    (claimed,) = store.replays.claim("parse", "parse-0", LIVES, 5, 1, 10)
 
     assert (claimed.current_flows, claimed.alone) == (current_flows, False)
