@@ -67,6 +67,9 @@ class HandlerTimeoutError(StreamerError):
 
     remedy = "Let the handler do less in one call, or give its node a longer ttl."
 
+    def __init__(self, message: str = "a call of the handler took longer than the ttl of its node") -> None:
+        super().__init__(message)
+
 
 class StreamEndedError(StreamerError):
     """A message was sent after the stream of this node had ended."""
@@ -138,6 +141,12 @@ class TapError(StreamerError):
     """The edges of a job cannot be watched."""
 
     remedy = "Only a job that is going on has messages to show: `streamer ps` lists those."
+
+
+class ReplayError(StreamerError):
+    """Dead letters cannot be sent in again."""
+
+    remedy = "`streamer dlq list JOB` shows the letters; they are sent in again while their job goes on."
 
 
 class FlowsError(StreamerError):

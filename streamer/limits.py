@@ -128,6 +128,8 @@ RETRY_DELAY_MAX_S = 60.0
 """Where a node does not say otherwise, a message is tried again after this, then twice that, up to this."""
 RETRY_DELAY_S_MAX = 86_400.0
 RETRY_FACTOR_MAX = 100.0
+TTL_LOOK_S = 0.1
+"""How often the watchdog of a node with a `ttl` looks at its calls, at most."""
 HOLD_S_MAX = 600.0
 """A message that its handler holds for longer is given up."""
 RESTART_DELAY_S = 0.1
@@ -195,6 +197,12 @@ DEAD_LETTER_TEXT_CHARS_MAX = 65_536
 """Of an error, or a traceback, the beginning and the end are kept."""
 SQLITE_SINK_BUSY_S = 30.0
 """A sink waits at most this long for other programs that write to its database."""
+
+REPLAY_LETTERS_MAX = 256
+REPLAY_FRAMES_MAX = 2
+"""An instance claims so many dead letters at once, and has so many frames of them in hand."""
+REPLAY_S = 60.0
+"""`streamer dlq replay` waits at most this long for what becomes of the letters; they go on without it."""
 
 # -- the control log --------------------------------------------------------------------------------------------------
 CONTROL_LOG_VALUE_BYTES_MAX = 8 * MIB

@@ -14,7 +14,9 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli.arguments import Job
 from streamer.cli.exits import BUG, exit_code
+from streamer.cli.letter_commands import dlq_app
 from streamer.cli.output import allow_any_text, say, tell, tell_error
 from streamer.errors import StreamerError
 
@@ -37,6 +39,7 @@ state_app = typer.Typer(
     name="state", help="Look at what the nodes of a job keep.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(state_app)
+app.add_typer(dlq_app)
 
 Files = Annotated[
     list[Path],
@@ -45,12 +48,6 @@ Files = Annotated[
         help="Descriptors, JSON or YAML: the pipeline and its algorithms, in one file, in several, or in a folder.",
         show_default=False,
     ),
-]
-
-
-Job = Annotated[
-    str,
-    typer.Argument(metavar="JOB", help="The job's id, or its pipeline's name if that has one live job."),
 ]
 
 

@@ -64,15 +64,17 @@ def with_quiet_components_ended(state: JobState) -> JobState:
     return dataclasses.replace(state, ended=state.ended | ended) if ended else state
 
 
-def verbs(record: InstanceRecord, drained: frozenset[str], ended: frozenset[str]) -> frozenset[Verb]:
+def verbs(record: InstanceRecord, drained: frozenset[str], state: JobState) -> frozenset[Verb]:
     """What an instance must have been told, beside its peers."""
     wanted = []
     if record.node in drained:
         wanted.append(Verb.DRAIN)
-    if record.node in ended:
+    if record.node in state.ended:
         wanted.append(Verb.END)
     if record.leaving:
         wanted.append(Verb.LEAVE)
+    if record.node in state.replays:
+        wanted.append(Verb.REPLAY)
     return frozenset(wanted)
 
 

@@ -85,11 +85,19 @@ class FlowsSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayWanted:
+    """Somebody has marked dead letters of a node as wanted again. `number` grows as that of `Scaled`."""
+
+    node: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | Ticked
+Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | ReplayWanted | Ticked
 
 
 @dataclass(frozen=True, slots=True)

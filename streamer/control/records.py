@@ -82,6 +82,7 @@ class JobLine:
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
     wish: int = -1
+    replays: frozenset[str] = frozenset()
     proposal: ProposalLine | None = None
     answers: tuple[Answer, ...] = ()
     partitions: Mapping[str, Partition] = field(default_factory=dict)
@@ -155,6 +156,7 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         killed=state.killed,
         pins=state.pins,
         wish=state.wish,
+        replays=state.replays,
         proposal=_proposal_line(state.proposal, clock_offset_s),
         answers=state.answers,
         partitions={node: dataclasses.replace(one, since=None) for node, one in state.partitions.items()},
@@ -201,6 +203,7 @@ class KeptJob:
             killed=line.killed,
             pins=line.pins,
             wish=line.wish,
+            replays=line.replays,
             wired=version,
             proposal=self._proposal(clock_offset_s),
             answers=line.answers,

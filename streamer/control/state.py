@@ -140,6 +140,8 @@ class JobState:
     `ended` are the nodes of cycles that were ended. `killed`: it did not end in order. `pins` are the replicas that
     people want of nodes, None for a node that they have released; `wish` is the number of their last wish.
 
+    `replays` are nodes whose instances are to look for dead letters that are wanted again.
+
     `plan` has the flows in force. `wired` is the number of the wiring that all are to know, which grows with each
     `proposal` and with what becomes of it; `answers` are those to the last wishes, `clear` says which versions may be
     over soon. `partitions` are those of the partitioned nodes, by node.
@@ -158,6 +160,7 @@ class JobState:
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
     wish: int = -1
+    replays: frozenset[str] = frozenset()
     wired: int = 1
     proposal: Proposal | None = None
     answers: tuple[Answer, ...] = ()

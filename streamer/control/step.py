@@ -24,6 +24,7 @@ from streamer.control.events import (
     FlowsSet,
     JobSubmitted,
     KillInstance,
+    ReplayWanted,
     Reported,
     Scaled,
     SendCommand,
@@ -62,6 +63,8 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
             stepped = _asked(state, event, now)
         case Scaled():
             stepped = scaling.wished(state, event), ()
+        case ReplayWanted():
+            stepped = _replay_wanted(state, event), ()
         case FlowsSet():
             stepped = flows.wished(state, event, now), ()
         case Ticked():
@@ -167,6 +170,17 @@ def _asked(state: JobState, event: Asked, now: float) -> Stepped:
     return dataclasses.replace(state, phase=phase, drain_deadline=now + limits.DRAIN_S), ()
 
 
+def _replay_wanted(state: JobState, event: ReplayWanted) -> JobState:
+    """Every instance of the node is told, also one that was told before: there is something new to look for."""
+    if event.number <= state.wish or event.node not in state.plan.nodes:
+        return state
+    records = {
+        name: dataclasses.replace(r, told=r.told - {Verb.REPLAY}) if r.node == event.node else r
+        for name, r in state.instances.items()
+    }
+    return dataclasses.replace(state, wish=event.number, replays=state.replays | {event.node}, instances=records)
+
+
 def _killed(state: JobState, error: str | None) -> Stepped:
     phase = follow(JOB, state.phase, JobEvent.KILL)
     if phase is state.phase:
@@ -237,7 +251,7 @@ def _told(state: JobState, now: float) -> Stepped:
     effects: list[Effect] = []
     for record in state.instances.values():
         if record.heard and record.phase.living:
-            after, commands = _words(state, record, endings.verbs(record, drained, state.ended), beside, now)
+            after, commands = _words(state, record, endings.verbs(record, drained, state), beside, now)
             if commands:
                 effects += [SendCommand(record.instance, record.epoch, command) for command in commands]
                 told[record.instance] = after
@@ -259,7 +273,8 @@ def _words(
     meets = (again or record.told_version != version) and not (ignorant and record.told_version == UNTOLD)
     if meets:
         commands.append(Command(Verb.PEERS, beside.peers(record.node)))
-    commands += [Command(verb) for verb in sorted(wanted if again else wanted - record.told)]
+    verbs = sorted(wanted if again else wanted - record.told)
+    commands += [Command(v, lives=beside.lives(record.node) if v is Verb.REPLAY else ()) for v in verbs]
     after = dataclasses.replace(
         record,
         told_at=now if again or record.told_version == UNTOLD else record.told_at,
@@ -282,6 +297,10 @@ class _Beside:
         if node not in self._peers:
             self._peers[node] = topology.peers_of(self._state, node)
         return self._peers[node]
+
+    def lives(self, node: str) -> tuple[str, ...]:
+        """The instances of the node that are there, or will be again."""
+        return tuple(r.instance for r in self._state.instances.values() if r.node == node and not r.phase.gone)
 
     def wiring(self, node: str) -> Wiring:
         if node not in self._wirings:

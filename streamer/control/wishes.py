@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from streamer.control.events import Ask, Asked, FlowsSet, Scaled
+from streamer.control.events import Ask, Asked, FlowsSet, ReplayWanted, Scaled
 from streamer.errors import StateError
 from streamer.log.base import ControlLog, Record
 from streamer.log.topics import Topic
 from streamer.plan.change import FlowsChange
 
-Wish = Asked | Scaled | FlowsSet
+Wish = Asked | Scaled | FlowsSet | ReplayWanted
 
 
 def want_end(log: ControlLog, job: str, ask: Ask) -> None:
@@ -34,6 +34,11 @@ def want_flows(log: ControlLog, job: str, change: FlowsChange) -> int:
     return log.append(Topic.COMMANDS, job, json.dumps(raw).encode())
 
 
+def want_replay(log: ControlLog, job: str, node: str) -> None:
+    """Have the instances of this node look for dead letters that are wanted again."""
+    log.append(Topic.COMMANDS, job, json.dumps({"wish": "replay", "node": node}).encode())
+
+
 def wishes(records: Sequence[Record]) -> Sequence[Wish]:
     """Raises StateError for a record that no version up to this one writes."""
     return [_wish(record) for record in records]
@@ -46,6 +51,8 @@ def _wish(record: Record) -> Wish:
             return Scaled(raw["node"], raw["replicas"], record.offset)
         if raw["wish"] == "flows":
             return FlowsSet(FlowsChange(raw["flows"], raw["default"]), record.offset)
+        if raw["wish"] == "replay":
+            return ReplayWanted(raw["node"], record.offset)
         return Asked(Ask(raw["wish"]))
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"the command {record.offset} for {record.key} cannot be read: {error}") from error

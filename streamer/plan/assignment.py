@@ -262,6 +262,7 @@ class Verb(StrEnum):
 
     `end`: the strongly connected component of this instance is ended (see `InstanceSample.quiet`).
     `leave`: its node is scaled down: it asks for no more, finishes what it has, and hands the rest back.
+    `replay`: dead letters of its node are wanted again, and `lives` are the instances among which they may be shared.
     """
 
     PEERS = "peers"
@@ -269,6 +270,7 @@ class Verb(StrEnum):
     DRAIN = "drain"
     END = "end"
     LEAVE = "leave"
+    REPLAY = "replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +280,11 @@ class Command:
     verb: Verb
     peers: Peers | None = None
     wiring: Wiring | None = None
+    lives: tuple[str, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
-        return {"verb": str(self.verb), "peers": plain(self.peers), "wiring": plain(self.wiring)}
+        raw = {"verb": str(self.verb), "peers": plain(self.peers), "wiring": plain(self.wiring)}
+        return {**raw, "lives": list(self.lives)}
 
     @classmethod
     def from_wire(cls, raw: Mapping[str, Any]) -> Command:
@@ -289,4 +293,5 @@ class Command:
             Verb(raw["verb"]),
             typed(Peers, peers) if peers else None,
             typed(Wiring, wiring) if wiring else None,
+            tuple(raw["lives"]),
         )

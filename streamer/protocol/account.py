@@ -13,7 +13,6 @@ import struct
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from streamer.errors import StateError
 from streamer.limits import FLOW_VERSIONS_MAX, SETTLED_RANGES_MAX
@@ -86,14 +85,6 @@ class InstanceAccount:
         for edge in self.edges:
             edge.abandoned += edge.in_flight
             edge.in_flight = 0
-
-
-class AccountStore(Protocol):
-    """Where the account is kept; `publish` puts its present state in force."""
-
-    account: InstanceAccount
-
-    def publish(self) -> None: ...
 
 
 def encode_account(account: InstanceAccount) -> bytes:

@@ -90,6 +90,18 @@ class Exits:
         place = self._known.places.get(route)
         return ("", 0, 0) if place is None else (place.flow, place.occurrence, self.version_of(route))
 
+    def at(self, flow: str, occurrence: int, version: int | None) -> int | None:
+        """The position of this node at a place of `flow`, in this version, or (None) in the one in force.
+
+        There it may be the first place, if the flow does not come here so often. None if it is not known.
+        """
+        known = self._known
+        table = known.current if version is None else known.tables.get(part_of_version(version))
+        if table is None or (version is not None and table.version != version):
+            return None
+        here = {place.occurrence: n for n, place in table.numbered() if (place.flow, place.node) == (flow, self.node)}
+        return here.get(occurrence, None if version is not None else here.get(0))
+
     def version_of(self, route: int) -> int:
         return self._known.tables[part_of(route)].version
 

@@ -9,7 +9,7 @@ frames of the new one; what it had delivered is handled all the same, since it m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from streamer.errors import PeerError
 from streamer.limits import CYCLE_INTAKE_BYTES_MAX, CYCLE_INTAKE_MESSAGES_MAX, HEARTBEAT_S, RETAINED_BYTES_MAX
@@ -56,7 +56,7 @@ class Inbox:
     hears here.
 
     `shut`: nothing is asked for, and no session begins. `leaving`: it is shut for good; see `left`. `ownership` is told
-    at the opening of a session (`Open`).
+    at the opening of a session (`Open`). `local` gives sessions without a peer.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Inbox:
         self._parents: dict[str, Peer] | None = None
         self._ready: deque[InputFrame] = deque()
         self._parking = Parking(exits)
+        self.local: Callable[[], Iterable[ReceivingSession]] = tuple
         self.pace = Pace()
         self.unsettled = 0
         self.refused = 0
@@ -108,6 +109,11 @@ class Inbox:
     def waiting(self) -> int:
         """Frames that were not taken yet."""
         return len(self._ready)
+
+    def admit(self, frame: InputFrame) -> None:
+        """Take a frame of a session without a peer."""
+        self.unsettled += frame.count
+        self._ready.append(frame)
 
     def receive(self, now: float) -> None:
         """Take all frames that have come."""
@@ -175,7 +181,8 @@ class Inbox:
 
     def oldest(self) -> float | None:
         """When the oldest unsettled frame came."""
-        frames = [next(iter(u.session.frames.values()), None) for u in list(self._upstreams.values())]
+        sessions = [*(u.session for u in list(self._upstreams.values())), *self.local()]
+        frames = [next(iter(session.frames.values()), None) for session in sessions]
         return min((frame.arrived_at for frame in frames if frame is not None), default=None)
 
     def _renew(self, session: ReceivingSession, sessions: int) -> None:
@@ -332,7 +339,7 @@ class Inbox:
 
     def _frames_ever(self) -> Iterator[InputFrame]:
         """All that came and is not settled, also in sessions that have ended."""
-        for session in (*self._left, *(upstream.session for upstream in self._upstreams.values())):
+        for session in (*self._left, *self.local(), *(upstream.session for upstream in self._upstreams.values())):
             yield from session.frames.values()
 
     def ended(self, *, inside: bool) -> bool:

@@ -18,7 +18,6 @@ from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample
 from streamer.plan.assignment import Assignment, Command, Peers, Role, Verb, Wiring
-from streamer.protocol.account import AccountStore
 from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
@@ -30,12 +29,14 @@ from streamer.runtime.handover import Handover
 from streamer.runtime.holds import Holds
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.later import Later
-from streamer.runtime.letters import Failure, Letters, LetterStore
+from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.logged_entry import entry_of
 from streamer.runtime.outbox import Outbox
+from streamer.runtime.replaying import Replaying
 from streamer.runtime.report import Arrivals, Facts, facts_of, sample_of, versions_held
 from streamer.runtime.roots import Roots
 from streamer.runtime.stage import Stage
+from streamer.runtime.stores import AccountStore, LetterStore, ReplayStore
 from streamer.runtime.work import Work
 from streamer.transport.base import Transport, bound_again
 
@@ -63,6 +64,7 @@ class Instance:
         number: Callable[[], int],
         crashed: Sequence[InHand] = (),
         log: Log | None = None,
+        replays: ReplayStore | None = None,
     ) -> None:
         self.assignment = assignment
         self.wiring = assignment.wiring
@@ -78,6 +80,8 @@ class Instance:
         self.outbox = Outbox(assignment, self.exits, None, self.account, self.letters)
         self._bind()
         self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed, self.outbox.floors)
+        self.replaying = Replaying(assignment, self.exits, replays, number, wall, self._on_settled, crashed)
+        self.inbox.local = self.replaying.sessions
         self.checkpoints: Checkpoints | None = None
         parts = self.exits, self.outbox, self.account
         self.entry = entry_of(assignment, *parts, self.letters, self.wake, log)
@@ -109,7 +113,7 @@ class Instance:
     def step(self) -> float:
         """Do what there is to do; gives the seconds for which nothing is to be done unless something comes.
 
-        Raises HandlerError if a handler has failed whose node declares that this ends the job.
+        Raises HandlerError if a handler has failed and that is to end the job.
         """
         self.failures.check()
         now = self._clock()
@@ -146,6 +150,8 @@ class Instance:
         if self.roots.waiters and self.entry.room():
             self.lock.notify_all()
         self.inbox.receive(now)
+        if self.stage is Stage.RUNNING:
+            self.replaying.feed(self.inbox, now, shared=self.handover.owned.replicas > 1)
         if now - self.beat_at >= HEARTBEAT_S:
             self.beat_at = now
             self.outbox.check(now)
@@ -251,9 +257,10 @@ class Instance:
         if self.stage is Stage.ENDED or more:
             return 0.0
         room = self.outbox.room()
-        retry_s = self.failures.retries.wait_s(now) if room and self.work.accepts else None
-        free = retry_s is None or not self.failures.retries.full
-        if room and self.stage is Stage.RUNNING and self.work.accepts and free and not self.inbox.drained:
+        retries = self.failures.retries
+        retry_s = retries.wait_s(now) if room and self.work.accepts else None
+        takes = room and self.work.accepts and not retries.full and not self.inbox.drained
+        if self.stage is Stage.RUNNING and (takes or (self.replaying.due and not self.inbox.leaving)):
             return 0.0
         wait = max(0.0, self.beat_at + HEARTBEAT_S - now)
         with self.lock:
@@ -310,6 +317,8 @@ class Instance:
             self._end_asked = True
         elif command.verb is Verb.LEAVE:
             self.inbox.leaving = self.inbox.shut = True
+        elif command.verb is Verb.REPLAY:
+            self.replaying.ask(command.lives)
         elif command.peers is not None:
             self._meet(command.peers, now)
 

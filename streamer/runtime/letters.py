@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from streamer.clock import Clock
 from streamer.connectors.base import BadRecord
@@ -23,17 +22,12 @@ from streamer.protocol.identity import MessageId
 from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
+from streamer.runtime.stores import LetterStore
 from streamer.state.dead_letters import DeadLetter
 
 TOO_LATE = "it came by a version of the flows that is over: all that was known of that version was settled"
 _NOT_USERS = {__name__.partition(".")[0], "importlib", "runpy"}
 """Packages whose frames stand above user code."""
-
-
-class LetterStore(Protocol):
-    """Where letters become durable; they survive a kill when `append` returns."""
-
-    def append(self, records: Sequence[DeadLetter]) -> None: ...
 
 
 class Failure:

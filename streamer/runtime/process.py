@@ -37,6 +37,7 @@ from streamer.state.entry_log import ENTRY_FOLDER, EntryLog
 from streamer.state.home import SqliteHome
 from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, begin_life, end_life
 from streamer.state.log_writer import LogWriter
+from streamer.state.replays import Replays
 from streamer.transport.zeromq import ZmqTransport
 
 DIED = 1
@@ -57,16 +58,18 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         source = open_source(assignment.connector, state=folder)
     log = LogWriter(EntryLog(folder / ENTRY_FOLDER)) if assignment.durability is Durability.LOG else None
     again = log is not None or (source is not None and source.replayable)
+    letters = DeadLetters(Path(assignment.dead_letters))
     hand = MappedWords(folder / "hand", HAND_WORDS * assignment.concurrency).words
     instance = Instance(
         assignment,
         transport,
         AccountPage(folder, tuple(o.target for o in assignment.wiring.outputs), replayable=again),
-        DeadLetters(Path(assignment.dead_letters)),
+        letters,
         clock=clock.now,
         wall=clock.wall,
         number=lambda: int.from_bytes(os.urandom(7), "little") + 1,
         crashed=crashed_in(hand),
+        replays=Replays(letters),
         log=log,
     )
     if source is not None:
@@ -80,7 +83,21 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         return instance, None
     assert assignment.code is not None
     home = SqliteHome(Path(assignment.state), assignment.node, assignment.instance, assignment.epoch)
-    return instance, give_algorithm(instance, load_algorithm(assignment.code), hand, clock.now, clock.wall, home)
+    algorithm = load_algorithm(assignment.code)
+    if not assignment.ttl_s:
+        return instance, give_algorithm(instance, algorithm, hand, clock.now, clock.wall, home)
+    from streamer.runtime.deadline import Deadline  # few nodes have one
+
+    deadline = Deadline(assignment.ttl_s, clock.now, _overdue)
+    work = give_algorithm(instance, algorithm, hand, clock.now, clock.wall, home, deadline)
+    deadline.watch()
+    return instance, work
+
+
+def _overdue(ttl_s: float) -> None:
+    """A handler goes on although its time is up, twice: another life of this instance is to take its place."""
+    sys.stderr.write(f"a call of the handler goes on after twice its ttl of {ttl_s:g} s: this instance is replaced\n")
+    _leave(DIED)
 
 
 def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:

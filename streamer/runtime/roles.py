@@ -30,6 +30,7 @@ from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Effect,
 from streamer.state.base import StateHome
 
 if TYPE_CHECKING:
+    from streamer.runtime.deadline import Deadline
     from streamer.runtime.overlap import Overlap
     from streamer.state.keyed import KeyedState
 
@@ -65,13 +66,21 @@ def give_gateway(instance: Instance, gateway: Gateway, folder: Path, wall: Clock
 
 
 def give_algorithm(
-    instance: Instance, algorithm: Algorithm, hand: Hand, clock: Clock, wall: Clock, home: StateHome
+    instance: Instance,
+    algorithm: Algorithm,
+    hand: Hand,
+    clock: Clock,
+    wall: Clock,
+    home: StateHome,
+    deadline: Deadline | None = None,
 ) -> AlgorithmWork:
-    """Let the instance run the user's functions, whose state has this home.
+    """Let the instance run the user's functions, whose state has this home, within a `deadline` if there is one.
 
     Raises AlgorithmError, StateError, and what the user's `init` raises.
     """
     a = instance.assignment
+    if deadline is not None:
+        algorithm = deadline.guarded(algorithm, stateful=a.role is Role.STATEFUL)
     args = dict(a.args)
     turn = Turn(instance.exits, instance.emit, hand, instance.pump, instance.outbox.refusing)
     turn.holds = instance.holds

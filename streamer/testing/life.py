@@ -123,7 +123,7 @@ class Life:
                 give_sink(self.instance, ListSink(self.disk, self.operate))
             else:
                 state = self._world.states.setdefault(a.node, MemoryStateDisk(a.node))
-                home = DiskState(state, a.instance, a.epoch, self.wall, self.operate, lambda message: self.emits(text_of(message)))
+                home = DiskState(state, a.instance, a.epoch, self.wall, self.operate, self._sends_again)
                 work = give_algorithm(self.instance, make(self), self.disk.hand, self.now, self.wall, home)
                 if a.role is Role.STATEFUL:
                     self._start = work.start
@@ -296,6 +296,10 @@ class Life:
             self._world.died(self)
 
     # -- the control thread --------------------------------------------------------------------------------------------
+
+    def _sends_again(self, message: object) -> None:
+        """It stands in the checkpoint of a former life."""
+        self.emits(text_of(message))
 
     def pulse_for(self, busy_s: float) -> None:
         """What the slow thread of an instance does while its handler takes long: tell that the process lives."""

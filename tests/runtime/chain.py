@@ -35,9 +35,11 @@ from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.runtime.algorithm import Algorithm, load_algorithm
 from streamer.runtime.algorithm_work import AlgorithmWork
+from streamer.runtime.deadline import Deadline
 from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm, give_sink, give_source
 from streamer.runtime.stage import Stage
+from streamer.runtime.stores import LetterStore, ReplayStore
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.dead_letters import DeadLetter
 from streamer.state.memory import MemoryStateDisk
@@ -67,10 +69,11 @@ class Given:
         self._messages = messages
         self._batch = batch
         self._next = 0
+        self.goes_on = False
 
     @property
     def ended(self) -> bool:
-        return self._next >= len(self._messages)
+        return self._next >= len(self._messages) and not self.goes_on
 
     def open(self, mark: Mark) -> None:
         self._next = mark.position
@@ -138,6 +141,9 @@ class Chain:
         former: EdgeCounts | None = None,
         on_error: OnError | None = None,
         partition_by: str = "",
+        letters: LetterStore | None = None,
+        replays: ReplayStore | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self.time_s = 0.0
         self._partition_by = {"work": partition_by}
@@ -145,14 +151,17 @@ class Chain:
         self.state = MemoryStateDisk("work")
         self.sink = Kept()
         self._letters = _Letters()
+        self._store = letters or self._letters
+        self._replays = replays
         self._numbers = count(1)
         self.hub = MemoryHub()
         self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), former=former)
         self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency, on_error=on_error)
         self.out = self._instance("out", Role.SINK, ("work",), ())
-        give_source(self.numbers, Given(messages, batch), self._now, self._now)
+        self._source = Given(messages, batch)
+        give_source(self.numbers, self._source, self._now, self._now)
         self.algorithm: AlgorithmWork = give_algorithm(
-            self.work, algorithm, self.hand, self._now, self._now, self.state_home(1)
+            self.work, algorithm, self.hand, self._now, self._now, self.state_home(1), deadline
         )
         give_sink(self.out, self.sink)
         self.instances = (self.numbers, self.work, self.out)
@@ -208,10 +217,11 @@ class Chain:
             assignment,
             MemoryTransport(self.hub),
             _Account(former),
-            self._letters,
+            self._store,
             clock=self._now,
             wall=self._now,
             number=lambda: next(self._numbers),
+            replays=self._replays,
         )
 
     def state_home(self, epoch: int) -> DiskState:
@@ -249,7 +259,15 @@ class Chain:
             self.step()
         raise AssertionError(f"not after {steps_max} steps")
 
+    def hold_open(self) -> None:
+        """The source does not end before `let_end`, or `finish`."""
+        self._source.goes_on = True
+
+    def let_end(self) -> None:
+        self._source.goes_on = False
+
     def finish(self) -> Chain:
+        self.let_end()
         self.until(lambda: all(i.stage is Stage.ENDED for i in self.instances))
         return self
 
