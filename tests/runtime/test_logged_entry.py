@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from errno import ENOSPC
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,8 +21,7 @@ from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.logged_entry import LoggedEntry
 from streamer.runtime.outbox import Outbox
-from streamer.state.log_segment import Group
-from streamer.testing.disk import messages_of
+from tests.runtime.platter import Platter
 
 MAIN, BOTH = 0, 3
 OLD = RouteTable(
@@ -39,52 +36,6 @@ OLD = RouteTable(
     "main",
 )
 """`main: in >> a`, `both: in >> a & b`."""
-
-
-class Platter:
-    """A disk whose latency is the test's: a group is on it once `write` was called."""
-
-    def __init__(self) -> None:
-        self.entry: list[Group] = []
-        self.begun: Group | None = None
-        self.error: OSError | None = None
-        self.cuts: list[int] = []
-
-    first = 0
-    size = 0
-
-    @property
-    def next(self) -> int:
-        return self.entry[-1].end if self.entry else 0
-
-    def groups(self, floor: int) -> Any:
-        return iter([group for group in self.entry if group.end > floor])
-
-    def begin(self, end: int, payload: Sequence[bytes], wake: Callable[[], None]) -> None:  # noqa: ARG002
-        assert self.begun is None, "one group at a time"
-        self.begun = Group(self.next, end, b"".join(payload))
-
-    def write(self) -> list[object]:
-        """What is on its way gets there; gives its messages."""
-        assert self.begun is not None
-        self.entry.append(self.begun)
-        self.begun = None
-        return messages_of(self.entry[-1:])
-
-    def fail(self) -> None:
-        self.begun, self.error = None, OSError(ENOSPC, os.strerror(ENOSPC))
-
-    def done(self) -> bool:
-        if (error := self.error) is not None:
-            self.error = None
-            raise error
-        return self.begun is None
-
-    def cut(self, floor: int) -> None:
-        assert self.begun is None
-        self.cuts.append(floor)
-
-    def close(self, floor: int) -> None: ...
 
 
 class Life:

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 
-from streamer.testing.nemesis import ChangeFlows, Kill, KillNewborn
+from streamer.testing.nemesis import ChangeFlows, FullDisk, Kill, KillNewborn
 from streamer.testing.world import World
 from tests.simulation.scenes import scene
-
-
-@dataclass(frozen=True)
-class FullDisk:
-    """The disk of an instance takes nothing for so long."""
-
-    at_s: float
-    instance: str
-    for_s: float
-
-    def strike(self, world: World) -> None:
-        world.disks[self.instance].full_until_s = world.clock.now() + self.for_s
 
 
 def arrived(world: World) -> Counter[object]:
