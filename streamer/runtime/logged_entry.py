@@ -94,7 +94,8 @@ class LoggedEntry:
         self._known = set(outbox.edges)
         self._wiring = exits.wiring.number
         self._recover()
-        self._former: Iterator[Group] | None = log.groups(self.floor)
+        floor = self.floor
+        self._former: Iterator[Group] | None = log.groups(floor) if floor < log.next else None
 
     def _recover(self) -> None:
         history = self._account.history
@@ -117,7 +118,7 @@ class LoggedEntry:
     @property
     def floor(self) -> int:
         """All positions below are settled."""
-        return min((edge.roots.floor for edge in self._edges()), default=self._log.next)
+        return min([self._log.next, *(edge.roots.floor for edge in self._edges())])
 
     @property
     def next(self) -> int:

@@ -1,9 +1,9 @@
 """A source with `durability: log`: what it has read is on the disk before it is sent, so it need not be read again.
 
-Records go through the entry of the instance, under the positions that the source gives them; a source that cannot be
-read again goes on counting behind those of former lives. One that can is read on from the last batch that was logged,
-and what stands in the log already is passed over. What was read and had not reached the disk when the process was
-killed is read again, or, where that cannot be, was never accepted.
+Records go through the entry of the instance. Those of a source that can be read again keep the positions that it gives
+them: it is read on from the last batch that was logged, and what stands in the log already is passed over. All others
+are counted here, over all lives, since such a source may count from zero in each. What was read and had not reached
+the disk when the process was killed is read again, or, where that cannot be, was never accepted.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class LoggedSourceWork:
         account: InstanceAccount,
         letters: Letters,
         entry: LoggedEntry,
+        epoch: int,
         *,
         wall: Clock,
     ) -> None:
@@ -49,15 +50,11 @@ class LoggedSourceWork:
         self._entry = entry
         self._wall = wall
         self._packing = RecordPacking()
-        self._origin = origin_of(exits.node, source.partition, 0)
+        self._bad_origin = origin_of(exits.node, source.partition, 0 if source.replayable else epoch)
         self._draining = False
         self._next = entry.next
-        if source.replayable:
-            source.open(Mark(account.mark_position, account.mark_offset))
-        else:
-            # Also behind records that could not be read, or a number would be given twice.
-            self._next = max([self._next, *(_end(edge) for edge in self._edges())])
-            source.open(Mark(self._next, 0))
+        mark = Mark(account.mark_position, account.mark_offset) if source.replayable else Mark(self._next, 0)
+        source.open(mark)
 
     def _edges(self) -> list[EdgeCounts]:
         return [edge.counts for edge in self._outbox.edges]
@@ -86,7 +83,9 @@ class LoggedSourceWork:
         if records.bad:
             self._bury(records)
         blobs, positions = self._packing.packed(records, self._give_up)
-        if logged := bisect_left(positions, self._next):
+        if not self._source.replayable:
+            positions = range(self._next, self._next + len(blobs))
+        elif logged := bisect_left(positions, self._next):
             blobs, positions = blobs[logged:], positions[logged:]
         if not positions:
             return
@@ -101,25 +100,28 @@ class LoggedSourceWork:
     def _bury(self, records: Records) -> None:
         bad = [record for record in records.bad if not self._known(record.position)]
         if bad:
-            self._letters.unreadable(self._origin, bad)
+            self._letters.unreadable(self._bad_origin, bad)
             for record in bad:
                 self._settle_bad(record.position)
 
     def _give_up(self, position: int, value: object, error: MessageError) -> None:
         if not self._known(position):
-            self._letters.unpackable(self._origin, position, value, error)
+            self._letters.unpackable(self._bad_origin, position, value, error)
             self._settle_bad(position)
 
     def _known(self, position: int) -> bool:
         """Whether it was read before: it is in the log, or was given up."""
+        if not self._source.replayable:
+            return False
         return position < self._next or (bool(self._edges()) and all(position in edge.roots for edge in self._edges()))
 
     def _settle_bad(self, position: int) -> None:
         self._account.received += 1
         self._account.failed += 1
         self._outbox.dirty = True
-        for edge in self._edges():
-            edge.roots.add(position, position + 1)
+        if self._source.replayable:
+            for edge in self._edges():
+                edge.roots.add(position, position + 1)
 
     # -- the rest of the port --------------------------------------------------------------------------------------
 
@@ -147,7 +149,3 @@ class LoggedSourceWork:
 
     def close(self) -> None:
         self._source.close()
-
-
-def _end(edge: EdgeCounts) -> int:
-    return edge.roots.ranges[-1] if edge.roots.ranges else edge.roots.floor

@@ -39,7 +39,9 @@ def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -
     """Let the instance read. Raises ConnectorError."""
     i = instance
     if isinstance(i.entry, LoggedEntry):
-        i.work = LoggedSourceWork(source, i.exits, i.outbox, i.account, i.letters, i.entry, wall=wall)
+        i.work = LoggedSourceWork(
+            source, i.exits, i.outbox, i.account, i.letters, i.entry, i.assignment.epoch, wall=wall
+        )
         return
     instance.work = SourceWork(
         source, i.exits, i.outbox, i.account, i.letters, i.assignment.epoch, clock=clock, wall=wall

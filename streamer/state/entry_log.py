@@ -76,12 +76,15 @@ class EntryLog:
         self.next = end
 
     def cut(self, floor: int) -> None:
-        """All below `floor` is settled: delete the segments that hold nothing else, the oldest first."""
-        while self._written and self._end_of_oldest() <= floor:
+        """All below `floor` is settled: delete the segments that hold nothing else, the oldest first.
+
+        The last one always stays, since it says how far the log went.
+        """
+        while (end := self._end_of_oldest()) is not None and end <= floor:
             oldest = self._written.pop(0)
             oldest.path.unlink(missing_ok=True)
             self._written_bytes -= oldest.size
-            self.first = self._written[0].first if self._written else self._active.first if self._active else self.next
+            self.first = end
 
     def close(self, floor: int) -> None:
         """The end of this life. If everything is settled, only an empty segment stays, which says how far it went."""
@@ -94,11 +97,11 @@ class EntryLog:
                 self._active.close()
         os.close(self._lock)
 
-    def _end_of_oldest(self) -> int:
-        """The first position behind the oldest segment; of the last one there is, that is not for deletion."""
+    def _end_of_oldest(self) -> int | None:
+        """The first position behind the oldest segment, if there is a later one."""
         if len(self._written) > 1:
             return self._written[1].first
-        return self._active.first if self._active is not None else self.next + 1
+        return self._active.first if self._written and self._active is not None else None
 
     def _begin(self) -> OpenSegment:
         """A new segment. One of the same name holds nothing: a life that died, or a disk that was full, left it."""

@@ -64,6 +64,19 @@ class KillAtEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class FullDisk:
+    """The entry log of the instance has no room for so long."""
+
+    at_s: float
+    instance: str
+    for_s: float
+
+    def strike(self, world: World) -> None:
+        if (disk := world.disks.get(self.instance)) is not None:
+            disk.full_until_s = world.clock.now() + self.for_s
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Somebody wants the job to end in order."""
 
@@ -195,7 +208,7 @@ class Partition:
 
 Death = Kill | KillNewborn | KillAtEnd
 Change = ChangeFlows | Scale
-Fault = Death | Drain | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
+Fault = Death | FullDisk | Drain | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
 
 
 def _chosen(world: World, choice: float) -> Link | None:

@@ -20,6 +20,7 @@ from streamer.plan.assignment import Delivery, Overload, Role
 from streamer.plan.compile import Plan
 from streamer.protocol.keys import KeyPath
 from streamer.runtime.exits import Exits
+from streamer.runtime.logged_entry import LoggedEntry
 from streamer.testing.disk import Unreadable
 from streamer.testing.keyed import Wrap, text_of
 from streamer.testing.promises import PromiseError
@@ -169,6 +170,8 @@ def judge(world: World, cast: Cast, *, calm: bool, drained: bool) -> None:
     owed = expected(plan, _settled_part(world, cast, ways), ways) if drained else wanted
     _account_is_closed(world, wanted, calm=calm)
     _sources_are_counted(world, cast, ways, drained=drained)
+    if not drained:
+        _logs_are_settled(world)
     unlucky = _letters_are_right(world, wanted, owed)
     _leaves_are_right(world, wanted, owed, unlucky, calm=calm)
 
@@ -241,6 +244,14 @@ def _sources_are_counted(world: World, cast: Cast, ways: Ways, *, drained: bool)
                 there = sum(1 for record in read if edge.target in _targets(world, ways, node.node, record))
                 if edge.source == node.node and edge.sent - edge.abandoned != there:
                     raise PromiseError(f"{node} does not agree with {edge}")
+
+
+def _logs_are_settled(world: World) -> None:
+    """Nothing in an entry log is held for an edge to which it never went."""
+    for name, life in world.lives.items():
+        entry = life.instance.entry if life.begun else None
+        if isinstance(entry, LoggedEntry) and entry.floor < entry.next:
+            raise PromiseError(f"{name}: all is settled, but {entry.next - entry.floor} roots are kept in its log")
 
 
 def _letters_are_right(world: World, wanted: Outcome, owed: Outcome) -> list[str]:

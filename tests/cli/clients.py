@@ -20,6 +20,7 @@ class Clients:
     """`answered` gets each number when its 2xx has come; `refused` counts other answers, `broken` connections."""
 
     url: str
+    query: str = ""
     answered: Queue[int] = field(default_factory=Queue)
     refused: list[int] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Clients:
     def _post(self, connection: http.client.HTTPConnection, number: int) -> bool:
         """Whether it was answered 2xx."""
         try:
-            path = urlsplit(self.url).path
+            path = urlsplit(self.url).path + self.query
             connection.request("POST", path, json.dumps({"id": number}), {"Content-Type": "application/json"})
             response = connection.getresponse()
             response.read()

@@ -52,12 +52,12 @@ class Desk:
         return Done(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *arguments: object) -> Iterator[Watched]:
+    def started(self, *arguments: object, stdin: int = subprocess.DEVNULL) -> Iterator[Watched]:
         with subprocess.Popen(
             self._command(*arguments),
             cwd=self.folder,
             env=self._environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,6 +66,20 @@ class Desk:
                 yield Watched(process)
             finally:
                 process.kill()
+
+    def kill(self, instance: str) -> None:
+        """Kill -9 an instance of the only job; its process is known by the path of its assignment."""
+        (job,) = self.jobs()
+        path = str(job / "instances" / instance / "assignment.json").encode()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if path in (entry / "cmdline").read_bytes().split(b"\0"):
+                        os.kill(int(entry.name), signal.SIGKILL)
+                        return
+                except OSError:
+                    continue  # gone while we looked
+        raise AssertionError(f"{instance} has no process")
 
     def jobs(self) -> list[Path]:
         return sorted((self.home / "jobs").glob("*"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections import Counter
 from pathlib import Path
 
@@ -42,21 +40,6 @@ def address(job: Watched) -> str:
     return job.until(lambda line: line.startswith("gateway door  http://127.0.0.1:")).split()[2]
 
 
-def kill(desk: Desk, instance: str) -> None:
-    """With -9; the process is known by the path of its assignment."""
-    (job,) = desk.jobs()
-    path = str(job / "instances" / instance / "assignment.json").encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if path in (entry / "cmdline").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGKILL)
-                    return
-            except OSError:
-                continue  # gone while we looked
-    raise AssertionError(f"{instance} has no process")
-
-
 def saved(desk: Desk) -> Counter[int]:
     return Counter(json.loads(line)["id"] for line in (desk.folder / "out.jsonl").read_text().splitlines())
 
@@ -69,7 +52,7 @@ def test_every_answered_request_is_in_the_sink_whatever_is_killed(desk: Desk, te
         for count in range(1, REQUESTS + 1):
             answered.append(clients.answered.get(timeout=60))
             if count in KILLS:
-                kill(desk, KILLS[count])
+                desk.kill(KILLS[count])
         job.interrupt()
         done = job.finish()
 

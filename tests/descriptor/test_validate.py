@@ -169,6 +169,7 @@ def test_a_descriptor_that_is_right_has_no_findings(base: dict[str, Any]) -> Non
         ("nodes.1.overload", "drop-all", '"drop-all" is none of block, drop-oldest, drop-newest, error'),
         ("nodes.1.queueBytes", "64 MB", '"64 MB" is not an amount of bytes'),
         ("nodes.1.queueBytes", "1Gi", '"1Gi" is out of bounds'),
+        ("nodes.0.durability", "disk", '"disk" is none of none, log'),
         ("nodes.1.concurrency", 0, "0 is not a whole number from 1 to 1024"),
         ("nodes.1.hopLimit", 256, "256 is not a whole number from 1 to 255"),
         ("nodes.0.spec", None, "is missing"),
@@ -283,6 +284,30 @@ def test_all_findings_come_at_once() -> None:
         "nodes[3].spec.connector",
         "streaming.flows.main",
     ]
+
+
+def test_a_log_is_for_nodes_at_which_messages_come_in() -> None:
+    gateway = changed(STREAM, "nodes.0", {"nodeName": "in", "kind": "gateway", "durability": "log"})
+    for entry in (changed(STREAM, "nodes.0.durability", "log"), changed(STREAM, "nodes.2.durability", "log"), gateway):
+        pipeline, findings = judge(entry)
+        assert findings == []
+        assert "log" in {node.durability for node in pipeline.nodes}
+
+
+@pytest.mark.parametrize(
+    ("node", "what"),
+    [
+        pytest.param(
+            1, "stateless node 'work' sends only what comes of its input, which is sent again", id="stateless"
+        ),
+        pytest.param(3, "sink 'out' sends nothing", id="sink"),
+    ],
+)
+def test_a_log_elsewhere_has_no_effect(node: int, what: str) -> None:
+    _, (finding,) = judge(changed(STREAM, f"nodes.{node}.durability", "log"))
+
+    assert finding.message == f"durability: log has no effect here: {what}".replace("'", '"')
+    assert finding.path == f"nodes[{node}].durability"
 
 
 def test_counts_must_be_in_order() -> None:

@@ -15,7 +15,19 @@ from streamer.descriptor.node import StateType
 from streamer.descriptor.pipeline import Pipeline, read_pipeline
 from streamer.descriptor.validate import validate
 from streamer.errors import DescriptorError
-from streamer.plan.assignment import Assignment, Code, Connector, Delivery, Gateway, Input, OnError, Output, Role, Then
+from streamer.plan.assignment import (
+    Assignment,
+    Code,
+    Connector,
+    Delivery,
+    Durability,
+    Gateway,
+    Input,
+    OnError,
+    Output,
+    Role,
+    Then,
+)
 from streamer.plan.compile import Plan, compile_plan
 
 HERE = Path("here").absolute()
@@ -332,3 +344,13 @@ def test_everything_refused_is_named_at_once(algorithms: dict[str, Algorithm]) -
         )
 
     assert [line.split(":")[0] for line in str(refused.value).splitlines()] == ["node x", "node y", "node z", "node z"]
+
+
+def test_what_a_node_must_not_forget_travels_to_its_instances(algorithms: Mapping[str, Algorithm]) -> None:
+    keep = {"nodeName": "keep", "algorithmName": "state", "stateType": "stateful", "durability": "log"}
+    plan = compiled(algorithms, "keep >> out", keep)
+
+    for node, durability in (("keep", Durability.LOG), ("out", Durability.NONE)):
+        assignment = plan.assignment(node, 0, job="j", token="t", epoch=1, folder="f", dead_letters="d", control="c")
+        assert assignment.durability is durability
+        assert Assignment.from_json(assignment.to_json()) == assignment

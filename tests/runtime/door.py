@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import queue
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,11 @@ from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import unpack_one
 from streamer.protocol.edge import Edge
-from streamer.protocol.identity import origin_of
-from streamer.runtime.entry import PlainEntry
+from streamer.runtime.entry import Log
 from streamer.runtime.exits import Exits
 from streamer.runtime.gateway import GatewayWork
 from streamer.runtime.letters import Letters
+from streamer.runtime.logged_entry import entry_of
 from streamer.runtime.outbox import Outbox
 from streamer.state.gateway import GatewayRecord
 
@@ -74,6 +74,7 @@ class Door:
         queue_bytes: int = 1024 * 1024,
         overload: Overload = Overload.BLOCK,
         settle_s: float = PATIENCE_S,
+        log: Log | None = None,
     ) -> None:
         outputs = tuple(
             Output(target, False, Delivery.AT_LEAST_ONCE, queue_bytes, 64, overload) for target in ("save", "copy")
@@ -89,9 +90,9 @@ class Door:
         exits = Exits("door", assignment.wiring)
         letters = Letters(assignment, NoLetters(), lambda: 0.0, exits.position)
         self.outbox = Outbox(assignment, exits, None, self.account, letters)
-        entry = PlainEntry(exits, self.outbox, self.account, origin_of("door", "door-0", epoch), counted=True)
+        self.entry = entry_of(assignment, exits, self.outbox, self.account, letters, lambda: None, log)
         self.work = GatewayWork(
-            assignment, exits, self.outbox, entry, self.lock,
+            assignment, exits, self.outbox, self.entry, self.lock,
             lambda: self.woken.put(None), wall=lambda: 1.0,
         )  # fmt: skip
         self._record = GatewayRecord(folder)
@@ -127,6 +128,12 @@ class Door:
         future = self._threads.submit(self.post, body, query, headers)
         self.woken.get(timeout=PATIENCE_S)
         return future
+
+    def disk(self, do: Callable[[], object]) -> None:
+        """Do this to the disk, and have the gateway see it."""
+        with self.lock:
+            do()
+            self.entry.advance(0.0)
 
     # -- the consumers ---------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from streamer.limits import GATEWAY_READING_BYTES_MAX, MESSAGE_BYTES_MAX
 from streamer.plan.assignment import Overload
 from streamer.protocol.identity import MessageId
 from tests.runtime.door import BYTES, INFO, JSON, PATH, PATIENCE_S, Answer, Door, exchange
+from tests.runtime.platter import Platter
 
 Open = Callable[..., Door]
 
@@ -295,6 +296,34 @@ def test_the_last_answers_leave_before_the_gateway_does(door: Door) -> None:
     closing.join()
 
     assert happened == ["answered", "closed"]
+
+
+# -- durability: log ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("query", "status"), [("?wait=false", 202), ("", 200)])
+def test_a_message_is_accepted_when_the_disk_has_it(opened: Open, query: str, status: int) -> None:
+    door = opened(log=(platter := Platter()))
+    waiting = door.ask("1", query)
+
+    assert still_waits(door, waiting)
+    door.disk(platter.write)
+    if status == 200:
+        assert still_waits(door, waiting)
+    assert door.settle() == [1]
+
+    assert waiting.result(PATIENCE_S).status == status
+
+
+def test_a_full_disk_refuses_a_message_and_says_why(opened: Open) -> None:
+    door = opened(log=(platter := Platter()))
+    waiting = door.ask("1")
+    door.disk(platter.fail)
+
+    for answer in (waiting.result(PATIENCE_S), door.post("2")):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert "node door has no room on its disk: No space left on device" in answer.error
+    assert door.account.received == 0
 
 
 # -- connections -------------------------------------------------------------------------------------------------------

@@ -177,9 +177,22 @@ def test_segments_below_the_floor_are_deleted_and_the_rest_is_there(tmp_path: Pa
     assert (log.first, len(segments(path))) == (6, 3)
     assert log.size == sum(one.stat().st_size for one in segments(path)) < size
 
-    log.cut(15)
+    log.cut(100)
     kill(log)
     assert read(path) == [b"4"]
+
+
+def test_the_last_segment_of_a_former_life_stays_when_all_is_settled(tmp_path: Path) -> None:
+    path = tmp_path / "entry"
+    write(path, [b"one"], [b"two"], segment_bytes=1)
+
+    log = EntryLog(path)
+    log.cut(100)
+    kill(log)
+
+    again = EntryLog(path)
+    assert (again.first, again.next) == (3, 6)
+    kill(again)
 
 
 def test_groups_below_a_position_are_left_out(tmp_path: Path) -> None:
