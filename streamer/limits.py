@@ -23,6 +23,8 @@ CONCURRENCY_MAX = 1024
 KEY_GROUPS = 256
 """Groups that keys of a partitioned node fall into, and so the most instances it can have. State is kept by them."""
 KEY_PATH_STEPS_MAX = 32
+KEYS_KNOWN_MAX = 10_000
+"""Texts of which a producer remembers the group; beyond it, it begins anew."""
 FINDINGS_MAX = 1000
 """Findings of one document; a person reads fewer."""
 FINDINGS_ALIKE_MAX = 20

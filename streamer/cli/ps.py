@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import cast
 
 from streamer.cli.exits import OK
 from streamer.cli.jobs import facts_of, opened_jobs
 from streamer.cli.output import account_table, json_line, say, table, terminal_width
 from streamer.control.hosts.home import account_of
-from streamer.control.records import KeptJob
+from streamer.control.records import InstanceLine, KeptJob
+from streamer.protocol.keys import groups_of
 
 
 def ps(*, ended_too: bool, as_json: bool) -> int:
@@ -41,7 +43,10 @@ def status(name: str, *, as_json: bool) -> int:
     if line.error:
         say(f"error    {line.error}")
     if kept.instances:
-        say("\n" + table(("node", "instance", "state", "starts"), _instances(kept)))
+        say(
+            "\n"
+            + table(("node", "instance", "state", "starts", *(["keyGroups"] if line.partitions else [])), _told(kept))
+        )
     account = account_of(kept)
     if account is not None:
         say("\n" + account_table(dataclasses.asdict(account), terminal_width(sys.stdout)))
@@ -64,9 +69,28 @@ def _document(kept: KeptJob) -> dict[str, object]:
     }
 
 
+def _told(kept: KeptJob) -> list[dict[str, object]]:
+    """For people: a run of groups as `0-127`."""
+    rows = _instances(kept)
+    return [{**row, "keyGroups": "-".join(map(str, cast("list[int]", row["keyGroups"])))} for row in rows]
+
+
 def _instances(kept: KeptJob) -> list[dict[str, object]]:
-    """`starts` counts the lives of an instance."""
+    """`starts` counts the lives of an instance; `keyGroups` are the first and the last that it owns, if any."""
     return [
-        {"node": line.node, "instance": line.instance, "state": str(line.phase), "starts": line.epoch}
+        {
+            "node": line.node,
+            "instance": line.instance,
+            "state": str(line.phase),
+            "starts": line.epoch,
+            "keyGroups": _key_groups(kept, line),
+        }
         for line in kept.instances
     ]
+
+
+def _key_groups(kept: KeptJob, line: InstanceLine) -> list[int]:
+    """None of them while they are about to change hands."""
+    partition = kept.line.partitions.get(line.node)
+    owned = range(0) if partition is None or partition.paused else groups_of(line.index, partition.replicas)
+    return [owned[0], owned[-1]] if owned else []

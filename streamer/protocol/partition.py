@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from streamer.errors import NoKeyError
+from streamer.limits import KEY_GROUPS
 from streamer.protocol.account import EdgeCounts
 from streamer.protocol.chunk import Chunk, Parent
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, Joined, unpack, unpack_each, unpack_one
@@ -52,12 +53,14 @@ class KeyedChunk(Chunk):
 
     def pick(self, indexes: Sequence[int]) -> KeyedChunk:
         """Those messages of it, ascending."""
-        return self.of(picked(self, indexes), bytes(self.groups[i] for i in indexes))
+        groups = self.groups
+        return self.of(picked(self, indexes), bytes([groups[i] for i in indexes]))
 
 
 def picked(chunk: Chunk, indexes: Sequence[int]) -> Chunk:
     """Those messages of a chunk, ascending."""
-    blobs = [chunk.blobs[i] for i in indexes]
+    all_blobs = chunk.blobs[:]
+    blobs = [all_blobs[i] for i in indexes]
     parents = [chunk.indexes[i] for i in indexes] if chunk.indexes else ()
     size, segment = sum(map(len, blobs)), chunk.segment.pick(indexes)
     return Chunk(blobs, segment, chunk.parent, parents, size, chunk.redelivered, again=chunk.again)
@@ -75,6 +78,7 @@ class PartitionedEdge:
         self._path = path
         self._suspects = Suspects()
         self.queues = [Edge(counts, self._suspects)]
+        self._owner_of = bytes(KEY_GROUPS)
         self._last: list[tuple[Edge, KeyedChunk]] = []
 
     # -- what is held --------------------------------------------------------------------------------------------------
@@ -153,20 +157,19 @@ class PartitionedEdge:
         waiting = [chunk for queue in self.queues for chunk in queue.surrender() if isinstance(chunk, KeyedChunk)]
         self.queues = [Edge(self.counts, self._suspects) for _ in range(owners)]
         self._last = []
+        self._owner_of = bytes(owner_of(group, owners) for group in range(KEY_GROUPS))
         for chunk in waiting:
             for queue, piece in self._pieces(chunk):
                 queue.put(piece)
 
     def _pieces(self, chunk: KeyedChunk) -> list[tuple[Edge, KeyedChunk]]:
         """The chunk by owner, in the order of its messages."""
-        count = len(self.queues)
-        if count == 1:
-            return [(self.queues[0], chunk)]
-        by_owner: dict[int, list[int]] = {}
-        for index, group in enumerate(chunk.groups):
-            by_owner.setdefault(owner_of(group, count), []).append(index)
+        owners = chunk.groups.translate(self._owner_of)
+        by_owner: dict[int, list[int]] = {owner: [] for owner in dict.fromkeys(owners)}
         if len(by_owner) == 1:
-            return [(self.queues[next(iter(by_owner))], chunk)]
+            return [(self.queues[owners[0]], chunk)]
+        for index, owner in enumerate(owners):
+            by_owner[owner].append(index)
         return [(self.queues[owner], chunk.pick(indexes)) for owner, indexes in by_owner.items()]
 
     # -- in ------------------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ class Outbox:
     @property
     def over(self) -> bool:
         """Whether all instances of some child node have completed: then a former life has said that nothing follows."""
-        return any(outlet.over for outlet in self.outlets)
+        return any(lane.over for outlet in self.outlets for lane in outlet.lanes)
 
     @property
     def pending(self) -> int:

@@ -50,10 +50,6 @@ class Outlet:
     def sessions(self) -> list[SendingSession]:
         return [session for lane in self.lanes for session in lane.sessions]
 
-    @property
-    def over(self) -> bool:
-        return any(lane.over for lane in self.lanes)
-
     def lane_for(self, instance: str, ownership: int) -> Lane | None:
         """The lane of this instance, which goes by the ownership of this epoch; None if it is to have nothing."""
         if self.partitioned is None:

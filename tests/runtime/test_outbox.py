@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from streamer.limits import CRASH_ATTEMPTS_MAX, FRAME_AGE_MAX_S, HEARTBEAT_S, SESSION_TIMEOUT_S
-from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Peer, PeerState, Role, Wiring
+from streamer.plan.assignment import Assignment, Delivery, Output, Overload, Ownership, Peer, PeerState, Role, Wiring
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.codec import unpack
@@ -51,10 +51,12 @@ class Producer:
         queue_bytes: int = 1 << 20,
         inside: bool = False,
         hop_limit: int = 64,
+        partition_by: str = "",
     ) -> None:
         self.hub = MemoryHub()
         self.letters: list[DeadLetter] = []
         self.account = InstanceAccount()
+        output = Output("save", inside, delivery, queue_bytes, hop_limit, overload, partition_by=partition_by)
         assignment = Assignment(
             job="job",
             pipeline="words",
@@ -63,7 +65,7 @@ class Producer:
             instance="parse-0",
             epoch=1,
             role=Role.STATELESS,
-            wiring=Wiring(1, (ROUTES,), 1, (), (Output("save", inside, delivery, queue_bytes, hop_limit, overload),)),
+            wiring=Wiring(1, (ROUTES,), 1, (), (output,)),
             folder="",
             dead_letters="",
             control="",
@@ -97,8 +99,9 @@ class Producer:
         self.outbox.receive(self.now)
         self.outbox.flush(self.now, drained=drained)
 
-    def meet(self, *peers: tuple[str, int, PeerState]) -> None:
-        self.outbox.meet([Peer("save", name, epoch, "", state) for name, epoch, state in peers], {}, self.now)
+    def meet(self, *peers: tuple[str, int, PeerState], owners: Ownership | None = None) -> None:
+        children = [Peer("save", name, epoch, "", state) for name, epoch, state in peers]
+        self.outbox.meet(children, {} if owners is None else {"save": owners}, self.now)
 
     def pass_by(self, seconds: float, *alive: Consumer) -> None:
         """Let time pass, heartbeat by heartbeat; only these consumers are heard of."""
@@ -123,10 +126,11 @@ class Consumer:
         node: str = "save",
         crashed: tuple[InHand, ...] = (),
         session: int = 0,
+        ownership: int = 0,
     ) -> None:
         self.producer = producer
         self.session = session or next(producer.numbers)
-        self.opening = Open(token, node, name, epoch, self.session, crashed)
+        self.opening = Open(token, node, name, epoch, self.session, crashed, ownership)
         self.connect()
         self.connection.send(encode_open(self.opening))
 
