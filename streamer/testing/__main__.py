@@ -10,8 +10,8 @@ import argparse
 import sys
 
 from streamer.testing.play import play_of
+from streamer.testing.promises import PromiseError
 from streamer.testing.shapes import SHAPES
-from streamer.testing.verify import PromiseError
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from streamer.testing.failures import Demands, Failure, fail, kill, no_node
 from streamer.testing.guests import Guests
 from streamer.testing.life import Life
 from streamer.testing.network import Host
-from streamer.testing.verify import PromiseError, Watch
+from streamer.testing.promises import PromiseError, Watch
 from streamer.testing.world import Scene, World
 from streamer.transport.base import Parts
 

@@ -24,7 +24,7 @@ from streamer.runtime.turn import IN_FRAME, IN_HAND, IN_SESSION, NOTHING
 from streamer.testing.clock import VirtualClock
 from streamer.testing.disk import Disk, DiskAccount, LetterBox, ListSink, ListSource
 from streamer.testing.network import Network, SimConnection, SimTransport
-from streamer.testing.verify import PromiseError
+from streamer.testing.promises import PromiseError
 
 _STEP_S = 0.000_01
 """What a step costs at least: an instance that steps without end moves the clock, and is found."""

@@ -18,7 +18,7 @@ from streamer.plan.assignment import Delivery, Overload, Role
 from streamer.plan.compile import Plan
 from streamer.runtime.exits import Exits
 from streamer.testing.disk import Unreadable
-from streamer.testing.verify import PromiseError
+from streamer.testing.promises import PromiseError
 from streamer.testing.world import World
 
 Sends = Sequence[tuple[str | None, str]]

@@ -39,7 +39,7 @@ from streamer.testing.clock import VirtualClock
 from streamer.testing.disk import Disk, LetterBox, ListSource
 from streamer.testing.life import Life, Make
 from streamer.testing.network import Network
-from streamer.testing.verify import PromiseError, Watch
+from streamer.testing.promises import PromiseError, Watch
 
 _TICK_S = 0.1
 _CONTROL_DELAY_S = 0.02

@@ -1,6 +1,6 @@
 """Any seed of any shape: whatever happens on the way, each message is accounted for, and none is lost.
 
-What is watched stands in `streamer.testing.verify`, what must come of a job in `streamer.testing.outcome`. A failure
+What is watched stands in `streamer.testing.promises`, what must come of a job in `streamer.testing.outcome`. A failure
 names the command that plays it again. `.ci/run` plays more seeds, and `make soak` as many as an hour has room for.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from streamer.testing.play import play_of
+from streamer.testing.promises import PromiseError
 from streamer.testing.shapes import SHAPES
-from streamer.testing.verify import PromiseError
 
 _SEEDS = range(30)
 

@@ -17,7 +17,7 @@ from streamer.testing.life import Life
 from streamer.testing.network import Host
 from streamer.testing.outcome import judge
 from streamer.testing.play import LIMIT_S, Play
-from streamer.testing.verify import PromiseError, account_balances
+from streamer.testing.promises import PromiseError, account_balances
 from streamer.testing.world import World
 from streamer.transport.base import Parts
 from tests.simulation.scenes import scene
