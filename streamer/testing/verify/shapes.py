@@ -1,0 +1,145 @@
+"""The shapes of the pipelines that are verified, each with algorithms of which the outcome is known.
+
+Each node's algorithm stands twice: as a file that the job runs (`algorithms`), and as a function that says what it has
+to send (`streamer.testing.shapes`), so that the checker can walk the flows by itself. A further shape is an entry here
+and, if it does something new, a file there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from streamer.testing.outcome import Behave
+from streamer.testing.shapes import loops, multiplies, passes
+
+_ALGORITHMS = Path(__file__).parent / "algorithms"
+_RATE_PER_S = 200.0
+
+
+class Counting(StrEnum):
+    """Where a node that numbers its messages keeps the count, which is what can be demanded of it."""
+
+    MEMORY = "memory"
+    """Exact if nothing was ever done to the job."""
+    CHECKPOINTED = "checkpointed"
+    """Exact, whatever happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A node with an algorithm: the file that it runs, and what that has to do.
+
+    It begins with `replicas`, and may be scaled from there up to `replicas_max`.
+    """
+
+    code: Path
+    behave: Behave
+    stateful: bool = False
+    replicas: int = 1
+    replicas_max: int = 1
+    inputs: tuple[object, ...] = ()
+    concurrency: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`flows` are texts of the one flow: the first one at the start, any at a change.
+
+    `ordered`: sinks that must get the records of each source in order. `counting`, if a node numbers its messages.
+    """
+
+    name: str
+    flows: tuple[str, ...]
+    actors: Mapping[str, Actor]
+    sources: tuple[str, ...] = ("s",)
+    gateways: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ("out",)
+    rate_per_s: float = _RATE_PER_S
+    ordered: frozenset[str] = frozenset()
+    counting: Counting | None = None
+
+    @property
+    def scaled(self) -> tuple[str, ...]:
+        """Nodes that may have more or fewer replicas."""
+        return tuple(name for name, actor in self.actors.items() if actor.replicas_max > actor.replicas)
+
+    @property
+    def stateful(self) -> tuple[str, ...]:
+        return tuple(name for name, actor in self.actors.items() if actor.stateful)
+
+    @property
+    def relays(self) -> tuple[str, ...]:
+        return tuple(name for name, actor in self.actors.items() if not actor.stateful)
+
+
+def _relay(name: str, replicas: int = 1, replicas_max: int = 1, seconds: float = 0.0) -> Actor:
+    inputs = (seconds,) if seconds else ()
+    return Actor(_ALGORITHMS / "pass_on.py", passes(name), replicas=replicas, replicas_max=replicas_max, inputs=inputs)
+
+
+_OUT = frozenset({"out"})
+
+SHAPES: Mapping[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "chain",
+            ("s >> a >> b >> out", "s >> b >> a >> out", "s >> a >> out"),
+            {"a": _relay("a"), "b": _relay("b")},
+            ordered=_OUT,
+        ),
+        Shape(
+            "fan",
+            ("s >> a & b & c >> out", "s >> a & b >> out"),
+            {"a": _relay("a", 2, 4), "b": _relay("b"), "c": _relay("c")},
+        ),
+        Shape(
+            "diamond",
+            ("s >> a >> b & c >> d >> out", "s >> a >> b & c >> d >> out | c >> out"),
+            {"a": _relay("a"), "b": _relay("b", 1, 3), "c": _relay("c"), "d": _relay("d", 2, 3)},
+        ),
+        Shape(
+            "cycle",
+            ("s >> a >> b >> out | b >> a",),
+            {"a": Actor(_ALGORITHMS / "turn.py", loops("a", 3), replicas_max=2), "b": _relay("b")},
+        ),
+        Shape(
+            "stateful",
+            ("s >> a >> n >> out",),
+            {
+                "a": _relay("a", 1, 3),
+                "n": Actor(_ALGORITHMS / "count.py", passes("n"), stateful=True),
+            },
+            counting=Counting.MEMORY,
+        ),
+        Shape(
+            "two",
+            ("s >> a >> out | t >> a", "s >> a >> out | t >> b >> out"),
+            {"a": _relay("a"), "b": _relay("b", 1, 2)},
+            sources=("s", "t"),
+        ),
+        Shape(
+            "forms",
+            ("s >> g >> w >> out",),
+            {
+                "g": Actor(_ALGORITHMS / "spread.py", multiplies("g", 2), replicas_max=2),
+                "w": Actor(_ALGORITHMS / "ask.py", passes("w"), concurrency=8),
+            },
+        ),
+        Shape(
+            "mixed",
+            ("s >> fast & slow >> out", "s >> fast >> slow >> out"),
+            {"fast": _relay("fast"), "slow": _relay("slow", 2, 4, seconds=0.005)},
+        ),
+        Shape(
+            "gateway",
+            ("door >> a >> out",),
+            {"a": _relay("a", 1, 3)},
+            sources=(),
+            gateways=("door",),
+        ),
+    )
+}
