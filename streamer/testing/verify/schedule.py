@@ -128,6 +128,8 @@ class Deck:
         at_s = self._random.uniform(*_FIRST_S)
         while len(dealt) < faults:
             kind = self._deal(shape)
+            if kind is Kind.DRAIN:  # it would cut short what shall last for so long
+                at_s = max([at_s, *(one.at_s + one.length_s for one in dealt if one.kind is Kind.LONG_PAUSE)])
             dealt.append(self._fault(at_s, kind, shape))
             if kind is Kind.DRAIN:
                 break
