@@ -37,6 +37,9 @@ _END_S = 28.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
+    if sys.platform != "linux":
+        _tell("the verifier finds, stops and limits processes as Linux does it, and runs there only")
+        return 2
     seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
     faults = options.faults or (_FAULTS if options.seconds is None else 0)
     own_room = options.links != "proxy" and _can_have_room()

@@ -84,6 +84,7 @@ class Trial:
 
     def run(self, verdict: Verdict) -> Verdict:
         """Go through with it; `verdict` with what came of it."""
+        began = clock.now()
         try:
             self._bench.links.lay(self._plan, self._job.folder)
             self._job.supervise()
@@ -91,6 +92,7 @@ class Trial:
             self._suffer()
             kept = self._end()
             sent = [one for clients in self._clients.values() for one in clients.end()]
+            self._bench.tell(f"{kept.line.status} after {clock.now() - began:.0f} s")
             return self._judge(verdict, kept, sent)
         finally:
             self._nemesis.release()
