@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench soak clean setup
+.PHONY: demo test lint bench soak soak-simulated soak-overload clean setup
 
 VENV ?= .venv
 # The first of these that is 3.11 or later; `python3` comes first, as it is what a person expects to be used.
@@ -30,13 +30,20 @@ lint: $(SETUP)
 bench: $(SETUP)
 	@$(VENV)/bin/python -m benchmarks
 
-# How long a soak is, in seconds of overload under each policy (some minutes in all), and then in simulated jobs of each
-# shape: about an hour on two cores.
-SOAK_OVERLOAD_S ?= 60
-SOAK ?= 6000
+# How long a soak is, in seconds of real jobs under faults.
+SOAK_S ?= 3600
 soak: $(SETUP)
+	@$(VENV)/bin/python -m streamer.testing.verify --seconds $(SOAK_S)
+
+# How many jobs of each shape are simulated: about 50 minutes on two cores.
+SOAK_SEEDS ?= 6000
+soak-simulated: $(SETUP)
+	@$(VENV)/bin/python -m streamer.testing --count $(SOAK_SEEDS)
+
+# Seconds of overload under each policy: some minutes in all.
+SOAK_OVERLOAD_S ?= 60
+soak-overload: $(SETUP)
 	@$(VENV)/bin/python -m benchmarks.scenario.overload --window $(SOAK_OVERLOAD_S)
-	@$(VENV)/bin/python -m streamer.testing --count $(SOAK)
 
 setup: $(SETUP)
 

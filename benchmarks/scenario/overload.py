@@ -4,7 +4,7 @@ What an edge does when it is full is the choice of the node behind it (`overload
 as it takes to see a queue that grows slowly: the memory of every process is watched, and when the job has been drained
 its account must say of every message what became of it, and drop by no other reason than the policy's. The last cases
 have a slow branch beside a fast one, which waits for the slow one or not, again as the policy says. This is part of
-`make soak` and no benchmark: its figures are told, and not kept.
+`make soak-overload` and no benchmark: its figures are told, and not kept.
 
     python -m benchmarks.scenario.overload [--window 60] [--only TEXT]
 """

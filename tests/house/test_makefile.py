@@ -44,7 +44,7 @@ def test_a_machine_without_a_new_enough_python_is_told_what_to_install(tmp_path:
     assert not (tmp_path / "venv").exists()
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "soak"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "soak", "soak-simulated", "soak-overload"])
 def test_a_target_sets_itself_up(target: str, tmp_path: Path) -> None:
     """`make -n` prints what would be done."""
     done = _make("-n", target, f"VENV={tmp_path / 'venv'}")

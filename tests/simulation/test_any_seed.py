@@ -1,7 +1,8 @@
 """Any seed of any shape: whatever happens on the way, each message is accounted for, and none is lost.
 
 What is watched stands in `streamer.testing.promises`, what must come of a job in `streamer.testing.outcome`. A failure
-names the command that plays it again. `.ci/run` plays more seeds, and `make soak` as many as an hour has room for.
+names the command that plays it again. `.ci/run` plays more seeds, and `make soak-simulated` as many as an hour has
+room for.
 """
 
 from __future__ import annotations

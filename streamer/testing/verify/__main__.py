@@ -31,8 +31,9 @@ _FAULTS = 60
 _FAULTS_OF_A_JOB = 8
 _JOB_S = 8.0
 """Less time than this is not worth another job."""
-_END_S = 28.0
-"""A job is gone so long after the last fault, whatever became of it; the rest of 30 s is for the verdict."""
+_END_S = 25.0
+"""A job is gone so long after the last fault, whatever became of it; the rest of 30 s is for Python's start and the
+verdict."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,14 +138,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no number of faults: give 1 or more")
-    return number
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is no time: give seconds, more than 0")
     return number
