@@ -19,9 +19,9 @@ from streamer.testing.verify.shapes import Actor, Shape
 FLOW = "main"
 
 
-def descriptor_plan(shape: Shape, folder: Path, counts: Mapping[str, int]) -> Plan:
+def descriptor_plan(shape: Shape, folder: Path, rate_per_s: float, counts: Mapping[str, int]) -> Plan:
     """Write the shape's descriptors into `folder` and read them. Sources in `counts` end after so many records."""
-    documents = [_pipeline(shape, folder, counts)]
+    documents = [_pipeline(shape, folder, rate_per_s, counts)]
     documents += [{"name": f"node-{name}", "code": {"path": str(actor.code)}} for name, actor in shape.actors.items()]
     files = []
     for number, document in enumerate(documents):
@@ -43,8 +43,8 @@ def sink_file(folder: Path, sink: str) -> Path:
     return folder / f"{sink}.jsonl"
 
 
-def _pipeline(shape: Shape, folder: Path, counts: Mapping[str, int]) -> dict[str, object]:
-    nodes: list[dict[str, object]] = [_source(name, shape.rate_per_s, counts.get(name)) for name in shape.sources]
+def _pipeline(shape: Shape, folder: Path, rate_per_s: float, counts: Mapping[str, int]) -> dict[str, object]:
+    nodes: list[dict[str, object]] = [_source(name, rate_per_s, counts.get(name)) for name in shape.sources]
     nodes += [{"nodeName": name, "kind": "gateway", "spec": {}} for name in shape.gateways]
     nodes += [_node(name, actor) for name, actor in shape.actors.items()]
     nodes += [

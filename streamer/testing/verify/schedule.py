@@ -75,8 +75,11 @@ _CARDS: Mapping[Kind, int] = {
 """How many of each kind are in the pack. A long pause costs 20 s, so there is one."""
 
 _FIRST_S = (0.8, 1.6)
-_GAP_S = (0.4, 1.8)
+_GAP_S = (0.5, 2.2)
 """Between two faults: often the last one is still being felt, and often messages flow undisturbed for a while."""
+_BURST = 0.3
+_BURST_GAP_S = (0.0, 0.1)
+"""The share of the faults that follow upon the one before at once, and how fast."""
 _LENGTHS_S: Mapping[Kind, tuple[float, float]] = {
     Kind.PAUSE: (0.3, 5.0),
     Kind.LONG_PAUSE: (SESSION_TIMEOUT_S + 1.0, SESSION_TIMEOUT_S + 3.0),
@@ -133,10 +136,10 @@ class Deck:
             dealt.append(self._fault(at_s, kind, shape))
             if kind is Kind.DRAIN:
                 break
-            at_s += self._random.uniform(*_GAP_S)
-        seconds = at_s + max(fault.length_s for fault in dealt) if dealt else at_s
+            at_s += self._random.uniform(*(_BURST_GAP_S if self._random.random() < _BURST else _GAP_S))
+        rate_per_s = self._random.choice(shape.rates_per_s)
         bounded = [name for name in shape.sources if self._random.random() < _BOUNDED]
-        return Schedule(tuple(dealt), {name: round(shape.rate_per_s * seconds) for name in bounded})
+        return Schedule(tuple(dealt), rate_per_s, {name: round(rate_per_s * at_s) for name in bounded})
 
     def _deal(self, shape: Shape) -> Kind:
         passed_over: list[Kind] = []
@@ -159,7 +162,8 @@ class Deck:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The faults of one job in their order, and how many records its bounded sources have."""
+    """The faults of one job in their order, how fast its sources are, and how many records the bounded ones have."""
 
     faults: tuple[Fault, ...]
+    rate_per_s: float
     counts: Mapping[str, int]

@@ -16,7 +16,8 @@ from streamer.testing.outcome import Behave
 from streamer.testing.shapes import loops, multiplies, passes
 
 _ALGORITHMS = Path(__file__).parent / "algorithms"
-_RATE_PER_S = 200.0
+_RATES_PER_S = (100.0, 400.0, 1_500.0)
+"""With a few messages under way, with some frames, and faster than a busy machine of two cores can follow."""
 
 
 class Counting(StrEnum):
@@ -48,7 +49,8 @@ class Actor:
 class Shape:
     """`flows` are texts of the one flow: the first one at the start, any at a change.
 
-    `ordered`: sinks that must get the records of each source in order. `counting`, if a node numbers its messages.
+    `rates_per_s`: how fast each source may be, of which a job takes one. `ordered`: sinks that must get the records of
+    each source in order. `counting`, if a node numbers its messages.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Shape:
     sources: tuple[str, ...] = ("s",)
     gateways: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ("out",)
-    rate_per_s: float = _RATE_PER_S
+    rates_per_s: tuple[float, ...] = _RATES_PER_S
     ordered: frozenset[str] = frozenset()
     counting: Counting | None = None
 

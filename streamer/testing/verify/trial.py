@@ -34,6 +34,8 @@ _LOOK_S = 0.05
 _START_S = 60.0
 _STRIKE_S = 5.0
 """A fault waits for so long until there is somebody to whom it can be done."""
+_COMPLETION_S = 10.0
+"""A stall makes a bounded source late; beyond this it is not waited for."""
 _END_S = DRAIN_S + 10.0
 _LIMIT_S = 900.0
 
@@ -73,7 +75,7 @@ class Trial:
         self._bench = bench
         self._folder = folder
         self._limits = limits
-        self._plan = descriptor_plan(shape, folder, schedule.counts)
+        self._plan = descriptor_plan(shape, folder, schedule.rate_per_s, schedule.counts)
         self._job = TriedJob(self._plan, bench.home, bench.links, _LIMIT_S)
         self._disks: Mapping[str, Disk] = {
             node: self._disk(self._job.folder / INSTANCES_FOLDER / f"{node}-0") for node in disk_nodes(shape)
@@ -127,12 +129,16 @@ class Trial:
             kept = self._look()
 
     def _end(self) -> KeptJob:
+        """By itself where all sources end and are given the time; else by a drain."""
         self._nemesis.release()
         kept = self._look()
-        bounded = set(self._schedule.counts) == {*self._shape.sources, *self._shape.gateways}
-        if kept.line.live and (not bounded or clock.now() >= self._limits.stop_at):
+        if set(self._schedule.counts) == {*self._shape.sources, *self._shape.gateways}:
+            kept = self._ended(kept, min(clock.now() + _COMPLETION_S, self._limits.stop_at))
+        if kept.line.live:
             self._job.want_drain()
-        deadline = min(clock.now() + _END_S, self._limits.gone_at)
+        return self._ended(kept, min(clock.now() + _END_S, self._limits.gone_at))
+
+    def _ended(self, kept: KeptJob, deadline: float) -> KeptJob:
         while kept.line.live and clock.now() < deadline:
             kept = self._look()
         return kept

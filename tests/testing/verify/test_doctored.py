@@ -18,6 +18,7 @@ from streamer.testing.verify.trial import Bench, Limits, Trial
 
 DOCTORED = Path(__file__).parent / "doctored.py"
 RECORDS = 200
+RATE_PER_S = 400.0
 PATIENCE_S = 60.0
 KEPT = Verdict(0, "doctored", messages=RECORDS)
 
@@ -27,7 +28,6 @@ def shape(deed: str) -> Shape:
         "doctored",
         ("s >> n >> out",),
         {"n": Actor(DOCTORED, passes("n"), stateful=True, inputs=(deed,))},
-        rate_per_s=400.0,
         ordered=frozenset({"out"}),
         counting=Counting.MEMORY,
     )
@@ -44,7 +44,7 @@ def verdict_on(deed: str, bench: Bench) -> Verdict:
     folder = bench.folder / deed
     folder.mkdir()
     ends_at = clock.now() + PATIENCE_S
-    trial = Trial(shape(deed), Schedule((), {"s": RECORDS}), bench, folder, Limits(0, ends_at, ends_at))
+    trial = Trial(shape(deed), Schedule((), RATE_PER_S, {"s": RECORDS}), bench, folder, Limits(0, ends_at, ends_at))
     return trial.run(Verdict(0, "doctored"))
 
 
