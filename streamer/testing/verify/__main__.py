@@ -78,7 +78,8 @@ def _verify(bench: Bench, shape: str, seed: int, faults: int, seconds: float | N
         left = faults - sum(total.faults.values()) if faults else each
         folder = bench.folder / f"{number}-{one.name}"
         folder.mkdir()
-        bench.tell(f"job {number}, {one.name}, {schedule.rate_per_s:g} messages/s: {one.flows[0]}")
+        speed = f", {schedule.rate_per_s:g} messages/s" if one.sources else ""
+        bench.tell(f"job {number}, {one.name}{speed}: {one.flows[0]}")
         trial = Trial(one, schedule, bench, folder, Limits(left, stop_at, stop_at + _END_S))
         verdict = trial.run(Verdict(seed, shape))
         if verdict.kept:
