@@ -11,6 +11,7 @@ import math
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from streamer.testing.verify.shapes import SHAPES
 from streamer.testing.verify.trial import Bench, Limits, Trial
 
 _ALL = "all"
+_INTERRUPTED = 130
 _FAULTS = 60
 _FAULTS_OF_A_JOB = 8
 _JOB_S = 8.0
@@ -52,9 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell(f"seed {seed}; links are cut by {'rules in a network namespace' if own_room else 'proxies'}")
     folder = Path(tempfile.mkdtemp(prefix="streamer-verify-"))
     links: Links = RoutedLinks() if own_room else ProxiedLinks()
-    with closing(links):
-        bench = Bench(folder, links, own_room, _tell)
-        verdict = _verify(bench, options.shape, seed, faults, options.seconds)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with closing(links):
+            bench = Bench(folder, links, own_room, _tell)
+            verdict = _verify(bench, options.shape, seed, faults, options.seconds)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        _tell("interrupted: there is no verdict")
+        return _INTERRUPTED
     if verdict.kept:
         shutil.rmtree(folder, ignore_errors=True)
     else:

@@ -37,7 +37,8 @@ _STRIKE_S = 5.0
 _COMPLETION_S = 10.0
 """A stall makes a bounded source late; beyond this it is not waited for."""
 _END_S = DRAIN_S + 10.0
-_LIMIT_S = 900.0
+_LIMIT_S = 300.0
+"""A job whose verifier was killed is drained by its own supervisor at this age."""
 
 
 @dataclass(frozen=True, slots=True)
