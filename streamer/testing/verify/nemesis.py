@@ -18,7 +18,7 @@ from streamer.control.hosts.home import INSTANCES_FOLDER
 from streamer.control.records import KeptJob
 from streamer.testing.verify.disks import Disk
 from streamer.testing.verify.exposure import Exposure, Window
-from streamer.testing.verify.job import Process, TriedJob, endpoint_of, has_recovered
+from streamer.testing.verify.job import Process, TriedJob, endpoint_of, has_recovered, may_die
 from streamer.testing.verify.links import Links
 from streamer.testing.verify.schedule import Fault, Kind
 from streamer.testing.verify.shapes import Shape
@@ -150,7 +150,7 @@ class Nemesis:
             case Kind.FULL_DISK:
                 return self._fill_disk(fault, process)
             case _:
-                return self._kill(fault, process)
+                return self._kill(fault, process) if may_die(kept, process.instance) else ""
 
     def _kill(self, fault: Fault, process: Process) -> str:
         assert fault.kind in _KILLS
