@@ -11,6 +11,7 @@ import math
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from streamer.testing.verify.shapes import SHAPES
 from streamer.testing.verify.trial import Bench, Limits, Trial
 
 _ALL = "all"
+_INTERRUPTED = 130
 _FAULTS = 60
 _FAULTS_OF_A_JOB = 8
 _JOB_S = 8.0
@@ -52,9 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell(f"seed {seed}; links are cut by {'rules in a network namespace' if own_room else 'proxies'}")
     folder = Path(tempfile.mkdtemp(prefix="streamer-verify-"))
     links: Links = RoutedLinks() if own_room else ProxiedLinks()
-    with closing(links):
-        bench = Bench(folder, links, own_room, _tell)
-        verdict = _verify(bench, options.shape, seed, faults, options.seconds)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with closing(links):
+            bench = Bench(folder, links, own_room, _tell)
+            verdict = _verify(bench, options.shape, seed, faults, options.seconds)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        _tell("interrupted: there is no verdict")
+        return _INTERRUPTED
     if verdict.kept:
         shutil.rmtree(folder, ignore_errors=True)
     else:
@@ -78,7 +86,8 @@ def _verify(bench: Bench, shape: str, seed: int, faults: int, seconds: float | N
         left = faults - sum(total.faults.values()) if faults else each
         folder = bench.folder / f"{number}-{one.name}"
         folder.mkdir()
-        bench.tell(f"job {number}, {one.name}, {schedule.rate_per_s:g} messages/s: {one.flows[0]}")
+        speed = f", {schedule.rate_per_s:g} messages/s" if one.sources else ""
+        bench.tell(f"job {number}, {one.name}{speed}: {one.flows[0]}")
         trial = Trial(one, schedule, bench, folder, Limits(left, stop_at, stop_at + _END_S))
         verdict = trial.run(Verdict(seed, shape))
         if verdict.kept:

@@ -74,14 +74,5 @@ class Exposure:
             for window in self.windows
         )
 
-    def share(self, ends: Mapping[str, int]) -> float:
-        """Which part of all records up to these ends was exposed."""
-        total = sum(ends.values())
-        exposed = sum(
-            end - sum(high - low for low, high in self.positions.get(source, RangeSet()).missing(0, end))
-            for source, end in ends.items()
-        )
-        return exposed / total if total else 0.0
-
     def _of(self, source: str) -> RangeSet:
         return self.positions.setdefault(source, RangeSet())

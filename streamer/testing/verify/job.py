@@ -24,6 +24,7 @@ from streamer.control.lifecycle import InstancePhase
 from streamer.control.records import KeptJob
 from streamer.control.wishes import want_end, want_flows, want_replicas
 from streamer.errors import PlatformError
+from streamer.limits import CRASH_LOOP_DEATHS
 from streamer.plan.change import FlowsChange
 from streamer.plan.compile import Plan
 from streamer.platform.adopted import started_at
@@ -161,6 +162,12 @@ def has_recovered(kept: KeptJob, instance: str, after_epoch: int) -> bool:
     """Whether a later life of the instance is at work, or it is gone for good."""
     line = next((line for line in kept.instances if line.instance == instance), None)
     return line is None or line.phase.gone or (line.epoch > after_epoch and line.phase in _AT_WORK)
+
+
+def may_die(kept: KeptJob, instance: str) -> bool:
+    """Whether one more death is no reason yet to give the job up, as it is when nothing gets done between many."""
+    deaths = [line.quick_deaths for line in kept.instances if line.instance == instance]
+    return max(deaths, default=0) < CRASH_LOOP_DEATHS - 2
 
 
 def endpoint_of(kept: KeptJob, instance: str) -> str:

@@ -18,7 +18,7 @@ from streamer.control.hosts.home import INSTANCES_FOLDER
 from streamer.control.records import KeptJob
 from streamer.testing.verify.disks import Disk
 from streamer.testing.verify.exposure import Exposure, Window
-from streamer.testing.verify.job import Process, TriedJob, endpoint_of, has_recovered
+from streamer.testing.verify.job import Process, TriedJob, endpoint_of, has_recovered, may_die
 from streamer.testing.verify.links import Links
 from streamer.testing.verify.schedule import Fault, Kind
 from streamer.testing.verify.shapes import Shape
@@ -62,8 +62,7 @@ class Nemesis:
         self._disks = disks
         self._tell = tell
         self._harms: list[_Harm] = []
-        self._cut: set[str] = set()
-        self._paused: set[int] = set()
+        self._held: set[tuple[Kind, str]] = set()
         self._replicas = {name: actor.replicas for name, actor in shape.actors.items()}
 
     @property
@@ -138,7 +137,8 @@ class Nemesis:
         return "the instances are alone"
 
     def _strike_instance(self, fault: Fault, kept: KeptJob) -> str:
-        living = [one for one in self._job.living(fault.node) if one.pid not in self._paused]
+        kind = Kind.PAUSE if fault.kind is Kind.LONG_PAUSE else fault.kind
+        living = [one for one in self._job.living(fault.node) if (kind, one.instance) not in self._held]
         if not living:
             return ""
         process = living[fault.pick % len(living)]
@@ -150,7 +150,7 @@ class Nemesis:
             case Kind.FULL_DISK:
                 return self._fill_disk(fault, process)
             case _:
-                return self._kill(fault, process)
+                return self._kill(fault, process) if may_die(kept, process.instance) else ""
 
     def _kill(self, fault: Fault, process: Process) -> str:
         assert fault.kind in _KILLS
@@ -162,27 +162,17 @@ class Nemesis:
     def _pause(self, fault: Fault, process: Process) -> str:
         window = self._open()
         process.signal(signal.SIGSTOP)
-        self._paused.add(process.pid)
-
-        def go_on() -> None:
-            process.signal(signal.SIGCONT)
-            self._paused.discard(process.pid)
-
         felt_s = _FELT_S if fault.length_s < _UNNOTICED_S else _FELT_LONG_S
+        go_on = self._holding(Kind.PAUSE, process, lambda: process.signal(signal.SIGCONT))
         self._add(fault, window, go_on, lambda _kept: True, felt_s)
         return process.instance
 
     def _cut_off(self, fault: Fault, process: Process, endpoint: str) -> str:
-        if not endpoint or process.instance in self._cut:
+        if not endpoint:
             return ""
         window = self._open()
         self._links.cut(process.instance, endpoint)
-        self._cut.add(process.instance)
-
-        def heal() -> None:
-            self._links.heal(process.instance, endpoint)
-            self._cut.discard(process.instance)
-
+        heal = self._holding(fault.kind, process, lambda: self._links.heal(process.instance, endpoint))
         self._add(fault, window, heal, lambda _kept: True, _FELT_LONG_S)
         return process.instance
 
@@ -190,15 +180,21 @@ class Nemesis:
         disk = self._disks[fault.node]
         window = self._open()
         disk.fill(process)
-        recovered = process.epoch - 1
-        self._add(
-            fault,
-            window,
-            lambda: disk.free(process),
-            lambda kept: has_recovered(kept, process.instance, recovered),
-            _FELT_S,
-        )
+        free = self._holding(fault.kind, process, lambda: disk.free(process))
+        at_work = process.epoch - 1
+        self._add(fault, window, free, lambda kept: has_recovered(kept, process.instance, at_work), _FELT_S)
         return process.instance
+
+    def _holding(self, kind: Kind, process: Process, undo: Callable[[], None]) -> Callable[[], None]:
+        """`undo`, until which the same is not done to the same instance again."""
+        held = (kind, process.instance)
+        self._held.add(held)
+
+        def undo_and_forget() -> None:
+            undo()
+            self._held.discard(held)
+
+        return undo_and_forget
 
     # -- what is taken down --------------------------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ _STRIKE_S = 5.0
 _COMPLETION_S = 10.0
 """A stall makes a bounded source late; beyond this it is not waited for."""
 _END_S = DRAIN_S + 10.0
-_LIMIT_S = 900.0
+_LIMIT_S = 300.0
+"""A job whose verifier was killed is drained by its own supervisor at this age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +187,10 @@ class Trial:
         judged = judge(verdict, evidence, self._bench.tell)
         if not in_order and not judged.unbalanced_edges:
             judged = replace(judged, unbalanced_edges=1)
-        ends = {source: len(numbers) for source, numbers in read.items()}
+        share = sum(map(exposed, owed)) / max(1, len(owed))
         self._bench.tell(
-            f"{len(owed):,} messages, {judged.duplicates} twice, "
-            f"{exposure.share(ends):.0%} of the records unsettled at a fault{'' if judged.kept else ': BROKEN'}"
+            f"{len(owed):,} messages, {share:.0%} of them unsettled at a fault, {judged.duplicates:,} came twice"
+            f"{'' if judged.kept else ': BROKEN'}"
         )
         return replace(judged, messages=len(owed), faults=dict(self._nemesis.struck), lost=judged.lost + torn)
 

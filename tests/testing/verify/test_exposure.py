@@ -58,11 +58,3 @@ def test_without_positions_the_times_tell_what_was_under_way_at_a_fault() -> Non
     assert exposure.overlaps(1.0, 5.1)
     assert exposure.overlaps(5.9, 9.0)
     assert not exposure.overlaps(6.1, 9.0)
-
-
-def test_the_share_of_what_was_exposed_is_told() -> None:
-    exposure = Exposure()
-    exposure.close(exposure.open(0.0, progress(10, RangeSet(5))), 1.0, progress(10, RangeSet(10)))
-
-    assert exposure.share({"s": 20}) == 0.25
-    assert exposure.share({}) == 0.0
