@@ -25,7 +25,8 @@ from streamer.control.records import InstanceLine, KeptJob
 from streamer.errors import NoSuchJobError, OptionError, PeerError, StreamerError, TapError
 from streamer.limits import TAP_PACE_S, TAP_RENEW_S, TAPS_MAX
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, unpack, unpack_each
-from streamer.protocol.frames import Data, Kind, Tap, decode_data, encode_tap, kind_of
+from streamer.protocol.frames import Data, Kind, decode_data, kind_of
+from streamer.protocol.tapping import Tap, encode_tap
 from streamer.transport.base import Connection, Parts
 from streamer.transport.zeromq import ZmqTransport
 

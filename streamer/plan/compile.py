@@ -21,7 +21,6 @@ from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Pipeline, PipelineKind
 from streamer.descriptor.validate import state_type
 from streamer.errors import DescriptorError
-from streamer.limits import HOP_LIMIT_DEFAULT, QUEUE_BYTES_DEFAULT
 from streamer.plan.assignment import (
     Assignment,
     Code,
@@ -34,23 +33,13 @@ from streamer.plan.assignment import (
     Output,
     Overload,
     Role,
-    Then,
     Wiring,
 )
+from streamer.plan.declared import Policy, gateway_of, on_error_of, policy_of, replicas_of
 from streamer.plan.graph import graph_of
 from streamer.plan.routing import RouteTable, compile_routes
 
 _TASK_ID_CHARS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a node declares for every edge into it."""
-
-    delivery: Delivery = Delivery.AT_LEAST_ONCE
-    queue_bytes: int = QUEUE_BYTES_DEFAULT
-    hop_limit: int = HOP_LIMIT_DEFAULT
-    overload: Overload = Overload.BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +253,7 @@ class _Compiler:
     def node(self, node: Node) -> PlannedNode:
         """The node by itself: `wired` joins it to others."""
         role = self._role(node)
-        least, most = _replicas(node, role)
+        least, most = replicas_of(node, role)
         algorithm = role in (Role.STATELESS, Role.STATEFUL)
         return PlannedNode(
             name=node.name,
@@ -278,9 +267,9 @@ class _Compiler:
             connector=self._connector(node) if role in (Role.SOURCE, Role.SINK) else None,
             concurrency=node.concurrency,
             args=self._args(node, role) if algorithm else {},
-            gateway=_gateway(node) if role is Role.GATEWAY else None,
-            policy=_policy(node),
-            on_error=_on_error(node),
+            gateway=gateway_of(node) if role is Role.GATEWAY else None,
+            policy=policy_of(node),
+            on_error=on_error_of(node),
             ttl_s=float(node.ttl) if algorithm else 0.0,
             durability=Durability(node.durability),
             partition_by=node.partitioning.by,
@@ -371,36 +360,6 @@ class _Compiler:
 
     def _refuse(self, message: str, remedy: str) -> None:
         self.problems.append((message, remedy))
-
-
-def _replicas(node: Node, role: Role) -> tuple[int, int | None]:
-    """The fewest and the most that the node can have."""
-    if role is Role.STATELESS:
-        return node.min_stateless_count or 0, node.max_stateless_count
-    if not node.partitioning.by:
-        return 1, 1
-    least = node.partitioning.least or 1
-    return least, node.partitioning.most or least
-
-
-def _policy(node: Node) -> Policy:
-    edges = node.edges
-    return Policy(Delivery(edges.delivery), edges.queue_bytes, edges.hop_limit, Overload(edges.overload))
-
-
-def _on_error(node: Node) -> OnError:
-    """HKube's policies that only speak of crashes never try a message again whose handler has raised."""
-    if (retry := node.retry) is not None:
-        return OnError(limit=retry.limit if retry.policy in ("OnError", "Always") else 0)
-    policy = node.on_error
-    if policy is None:
-        return OnError()
-    return OnError(policy.limit, policy.delay_s, policy.factor, policy.max_delay_s, Then(policy.then))
-
-
-def _gateway(node: Node) -> Gateway:
-    """A gateway without a name of its own has its node's."""
-    return Gateway(str(node.spec.get("name", node.name)), int(str(node.spec.get("port", 0))))
 
 
 def _task_id(job: str, instance: str) -> str:

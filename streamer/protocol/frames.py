@@ -133,22 +133,6 @@ class Status(NamedTuple):
     wide: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
-    """Somebody wants to be shown what is sent to `node`, and is waited for by nobody. It is said again and again.
-
-    `taken_messages` and `taken_bytes` are totals of what this tap has taken off its connection: room for as much again.
-    `over`: it ends.
-    """
-
-    token: str
-    node: str
-    number: int
-    taken_messages: int = 0
-    taken_bytes: int = 0
-    over: bool = False
-
-
 def encode_data(
     sequence: int,
     segments: list[Segment],
@@ -353,23 +337,6 @@ def decode_status(parts: Received) -> Status:
         )  # fmt: skip
     except (struct.error, ValueError, TypeError, msgpack.UnpackException) as error:
         raise PeerError(f"a status cannot be read: {error}") from error
-
-
-def encode_tap(tap: Tap) -> Parts:
-    facts = [tap.token, tap.node, tap.number, tap.taken_messages, tap.taken_bytes, tap.over]
-    return [bytes((WIRE_VERSION, Kind.TAP)), msgpack.packb(facts)]
-
-
-def decode_tap(parts: Received) -> Tap:
-    """Read a TAP. Raises PeerError."""
-    try:
-        token, node, number, messages, size, over = msgpack.unpackb(bounded(parts[1]))
-        if not isinstance(token, str) or not isinstance(node, str) or not isinstance(over, bool):
-            raise PeerError("a tap with fields of other types")
-        number, messages, size = unsigned((number, messages, size))
-        return Tap(token, node, number, messages, size, over)
-    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
-        raise PeerError(f"a tap cannot be read: {error}") from error
 
 
 def encode_short(kind: Kind, session: int) -> Parts:

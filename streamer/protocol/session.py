@@ -174,9 +174,8 @@ class InputFrame:
 
     `together` are ranges of messages for which something was sent in common: they settle together. `held` ones are not
     done with, though their handler is. `watches` are called when their messages are settled. `alone`: its one message
-    may have been in hand at a death, so nothing else should be in hand with it. `late` ones are not to be handled, and
-    neither are `repeats`, which were before; those `aside` wait to be handled again. `dead` and `dropped` ones were
-    given up. `kept`: its handlers are done, and a checkpoint is to come.
+    may have been in hand at a death, so nothing else should be in hand with it. `late` ones and `repeats` are not to be
+    handled; those `aside` wait to be again. `dead` and `dropped` ones were given up. `kept`: a checkpoint is to come.
     """
 
     __slots__ = (

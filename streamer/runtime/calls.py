@@ -218,9 +218,24 @@ class StatefulCalls:
 
 
 class Handler:
-    """Takes frames through the calls. `first_call` is told how long the first call of a frame took (a sample)."""
+    """Takes frames through the calls. `first_call` is told how long the first call of a frame took (a sample).
 
-    def __init__(self, calls: Calls, turn: Turn, hand: Hand, clock: Clock, first_call: Callable[[float], None]) -> None:
+    `in_place_s` gives the seconds after which a call that has failed so often is to be made again at once, and `pause`
+    lets them pass.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        turn: Turn,
+        hand: Hand,
+        clock: Clock,
+        first_call: Callable[[float], None],
+        in_place_s: Callable[[int], float | None],
+        pause: Callable[[float], None],
+    ) -> None:
+        self._in_place_s = in_place_s
+        self._pause = pause
         self._calls = calls
         self._turn = turn
         self._hand = hand
@@ -257,6 +272,7 @@ class Handler:
     def _range(
         self, bodies: list[Any], first: int, last: int, origin: str, own: Sends | None, failures: list[Failure]
     ) -> None:
+        failed, attempts = -1, 0
         while first < last:
             try:
                 part = bodies if first == 0 and last == len(bodies) else bodies[first:last]
@@ -265,8 +281,14 @@ class Handler:
             except Exception as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
                 first = self._hand[IN_HAND]
                 behind = first + self._hand[IN_MORE] + 1
-                failures += [Failure(index, error) for index in range(first, behind)]
                 self._turn.roll_back()
+                attempts = attempts + 1 if failed == first else 1
+                failed = first
+                if (delay_s := self._in_place_s(attempts)) is not None:
+                    self._hand[IN_HAND] = NOTHING
+                    self._pause(delay_s)
+                    continue
+                failures += [Failure(index, error, attempts) for index in range(first, behind)]
                 first = behind
 
 

@@ -28,6 +28,7 @@ from streamer.limits import (
     CHECKPOINT_RETRY_S,
     CHECKPOINT_S,
 )
+from streamer.plan.assignment import Assignment
 from streamer.protocol.chunk import joined
 from streamer.protocol.entry import decode_roots, encode_roots
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
@@ -75,9 +76,7 @@ class Keeper(Protocol):
     exits: Exits
     outbox: Outbox
     failures: Failures
-
-    @property
-    def name(self) -> str: ...
+    assignment: Assignment
 
 
 class Checkpoints:
@@ -88,7 +87,8 @@ class Checkpoints:
         self._vault = vault
         self._clock = clock
         self.marks = Marks()
-        self._origin = origin_of(keeper.exits.node, f"checkpoint {keeper.name}", 0)
+        self._name = keeper.assignment.instance
+        self._origin = origin_of(keeper.exits.node, f"checkpoint {self._name}", 0)
         self._next = 0
         self._edges: set[str] = set()
         self._frames: list[InputFrame] = []
@@ -113,7 +113,9 @@ class Checkpoints:
             self._edges = set(msgpack.unpackb(kept.facts[_EDGES])) if _EDGES in kept.facts else set()
             rows = [(row.number, list(decode_roots(row.record))) for row in kept.outgoing]
         except (PeerError, ValueError, TypeError, msgpack.UnpackException) as error:
-            raise StateError(f"the checkpoint of instance {self._keeper.name} cannot be read: {error}") from error
+            raise StateError(
+                f"the checkpoint of instance {self._keeper.assignment.instance} cannot be read: {error}"
+            ) from error
         first = rows[0][0] if rows else self._next
         for edge in self._keeper.outbox.edges:
             if edge.target in self._edges:
@@ -124,7 +126,7 @@ class Checkpoints:
             exits.version_of(r.segment.route) != r.version for r in every
         ):
             raise StateError(
-                f"the checkpoint of instance {self._keeper.name} has messages of flows that this job does not have",
+                f"the checkpoint of instance {self._name} has messages of flows that this job does not have",
                 remedy="Use the state with the flows of the job that it comes from.",
             )
         for number, parts in rows:

@@ -69,4 +69,5 @@ def overlap(instance: Instance, invoke: Invoke, hand: Hand, clock: Clock, *, who
         turn.holds = instance.holds
     instance.inbox.pace.least = 2 * concurrency
     observe = instance.handler_seconds.observe
-    return Overlap(invoke, turns, clock, observe, instance.inbox.ahead, instance.handled, whole=whole)
+    ahead, in_place_s = instance.inbox.ahead, instance.failures.in_place_s
+    return Overlap(invoke, turns, clock, observe, ahead, instance.handled, in_place_s, whole=whole)

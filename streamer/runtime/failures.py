@@ -12,9 +12,10 @@ from threading import Condition
 
 from streamer.clock import Clock
 from streamer.errors import HandlerError
-from streamer.plan.assignment import Assignment, Then
+from streamer.plan.assignment import Assignment, OnError, Then
 from streamer.protocol.account import InstanceAccount
 from streamer.protocol.session import InputFrame
+from streamer.runtime.inbox import Inbox
 from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.retries import Retries
 
@@ -31,9 +32,28 @@ class Failures:
         self._account = account
         self._lock = lock
         self._clock = clock
-        self.retries = Retries(assignment.on_error)
+        self._policy = assignment.on_error
+        self._serial = bool(assignment.partition_by)
+        self.retries = Retries(OnError() if self._serial else assignment.on_error)
         self.fatal: HandlerError | None = None
         self.last_error = ""
+
+    def next(self, inbox: Inbox, now: float) -> InputFrame | None:
+        """What is to be handled now. Whatever follows a message that waits to be tried again may overtake it here."""
+        if self.retries.waiting:
+            with self._lock:
+                if (due := self.retries.next(now)) is not None or self.retries.full:
+                    return due
+        return inbox.next()
+
+    def in_place_s(self, attempts: int) -> float | None:
+        """Seconds after which a call that has failed so often is to be made again, before anything else is handled.
+
+        So it is where keys must stay in order. None: it is given up, or tried again aside.
+        """
+        if not self._serial or attempts > self._policy.limit:
+            return None
+        return self._policy.delay_s_after(attempts)
 
     def judge(self, frame: InputFrame, failures: Sequence[Failure]) -> bool:
         """These messages have failed. False if that ends the job: then the frame is to stay as it is."""

@@ -18,6 +18,7 @@ from streamer.protocol.codec import careful, pack_message, packer
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
+from streamer.runtime.failures import Failures
 from streamer.runtime.letters import Failure
 from streamer.runtime.outbox import Outbox
 
@@ -32,7 +33,7 @@ class Holder(Protocol):
     exits: Exits
     outbox: Outbox
 
-    def fail(self, frame: InputFrame, failures: list[Failure]) -> bool: ...
+    failures: Failures
 
     def wait_for_room(self) -> None: ...
 
@@ -112,7 +113,7 @@ class Holds:
 
     def _failed(self, hold: Hold, error: BaseException) -> bool:
         left = [index for index in hold.those if index not in hold.frame.dead]
-        return self._holder.fail(hold.frame, [Failure(index, error) for index in left])
+        return self._holder.failures.judge(hold.frame, [Failure(index, error) for index in left])
 
     def drop(self, hold: Hold) -> None:
         """The hold is no more."""

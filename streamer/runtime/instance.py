@@ -17,11 +17,12 @@ from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample
-from streamer.plan.assignment import Assignment, Command, Peers, Role, Verb, Wiring
+from streamer.plan.assignment import Assignment, Command, Peers, Verb, Wiring
 from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
 from streamer.runtime.checkpoints import Checkpoints, Vault
+from streamer.runtime.ending import advance_end
 from streamer.runtime.entry import Log
 from streamer.runtime.exits import Exits
 from streamer.runtime.failures import Failures
@@ -93,7 +94,7 @@ class Instance:
         self._due: deque[Callable[[], object]] = deque()
         self._commands: deque[Command] = deque()
         self._peers_version = 0
-        self._end_asked = self._drain_asked = False
+        self.end_asked = self.drain_asked = False
         self.beat_at = clock()
         self._roots_completed = self._settled_roots()
         if not self.wiring.inputs:
@@ -133,9 +134,9 @@ class Instance:
         with self.lock:
             self.later.advance()
             self.roots.looked_after = self.roots.commit()
-            self._send(self._clock(), drained=self.inbox.drained and not more)
+            self.send(self._clock(), drained=self.inbox.drained and not more)
         if self.stage is not Stage.ENDED:
-            self._advance_end(now)
+            advance_end(self, now)
         while self._due:
             self._due.popleft()()
         return self._wait_s(now, more)
@@ -158,7 +159,7 @@ class Instance:
             self.inbox.beat(now, lambda frames: unsettled(frames, self.outbox.edges))
             self.holds.expire(now)
 
-    def _send(self, now: float, *, drained: bool) -> None:
+    def send(self, now: float, *, drained: bool) -> None:
         """Publish the account, then send frames, grants and acknowledgements. Under the lock."""
         self._publish()
         self.outbox.flush(now, drained=drained)
@@ -176,7 +177,7 @@ class Instance:
         """Handle one frame or produce one batch; True if there is more to do at once."""
         if not self.outbox.room():
             return False
-        if self.work.accepts and (frame := self._next(now)) is not None:
+        if self.work.accepts and (frame := self.failures.next(self.inbox, now)) is not None:
             self._handle(frame)
             return not self.inbox.drained and self.failures.fatal is None
         if not self.met:
@@ -191,23 +192,10 @@ class Instance:
             self.checkpoints.restore()
             return self.checkpoints
 
-    @property
-    def name(self) -> str:
-        return self.assignment.instance
-
     def _take_checkpoint(self, checkpoints: Checkpoints) -> None:
         """Not while a call is at work: what it has done is no effect yet."""
         if self.work.at_rest and checkpoints.take():
             self.outbox.dirty = True
-
-    def _next(self, now: float) -> InputFrame | None:
-        """What is to be handled now. Whatever follows a message that waits to be tried again may overtake it here."""
-        retries = self.failures.retries
-        if retries.waiting:
-            with self.lock:
-                if (due := retries.next(now)) is not None or retries.full:
-                    return due
-        return self.inbox.next()
 
     def _handle(self, frame: InputFrame) -> None:
         if self.checkpoints is not None:
@@ -223,7 +211,7 @@ class Instance:
         self.busy_s += busy_s
         if frame.dead or frame.dropped:
             failures = [failure for failure in failures if failure.index not in (*frame.dead, *frame.dropped)]
-        if failures and not self.fail(frame, failures):
+        if failures and not self.failures.judge(frame, failures):
             return
         first_time = frame.attempts == 1
         if first_time and not self.wiring.outputs:
@@ -239,19 +227,25 @@ class Instance:
                 self.account.received += frame.count
                 self.inbox.handled(frame, busy_s, told)
 
-    def fail(self, frame: InputFrame, failures: list[Failure]) -> bool:
-        """The handler has failed for these messages; False if they, and so the frame, stay as they are."""
-        return self.failures.judge(frame, failures)
-
     def pump(self) -> None:
-        """Serve the wire once from inside a handler call that waits for room in the outbox."""
+        """Serve the wire from inside a handler call that waits for room in the outbox."""
         while not self.entry.room():
-            with self.lock:
-                now = self._clock()
-                self._serve(now)
-                self._send(now, drained=True)
+            self._serve_once()
             if not self.entry.room():
                 self._transport.wait(HEARTBEAT_S)
+
+    def pause(self, seconds: float) -> None:
+        """Serve the wire for so long, between two calls of a handler."""
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0.0:
+            self._serve_once()
+            self._transport.wait(min(left, HEARTBEAT_S))
+
+    def _serve_once(self) -> None:
+        with self.lock:
+            now = self._clock()
+            self._serve(now)
+            self.send(now, drained=True)
 
     def _wait_s(self, now: float, more: bool) -> float:
         if self.stage is Stage.ENDED or more:
@@ -308,13 +302,13 @@ class Instance:
 
     def _obey(self, command: Command, now: float) -> None:
         if command.verb is Verb.DRAIN:
-            self._drain_asked = True
+            self.drain_asked = True
             self.work.drain()
         elif command.verb is Verb.FLOWS:
             self._bind()
             self.inbox.rejoin(now)
         elif command.verb is Verb.END:
-            self._end_asked = True
+            self.end_asked = True
         elif command.verb is Verb.LEAVE:
             self.inbox.leaving = self.inbox.shut = True
         elif command.verb is Verb.REPLAY:
@@ -347,38 +341,6 @@ class Instance:
             self.met = True
             self.handover.meet(peers, now)
             self.outbox.meet(peers.children, peers.owners, now)
-
-    def _advance_end(self, now: float) -> None:
-        """From stage to stage. All parents have said that all they sent is settled: what comes later is a repeat."""
-        with self.lock:  # whoever has said that it knows an input must not come to its end before that has ended
-            if self.stage is Stage.RUNNING and self._input_ended():
-                self.stage = Stage.STOPPING
-        if self.stage is Stage.STOPPING and self.work.finish(now):
-            with self.lock:
-                self.later.advance(all_of_them=True)
-                self.roots.commit()
-                self.roots.ended = True
-                self.lock.notify_all()
-                self._send(now, drained=True)
-            self.stage = Stage.ENDING
-        if self.stage is Stage.ENDING:
-            with self.lock:
-                while (repeat := self.inbox.next()) is not None:
-                    repeat.settle(1)
-                if self.inbox.unsettled == 0 and self.roots.empty and self.outbox.idle and self.outbox.end():
-                    self._send(now, drained=True)
-                    self.stage = Stage.ENDED
-
-    def _input_ended(self) -> bool:
-        if self.inbox.leaving:
-            return self.inbox.left()
-        if not self.wiring.inputs:
-            begins = self.wiring.outputs or self.assignment.role in (Role.SOURCE, Role.GATEWAY)
-            return self.work.exhausted and self.inbox.unsettled == 0 and (bool(begins) or self._drain_asked)
-        if any(i.inside for i in self.wiring.inputs) and not self._end_asked:
-            return False
-        waits = self.inbox.parked or self.failures.retries.waiting
-        return self.inbox.drained and not waits and self.inbox.ended(inside=False)
 
     def _on_settled(self, count: int) -> None:
         self.inbox.unsettled -= count

@@ -31,12 +31,16 @@ _NOT_USERS = {__name__.partition(".")[0], "importlib", "runpy"}
 
 
 class Failure:
-    """A message that was not handled: its index in the frame, and why. `raised` is what its handler has raised."""
+    """A message that was not handled: its index in the frame, and why.
 
-    __slots__ = ("bad", "error", "index", "raised", "reason", "traceback")
+    `raised` is what its handler has raised; `attempts` counts its calls, where they were not those of its frame.
+    """
 
-    def __init__(self, index: int, error: BaseException | BadBody) -> None:
+    __slots__ = ("attempts", "bad", "error", "index", "raised", "reason", "traceback")
+
+    def __init__(self, index: int, error: BaseException | BadBody, attempts: int = 0) -> None:
         self.index = index
+        self.attempts = attempts if attempts > 1 else 0
         self.bad: bytes | None = None
         self.raised: BaseException | None = None
         if isinstance(error, BadBody):
@@ -82,7 +86,7 @@ class Letters:
             letters.append(
                 self._letter(
                     failure.reason, failure.error, failure.traceback, self._a.node, frame.session.parent,
-                    segment, index, frame.attempts, blob, frame.again(failure.index),
+                    segment, index, failure.attempts or frame.attempts, blob, frame.again(failure.index),
                 )
             )  # fmt: skip
         self._store.append(letters)

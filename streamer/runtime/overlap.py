@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from streamer.clock import Clock
@@ -100,7 +101,8 @@ class Overlap:
     """Takes frames and tells `finished(frame, failures, busy_s, told)` when all their calls are done.
 
     `busy_s` is the time of the calls divided by how many may overlap. Of `told` messages of the frame `ahead` was told
-    when their call was done, so that credit for more is asked for before the slowest call is done.
+    when their call was done, so that credit for more is asked for before the slowest call is done. `in_place_s` gives
+    the seconds after which a call that has failed so often is to be made again at once.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Overlap:
         first_call: Callable[[float], None],
         ahead: Callable[[InputFrame, int], None],
         finished: Callable[[InputFrame, list[Failure], float, int], None],
+        in_place_s: Callable[[int], float | None],
         *,
         whole: bool,
     ) -> None:
@@ -122,6 +125,7 @@ class Overlap:
         self._first_call = first_call
         self._ahead = ahead
         self._finished = finished
+        self._in_place_s = in_place_s
         self._whole = whole
         self._waiting: deque[_Flight] = deque()
         self._open: dict[_Flight, int] = {}
@@ -191,11 +195,16 @@ class Overlap:
         call = _Call(turn)
         _current.set(call)
         began = self._clock()
-        try:
-            await self._invoke(turn, flight.bodies[first:last], first, frame.session.parent)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
-            flight.failures += [Failure(index, error) for index in range(first, last)]
-            turn.roll_back()
+        for attempts in count(1):
+            try:
+                await self._invoke(turn, flight.bodies[first:last], first, frame.session.parent)
+                break
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
+                turn.roll_back()
+                if (delay_s := self._in_place_s(attempts)) is None:
+                    flight.failures += [Failure(index, error, attempts) for index in range(first, last)]
+                    break
+            await asyncio.sleep(delay_s)
         call.turn = None
         hand[IN_HAND] = NOTHING
         turn.commit()

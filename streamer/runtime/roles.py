@@ -92,7 +92,9 @@ def give_algorithm(
     if stateful is not None and algorithm.start is None:
         raise AlgorithmError(f"the algorithm {algorithm.name!r} of the stateful node {a.node!r} defines no start")
     calls: Calls = stateful or _stateless(algorithm, args, api, turn, hand)
-    handler = Handler(calls, turn, hand, clock, instance.handler_seconds.observe)
+    handler = Handler(
+        calls, turn, hand, clock, instance.handler_seconds.observe, instance.failures.in_place_s, instance.pause
+    )
 
     def has_inputs() -> bool:
         return bool(instance.wiring.inputs)

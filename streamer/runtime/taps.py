@@ -16,7 +16,8 @@ from hmac import compare_digest
 
 from streamer.errors import PeerError
 from streamer.limits import TAP_BYTES_MAX, TAP_FRAME_BYTES_MAX, TAP_MESSAGES_MAX, TAP_SILENCE_S, TAPS_MAX
-from streamer.protocol.frames import Kind, Tap, decode_tap, encode_short
+from streamer.protocol.frames import Kind, encode_short
+from streamer.protocol.tapping import Tap, decode_tap
 from streamer.transport.base import Binding, Parts
 
 

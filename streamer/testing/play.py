@@ -14,7 +14,8 @@ from random import Random
 from streamer.descriptor.flow import parse_flow
 from streamer.limits import QUEUE_BYTES_DEFAULT
 from streamer.plan.assignment import Delivery, Durability, Overload, Role
-from streamer.plan.compile import Plan, PlannedNode, Policy, flow_version, wired
+from streamer.plan.compile import Plan, PlannedNode, flow_version, wired
+from streamer.plan.declared import Policy
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
 from streamer.testing.keyed import KEY_FIELD

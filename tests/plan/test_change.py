@@ -10,7 +10,8 @@ from streamer.errors import FlowsError
 from streamer.limits import ROUTES_MAX
 from streamer.plan.assignment import Delivery, Input, Output, Role
 from streamer.plan.change import FlowsChange, changed, new_edges, with_version, without_versions
-from streamer.plan.compile import Plan, Policy
+from streamer.plan.compile import Plan
+from streamer.plan.declared import Policy
 from streamer.plan.plain import plain, typed
 from tests.control.plans import plan
 

@@ -21,20 +21,18 @@ from streamer.protocol.frames import (
     Kind,
     Open,
     Status,
-    Tap,
     decode_data,
     decode_open,
     decode_short,
     decode_status,
-    decode_tap,
     encode_data,
     encode_open,
     encode_short,
     encode_status,
-    encode_tap,
     kind_of,
 )
 from streamer.protocol.segment import Segment
+from streamer.protocol.tapping import Tap, decode_tap, encode_tap
 from tests.protocol.messages import U64_MAX, segment, segments, u64
 
 Parts = list[bytes]

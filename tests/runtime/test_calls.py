@@ -50,7 +50,9 @@ class Node:
         for listener in listeners:
             stateful.listen(listener)
         stateless = StatelessCalls(start, self.args, Api(self.turn), self.turn, self.hand) if start else None
-        self.handler = Handler(stateless or stateful, self.turn, self.hand, lambda: 0.0, self.samples.append)
+        self.pauses: list[float] = []
+        more = lambda _attempts: None, self.pauses.append
+        self.handler = Handler(stateless or stateful, self.turn, self.hand, lambda: 0.0, self.samples.append, *more)
 
     def _pump(self) -> None:
         self.pumped += 1

@@ -19,7 +19,8 @@ from streamer.limits import (
 )
 from streamer.plan.assignment import Delivery, PeerState
 from streamer.protocol.codec import unpack
-from streamer.protocol.frames import Kind, Tap, decode_data, decode_short, encode_tap, kind_of
+from streamer.protocol.frames import Kind, decode_data, decode_short, kind_of
+from streamer.protocol.tapping import Tap, encode_tap
 from streamer.transport.base import Parts
 from streamer.transport.memory import MemoryTransport
 from tests.runtime.test_outbox import PLENTY, Consumer, Producer

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from streamer.protocol.codec import unpack
-from streamer.protocol.frames import Kind, Tap, decode_data, encode_tap, kind_of
+from streamer.protocol.frames import Kind, decode_data, kind_of
+from streamer.protocol.tapping import Tap, encode_tap
 from streamer.testing.life import Life
 from streamer.testing.network import SimConnection
 from streamer.testing.outcome import judge
