@@ -1,7 +1,7 @@
 """The verbs of `streamer dlq` and their options, as the command line shows them.
 
-They search for letters in the same words, so these stand here once; what the verbs do is `dlq`, imported when one is
-used, as all commands are.
+They search for letters in the same words, so these stand here once; what the verbs do is in `dead_letters`, imported
+when one is used, as all commands are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def dlq_list_command(
     as_json: AsJson = False,
 ) -> None:
     """List the messages of a job that were given up, the oldest first, and count them by node."""
-    from streamer.cli.dlq import list_letters, searched
+    from streamer.cli.dead_letters import list_letters, searched
 
     raise typer.Exit(list_letters(job, searched(numbers, node, error, since, until), as_json=as_json))
 
@@ -60,7 +60,7 @@ def dlq_show_command(
     as_json: AsJson = False,
 ) -> None:
     """Show dead letters whole: message, headers, route, error and traceback. With --json each is a line."""
-    from streamer.cli.dlq import searched, show
+    from streamer.cli.dead_letters import searched, show
 
     raise typer.Exit(show(job, searched(numbers, node, error, since, until), as_json=as_json))
 
@@ -83,7 +83,7 @@ def dlq_replay_command(
 
     What is handled is gone from the store, and what fails again stays there.
     """
-    from streamer.cli.dlq import replay, searched
+    from streamer.cli.dead_letters import replay, searched
 
     search = searched(numbers, node, error, since, until)
     raise typer.Exit(replay(job, search, current_flows=current_flows, as_json=as_json))
@@ -100,6 +100,6 @@ def dlq_purge_command(
     as_json: AsJson = False,
 ) -> None:
     """Delete dead letters, all of them or those that are searched for, and say how many they were."""
-    from streamer.cli.dlq import purge, searched
+    from streamer.cli.dead_letters import purge, searched
 
     raise typer.Exit(purge(job, searched(numbers, node, error, since, until), as_json=as_json))

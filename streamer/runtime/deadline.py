@@ -126,14 +126,11 @@ class Deadline:
             self._call = call
             self._enter(call)
             try:
-                given = function(*arguments)
-            except BaseException:
+                return function(*arguments)
+            finally:
                 self._leave(call)
-                raise
-            self._leave(call)
         finally:
             call.entered_at = self._call = None
-        return given
 
     def _plain(self, function: Function) -> Function:
         def guarded(*arguments: object) -> Any:

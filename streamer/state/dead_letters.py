@@ -11,20 +11,25 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamer.database import DatabaseFile, DatabaseKind
 from streamer.errors import StateError
 from streamer.limits import DEAD_LETTER_PART_BYTES, DEAD_LETTER_TEXT_CHARS_MAX, DEAD_LETTERS_BUSY_S
 from streamer.protocol.buffers import Bulky
 from streamer.protocol.codec import UNPACK_ERRORS, unpack_headers, unpack_one
 from streamer.state.letter_search import ALL, LetterSearch
+
+if TYPE_CHECKING:
+    # Every instance would wait for SQLite at its start, and few have letters.
+    import sqlite3
+
+    from streamer.database import DatabaseFile
 
 _SCHEMA = """
 CREATE TABLE letters (
@@ -48,16 +53,6 @@ CREATE TABLE parts (
 );
 CREATE TABLE replayed (node TEXT PRIMARY KEY, letters INTEGER NOT NULL);
 """
-_KIND = DatabaseKind(
-    name="the dead-letter store",
-    application=0x5354444C,  # `STDL`
-    version=1,
-    schema=_SCHEMA,
-    unavailable=StateError,
-    no_room="Make room on the disk on which $STREAMER_HOME (default ~/.streamer) lies: nothing was half written.",
-    access="See that this user can write to $STREAMER_HOME (default ~/.streamer).",
-    repair="Move the file aside: the job begins another one, and its messages are not touched by this.",
-)
 _FACTS = (
     "target", "flow", "occurrence", "version", "message_id", "node", "instance", "source", "reason", "error",
     "traceback", "attempts", "last_s", "headers",
@@ -142,9 +137,24 @@ class DeadLetters:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = DatabaseFile(path, _KIND, DEAD_LETTERS_BUSY_S)
         self._connection: sqlite3.Connection | None = None
         self._lock = RLock()
+
+    @cached_property
+    def _file(self) -> DatabaseFile:
+        from streamer.database import DatabaseFile, DatabaseKind
+
+        kind = DatabaseKind(
+            name="the dead-letter store",
+            application=0x5354444C,  # `STDL`
+            version=1,
+            schema=_SCHEMA,
+            unavailable=StateError,
+            no_room="Make room on the disk on which $STREAMER_HOME (default ~/.streamer) lies.",
+            access="See that this user can write to $STREAMER_HOME (default ~/.streamer).",
+            repair="Move the file aside: the job begins another one, and its messages are not touched by this.",
+        )
+        return DatabaseFile(self.path, kind, DEAD_LETTERS_BUSY_S)
 
     def append(self, records: Sequence[DeadLetter]) -> None:
         """Keep these letters; they survive a kill once this returns. Raises StateError, then none was written."""

@@ -9,14 +9,17 @@ attempt, comes alone from then on, and is dead again after its last.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from streamer.limits import CRASH_ATTEMPTS_MAX, FRAME_BYTES_MAX, REPLAY_LETTERS_MAX
 from streamer.protocol.frames import InHand
 from streamer.state.dead_letters import KEPT_COLUMNS, DeadLetters, KeptLetter, kept_of, remove
 from streamer.state.letter_search import LetterSearch
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _CLAIMABLE = "target = ? AND (state = 'wanted' OR (state = 'claimed' AND holder NOT IN ({lives})))"
 _REFUSED = "UPDATE letters SET state = 'dead', holder = '', error = error || ? WHERE number = ?"

@@ -191,6 +191,8 @@ class Life:
         """A handler call begins; frames of one session must come in order."""
         self.in_hand = text_of(message)
         self.operate()
+        if self.assignment.on_error.limit:
+            return  # what is tried again comes late
         session, sequence = self.disk.hand[IN_SESSION], self.disk.hand[IN_FRAME]
         if sequence < self._handled.get(session, 0):
             raise PromiseError(f"{self.name}: frame {sequence} of session {session} was handled after a later one")

@@ -8,12 +8,12 @@ which only survives by sending everything twice is found too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from streamer.descriptor.flow import parse_flow
 from streamer.limits import QUEUE_BYTES_DEFAULT
-from streamer.plan.assignment import Delivery, Durability, Overload, Role
+from streamer.plan.assignment import Delivery, Durability, OnError, Overload, Role
 from streamer.plan.compile import Plan, PlannedNode, flow_version, wired
 from streamer.plan.declared import Policy
 from streamer.testing.actors import algorithm
@@ -62,6 +62,7 @@ class Choices:
     poisoned: str | None
     unreadable: bool
     malice: Malice
+    on_error: OnError = field(default_factory=OnError)
 
 
 def choose(shape: Shape, random: Random) -> Choices:
@@ -136,6 +137,7 @@ def _node(name: str, shape: Shape, choices: Choices) -> PlannedNode:
         ),
         durability=Durability.LOG if name in shape.logged else Durability.NONE,
         partition_by=KEY_FIELD if name in shape.partitioned else "",
+        on_error=choices.on_error,
     )
 
 
@@ -199,7 +201,8 @@ class Play:
 
 def play_of(shape: Shape, seed: int) -> Play:
     random = Random(f"{shape.name}/{seed}")
-    choices = choose(shape, random)
+    errors = Random(f"{shape.name}/{seed}/errors")
+    choices = replace(choose(shape, random), on_error=errors.choice((OnError(), OnError(limit=2, delay_s=0.05))))
     plan = plan_of(shape, choices)
     cast = cast_of(shape, choices, random)
     if choices.poisoned is not None:

@@ -205,6 +205,22 @@ def test_a_handler_that_fails_sends_its_message_to_the_dead_letters(tmp_path: Pa
     assert played.dead_letters[0].error == "DemandedError: fail('work', 2, after=4), as the test demands"
 
 
+def test_retries_and_what_comes_then_are_played_too(tmp_path: Path) -> None:
+    written(tmp_path, DOUBLE)
+    retried = ["nodes.work.onError={retry: {limit: 2, delay: 5}}"]
+
+    played = run(tmp_path, {"lines": range(10)}, failures=[fail("work", 2, after=4)], settings=retried)
+    dropped = run(
+        tmp_path, {"lines": range(10)}, failures=[fail("work", 2)], settings=["nodes.work.onError={then: drop}"]
+    )
+
+    assert sorted(played["out"]) == [2 * n for n in range(10)]
+    assert (played.dead_letters, len(dropped["out"]), dropped.dead_letters) == ((), 8, ())
+    assert dropped.account.edges[0].dropped == {"handler": 2}
+    with pytest.raises(HarnessError, match="onError says: stop"):
+        run(tmp_path, {"lines": range(10)}, failures=[fail("work")], settings=["nodes.work.onError={then: stop}"])
+
+
 def test_a_message_that_was_in_hand_at_a_kill_comes_again(tmp_path: Path) -> None:
     played = run(written(tmp_path, DOUBLE), {"lines": range(50)}, failures=[kill("work", after=20)])
 
