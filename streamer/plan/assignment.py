@@ -209,8 +209,9 @@ class Assignment:
 
 
 def index_of(instance: str) -> int:
-    """The index in the name of an instance."""
-    return int(instance.rpartition("-")[2])
+    """The index in the name of an instance; -1 for a name that is none."""
+    index = instance.rpartition("-")[2]
+    return int(index) if index.isascii() and index.isdigit() else -1
 
 
 class PeerState(StrEnum):

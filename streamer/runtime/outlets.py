@@ -55,7 +55,7 @@ class Outlet:
         if self.partitioned is None:
             return self.lanes[0]
         index = index_of(instance)
-        return self.lanes[index] if ownership == self.owners.epoch and index < self.owners.replicas else None
+        return self.lanes[index] if ownership == self.owners.epoch and 0 <= index < len(self.lanes) else None
 
     def lane_of(self, session: SendingSession) -> Lane:
         return next(lane for lane in self.lanes if lane.edge is session.edge)

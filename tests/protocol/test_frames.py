@@ -46,6 +46,7 @@ openings = st.builds(
     instance=st.text(max_size=8),
     epoch=u64,
     session=u64,
+    ownership=u64,
     crashed=st.lists(st.builds(InHand, u64, u64, u64, st.integers(0, FRAME_MESSAGES_MAX - 1)), max_size=3).map(tuple),
 )
 

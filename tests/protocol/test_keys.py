@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import NoKeyError
-from streamer.limits import KEY_GROUPS, KEY_PATH_STEPS_MAX
+from streamer.limits import KEY_GROUPS, KEY_PATH_STEPS_MAX, KEYS_KNOWN_MAX
 from streamer.protocol.codec import packer, unpack_one
 from streamer.protocol.keys import Key, KeyPath, group_of, groups_of, owner_of
 
@@ -140,6 +140,13 @@ def test_keys_that_count_up_are_spread_evenly(many: list[Key], replicas: int) ->
     share = Counter(owner_of(group_of(key), replicas) for key in many)
 
     assert max(share.values()) < 1.15 * len(many) / replicas
+
+
+def test_a_text_that_comes_again_has_its_group_again_however_many_came_between() -> None:
+    path, other = KeyPath("id"), KeyPath("id")
+    messages = [{"id": f"key-{n % (KEYS_KNOWN_MAX + 7)}"} for n in range(2 * KEYS_KNOWN_MAX + 30)]
+
+    assert path.groups(messages) == [other.group(message) for message in messages]
 
 
 def test_a_group_is_what_the_documented_rule_says() -> None:

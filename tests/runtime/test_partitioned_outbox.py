@@ -65,7 +65,9 @@ def test_an_owner_that_takes_nothing_holds_back_its_own_until_the_queue_is_full(
 
 
 @pytest.mark.parametrize(
-    ("name", "epoch"), [("save-0", 2), ("save-0", 4), ("save-2", 3)], ids=["before", "after", "no owner"]
+    ("name", "epoch"),
+    [("save-0", 2), ("save-0", 4), ("save-2", 3), ("save", 3)],
+    ids=["before", "after", "no owner", "no instance"],
 )
 def test_nobody_is_served_by_another_word_of_owners(name: str, epoch: int) -> None:
     assert Consumer(producer(), name, ownership=epoch).refused()

@@ -77,6 +77,25 @@ def test_a_play_comes_out_the_same_each_time(tmp_path: Path) -> None:
     assert sorted(first["out"]) == [2 * n for n in range(600)]
 
 
+def test_a_partitioned_node_is_played_with_all_its_instances(tmp_path: Path) -> None:
+    settings = ["nodes.work.partitionBy=id", "nodes.work.minReplicas=3"]
+    messages = [{"id": f"key-{n % 20}", "n": n} for n in range(600)]
+
+    played = run(
+        written(tmp_path, COUNT, state="stateful"),
+        {"lines": [*messages, {"n": 600}]},
+        settings=settings,
+        failures=[kill("work", after=100)],
+    )
+
+    handled = {message["n"]: message for message, _, _ in played["out"]}
+    assert sorted(handled) == list(range(600))
+    for key in {message["id"] for message in messages}:
+        firsts = list(dict.fromkeys(message["n"] for message, _, _ in played["out"] if message["id"] == key))
+        assert firsts == sorted(firsts)
+    assert [letter.reason for letter in played.dead_letters] == ["no key"]
+
+
 def test_messages_may_be_any_value_that_travels(tmp_path: Path) -> None:
     values = [{"a": [1, None]}, {"a": [1, None]}, b"bytes", "text", 1.5, {"long": "x" * 300_000}]
 
