@@ -11,7 +11,7 @@ import sys
 from benchmarks.record import ROOT
 from streamer.cli.output import tell
 
-BENCHMARKS = ("micro", "scenario.throughput", "scenario.durability", "scenario.memory")
+BENCHMARKS = ("micro", "scenario.throughput", "scenario.durability", "scenario.state", "scenario.memory")
 
 
 def main() -> int:

@@ -9,10 +9,11 @@ from types import TracebackType
 import psutil
 import pytest
 
-from benchmarks.scenario import durability, memory, overload, throughput
+from benchmarks.scenario import durability, memory, overload, state, throughput
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.side import BenchmarkError, measure, measure_in_quiet
 from benchmarks.scenario.straight import StraightSide
+from benchmarks.scenario.switched import Named, Switch
 from benchmarks.scenario.tally import Tally
 from benchmarks.scenario.throughput import Case
 from streamer.control.jobs import EdgeAccount, JobAccount, JobStatus
@@ -62,6 +63,7 @@ def test_a_sink_that_counts_wrongly_spoils_the_measurement(tmp_path: Path) -> No
 def test_the_cases_are_told_apart_by_their_names() -> None:
     assert len({case.name for case in throughput.CASES}) == len(throughput.CASES)
     assert len({case.name for case in durability.CASES}) == len(durability.CASES)
+    assert len({case.name for case in state.CASES}) == len(state.CASES)
     assert len({case.name for case in memory.CASES}) == len(memory.CASES)
     assert len({case.name for case in overload.CASES}) == len(overload.CASES)
 
@@ -80,15 +82,23 @@ def test_a_comparison_writes_the_ratio_of_its_pairs(tmp_path: Path, capsys: pyte
     assert f"| {only} | **{figure['ratio']:.2f}** |" in capsys.readouterr().out
 
 
-def test_a_log_is_compared_with_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    only = "connector -> sink, 100 B"
+@pytest.mark.parametrize(
+    ("switch", "only"),
+    [
+        pytest.param(durability.SWITCH, "connector -> sink, 100 B", id="log"),
+        pytest.param(state.SWITCH, "source -> count of 100 keys, 100 B", id="state"),
+    ],
+)
+def test_a_feature_is_compared_with_none(
+    switch: Switch[Named], only: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out.json"
     options = ["--pairs", "1", "--window", "0.2", "--only", only, "--folder", str(tmp_path), "--json", str(out)]
 
-    assert durability.main(options) == 0
+    assert switch.main(options) == 0
 
     (figure,) = json.loads(out.read_text())["figures"]
-    assert figure["ratio"] == pytest.approx(figure["logged_per_s"] / figure["plain_per_s"], abs=0.01)
+    assert figure["ratio"] == pytest.approx(figure["on_per_s"] / figure["off_per_s"], abs=0.01)
     assert f"| {only} | **{figure['ratio']:.2f}** |" in capsys.readouterr().out
 
 

@@ -1,0 +1,45 @@
+"""What checkpointed state costs: a node that counts by key in `api.state`, and the same one that counts in a variable.
+
+Both are behind a source that can be read again, with settlement on; only the first one's counts survive a kill. Keys
+are few (each is counted again in every checkpoint) or many (a checkpoint writes each once).
+
+    python -m benchmarks.scenario.state [--pairs 5] [--only TEXT] [--folder FOLDER] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
+from benchmarks.scenario.switched import Switch
+from benchmarks.scenario.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One pipeline: so many keys are counted."""
+
+    keys: int
+    payload_bytes: int
+
+    @property
+    def name(self) -> str:
+        return f"source -> count of {self.keys:,} keys, {self.payload_bytes} B"
+
+
+CASES = tuple(Case(keys, payload_bytes) for payload_bytes in (100, 1000) for keys in (100, 10_000))
+
+
+def engine(case: Case, folder: Path, on: bool) -> EngineSide:
+    """`on`: the count is in `api.state`."""
+    tally = folder / "tally"
+    counting = algorithm("count", "stateful", "keyed", str(tally), case.keys, "state" if on else "variable")
+    return EngineSide(plan_of([source(case.payload_bytes), counting], folder), folder, Tally(tally))
+
+
+SWITCH = Switch("scenario.state", "With and without checkpointed state.", CASES, engine)
+
+if __name__ == "__main__":
+    sys.exit(SWITCH.main(sys.argv[1:]))
