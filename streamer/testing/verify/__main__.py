@@ -116,8 +116,10 @@ def _can_have_room() -> bool:
 
 
 def _again(options: argparse.Namespace, seed: int, faults: int) -> str:
+    wanted = f" --faults {faults}" if faults else ""
     seconds = f" --seconds {options.seconds:g}" if options.seconds is not None else ""
-    return f"python -m streamer.testing.verify --shape {options.shape} --faults {faults}{seconds} --seed {seed}"
+    rest = f"{wanted}{seconds} --seed {seed} --links {options.links}"
+    return f"python -m streamer.testing.verify --shape {options.shape}{rest}"
 
 
 def _tell(text: str) -> None:
