@@ -43,6 +43,9 @@ from streamer.transport.zeromq import ZmqTransport
 DIED = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MMAP_THRESHOLD_BYTES, _TRIM_THRESHOLD_BYTES = 4 * MIB, 32 * MIB
+_SWITCH_S = 0.001
+"""How long a busy thread may keep the interpreter from the one that has been to the disk: Python's own 5 ms would be a
+multiple of what most disks take."""
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Messages are short-lived and rarely cyclic: collecting after every 700 allocations only costs throughput."""
 
@@ -208,6 +211,8 @@ def main(path: str) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+    if assignment.durability is Durability.LOG:
+        sys.setswitchinterval(_SWITCH_S)
     try:
         if algorithm is not None and assignment.role is Role.STATEFUL:
             _stateful(instance, link, transport, algorithm)

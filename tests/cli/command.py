@@ -68,18 +68,23 @@ class Desk:
                 process.kill()
 
     def kill(self, instance: str) -> None:
-        """Kill -9 an instance of the only job; its process is known by the path of its assignment."""
+        """With -9: an instance of the only job."""
+        process = self.process_of(instance)
+        assert process is not None, f"{instance} has no process"
+        os.kill(process, signal.SIGKILL)
+
+    def process_of(self, instance: str) -> int | None:
+        """Its number, if there is one now; it is known by the path of its assignment."""
         (job,) = self.jobs()
         path = str(job / "instances" / instance / "assignment.json").encode()
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     if path in (entry / "cmdline").read_bytes().split(b"\0"):
-                        os.kill(int(entry.name), signal.SIGKILL)
-                        return
+                        return int(entry.name)
                 except OSError:
                     continue  # gone while we looked
-        raise AssertionError(f"{instance} has no process")
+        return None
 
     def jobs(self) -> list[Path]:
         return sorted((self.home / "jobs").glob("*"))
