@@ -249,6 +249,12 @@ STATE_WAL_BYTES = 32 * MIB
 is opened after a kill)."""
 STATE_CHECK_BYTES_MAX = 16 * MIB
 """A file of at most this size is checked whole whenever it is opened (some ten ms)."""
+STATE_RECENT_ENTRIES = 65_536
+STATE_RECENT_BYTES = 16 * MIB
+"""Changes of the last checkpoints that are kept as they came. When there are more, they go into the table of entries,
+and as many again may gather meanwhile. They are in memory, and are read when the state is opened."""
+STATE_MERGE_ENTRIES = 500
+"""With each checkpoint so many of them at least."""
 STATE_CACHE_BYTES = 256 * MIB
 """Entries of one instance that stay in memory, about; beyond it those that the store has too are forgotten."""
 STATE_CELL_BYTES = 250

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page, record
-from benchmarks.micro import account, calls, codec, edge, frames
+from benchmarks.micro import account, calls, codec, edge, frames, state
 from benchmarks.micro.timing import Case, time_cases
 from streamer.cli.output import say
 
@@ -24,6 +24,7 @@ MODULES: Mapping[str, Callable[[], dict[str, Case]]] = {
     "edge": edge.cases,
     "account": account.cases,
     "calls": calls.cases,
+    "state": state.cases,
 }
 
 

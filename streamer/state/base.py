@@ -11,11 +11,12 @@ it. The port promises:
   are dealt anew. Both are checked in the transaction of a checkpoint: a life that was replaced gets FencedError, and
   nothing of what it brings is written.
 * A commit that raised StateError (a full disk) has changed nothing; the same or another one may be tried afterwards.
-* Entries belong to the node, whatever instance wrote them; marks, outgoing messages and facts to the instance.
+* Entries belong to the node, and a group of them to one instance at a time; marks, outgoing messages and facts belong
+  to the instance. What others have written is read for certain once the groups were dealt anew (`own`).
+* An entry that has expired is read no more. It is deleted by commits that follow, some at a time.
 
-A key is the msgpack of a value, so none is the beginning of another one: stores may rely on it. Entries that have
-expired are deleted in the commits that follow, some at a time; until then they are read, with the time at which they
-expired, and the reader judges. One thread at a time uses a store.
+A key is the msgpack of a value, so none is the beginning of another one: stores may rely on it. One thread at a time
+uses a store.
 """
 
 from __future__ import annotations
@@ -97,7 +98,10 @@ UNDIVIDED = Ownership(0, 1)
 
 
 class StateStore(Protocol):
-    """The state of one node, as one of its instances has it. Every method may raise StateError."""
+    """The state of one node, as one of its instances has it. Every method may raise StateError.
+
+    A life that begins under a newer ownership than the store knows owns its groups from then on, as by `own`.
+    """
 
     def restore(self, *, all_marks: bool = False) -> Kept:
         """What the instance has left; with `all_marks` the marks of all instances of the node.
@@ -128,7 +132,8 @@ class StateStore(Protocol):
     def own(self, partition_epoch: int, replicas: int) -> None:
         """The groups are dealt like this from now on, and this instance goes on under it.
 
-        Whoever has not heard of it is fenced. Raises FencedError if they have been dealt anew since.
+        What all have committed by then is read from here on, and whoever has not heard of it is fenced. Raises
+        FencedError if they have been dealt anew since.
         """
 
     def ownership(self) -> Ownership:

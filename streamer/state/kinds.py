@@ -15,7 +15,7 @@ from typing import Any
 from streamer.errors import StateError
 from streamer.limits import STATE_CELL_BYTES
 from streamer.state.base import Entry, EntryKey, StateStore
-from streamer.state.cells import MISSING, Coder, Expiring, cell_of
+from streamer.state.cells import MISSING, Coder, Expiring, cell_of, make_tuple
 
 Journal = list[tuple[dict[Any, Any], Any, Any]]
 
@@ -98,8 +98,8 @@ class Keyed(ABC):
         return type(cell) is Expiring and cell.expires_s <= self._shared.wall()
 
     @abstractmethod
-    def _entry(self, here: GroupCells, dirty: Any) -> tuple[bytes, bytes, Any]:
-        """Packed key, packed field and cell of something dirty; MISSING if the store has it as it is."""
+    def _changed(self, here: GroupCells) -> Iterable[tuple[bytes, bytes, Any]]:
+        """Packed key, packed field and cell of all that is dirty; MISSING if the store has it as it is."""
 
     @abstractmethod
     def put_back(self, at: EntryKey) -> None:
@@ -110,15 +110,15 @@ class Keyed(ABC):
         """The keys of what is dirty."""
 
     def take_dirty(self, found: dict[EntryKey, Entry | None]) -> None:
-        shared, name = self._shared, self.name
+        """Add what has changed to what was found."""
+        name, entry_of, size_bytes = self.name, self._shared.coder.entry, 0
         for group, here in self._groups.items():
-            for dirty in here.dirty:
-                key, packed_field, cell = self._entry(here, dirty)
+            for packed_key, packed_field, cell in self._changed(here):
                 if cell is not MISSING:
-                    entry = shared.coder.entry(cell)
-                    found[EntryKey(group, name, key, packed_field)] = entry
-                    shared.growth_bytes += STATE_CELL_BYTES + (len(entry.value) if entry else 0)
+                    found[make_tuple(EntryKey, (group, name, packed_key, packed_field))] = entry = entry_of(cell)
+                    size_bytes += STATE_CELL_BYTES + (len(entry[0]) if entry else 0)
             here.dirty.clear()
+        self._shared.growth_bytes += size_bytes
 
     def forget_clean(self) -> None:
         self._new = False

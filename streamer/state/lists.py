@@ -90,10 +90,11 @@ class ListState(Keyed):
             elements.first = next(iter(elements), 0)
         return elements
 
-    def _entry(self, here: GroupCells, dirty: Any) -> tuple[bytes, bytes, Any]:
-        key, number = dirty
-        cell = here.cells.get(key, {}).get(number, ABSENT)
-        return self._shared.coder.key(key)[1], number.to_bytes(_INDEX_BYTES, "big"), cell
+    def _changed(self, here: GroupCells) -> Iterable[tuple[bytes, bytes, Any]]:
+        packed_key = self._shared.coder.packed_key
+        for key, number in here.dirty:
+            cell = here.cells.get(key, {}).get(number, ABSENT)
+            yield packed_key(key), number.to_bytes(_INDEX_BYTES, "big"), cell
 
     def put_back(self, at: EntryKey) -> None:
         key = self._shared.coder.kept_key(at.key)

@@ -47,7 +47,7 @@ class MapState(Keyed):
             field, packed = self._shared.coder.key(field)
             if fields.whole:
                 return default
-            packed_key = packed_key or self._shared.coder.key(key)[1]
+            packed_key = packed_key or self._shared.coder.packed_key(key)
             cell = fields[field] = self._shared.load(self._at(packed_key, packed))
         if cell is ABSENT or self._is_over(cell):
             return default
@@ -96,7 +96,7 @@ class MapState(Keyed):
         key, packed, fields = self._fields(key)
         if not fields.whole:
             kept_key = self._shared.coder.kept_key
-            packed = packed or self._shared.coder.key(key)[1]
+            packed = packed or self._shared.coder.packed_key(key)
             for at, entry in self._shared.store.scan(self.name, self._group, packed):
                 field = kept_key(at.field)
                 if field not in fields:
@@ -104,12 +104,12 @@ class MapState(Keyed):
             fields.whole = True
         return key, fields
 
-    def _entry(self, here: GroupCells, dirty: Any) -> tuple[bytes, bytes, Any]:
-        key, field = dirty
-        fields: _Fields | None = here.cells.get(key)
-        cell = MISSING if fields is None else fields.get(field, ABSENT if fields.whole else MISSING)
-        coder = self._shared.coder
-        return coder.key(key)[1], coder.key(field)[1], cell
+    def _changed(self, here: GroupCells) -> Iterable[tuple[bytes, bytes, Any]]:
+        packed_key = self._shared.coder.packed_key
+        for key, field in here.dirty:
+            fields: _Fields | None = here.cells.get(key)
+            cell = MISSING if fields is None else fields.get(field, ABSENT if fields.whole else MISSING)
+            yield packed_key(key), packed_key(field), cell
 
     def put_back(self, at: EntryKey) -> None:
         kept_key = self._shared.coder.kept_key

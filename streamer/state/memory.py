@@ -64,6 +64,8 @@ class MemoryStateStore:
         self._partition_epoch = partition_epoch
         self._wall = wall
         self._declared: dict[str, str] = {}
+        if disk.ownership.partition_epoch < partition_epoch:
+            self.own(partition_epoch, disk.ownership.replicas)
 
     def restore(self, *, all_marks: bool = False) -> Kept:
         disk = self._disk
@@ -75,13 +77,17 @@ class MemoryStateStore:
         )
 
     def get(self, key: EntryKey) -> Entry | None:
-        return self._disk.entries.get(key)
+        entry = self._disk.entries.get(key)
+        return None if entry is None or self._is_over(entry) else entry
+
+    def _is_over(self, entry: Entry) -> bool:
+        return 0 < entry.expires_s <= self._wall()
 
     def scan(self, name: str, group: int | None = None, key: bytes | None = None) -> Iterator[tuple[EntryKey, Entry]]:
         found = [
             (at, entry)
             for at, entry in self._disk.entries.items()
-            if at.name == name and group in (None, at.group) and key in (None, at.key)
+            if at.name == name and group in (None, at.group) and key in (None, at.key) and not self._is_over(entry)
         ]
         return iter(sorted(found))
 
@@ -95,8 +101,8 @@ class MemoryStateStore:
     def commit(self, checkpoint: Checkpoint) -> None:
         self._confirm()
         check_count(self._disk.node, len({*self._disk.kinds, *(key.name for key in checkpoint.entries)}))
-        disk, now_s = self._disk, self._wall()
-        expired = sorted((entry.expires_s, key) for key, entry in disk.entries.items() if 0 < entry.expires_s <= now_s)
+        disk = self._disk
+        expired = sorted((entry.expires_s, key) for key, entry in disk.entries.items() if self._is_over(entry))
         for _, key in expired[:STATE_EXPIRED_DELETED_MAX]:
             del disk.entries[key]
         for key, entry in checkpoint.entries.items():

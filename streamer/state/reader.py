@@ -15,7 +15,19 @@ from streamer import clock
 from streamer.errors import StateError
 from streamer.state.base import LIST, MAP, Entry, EntryKey
 from streamer.state.database import DATABASE_FILE, database_file
-from streamer.state.entries import EntryTable
+from streamer.state.entries import COLUMNS, EntryTable, seal
+from streamer.state.names import NameTable
+from streamer.state.recent import read_records
+
+_BEGIN = f"""
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE changed (id BLOB PRIMARY KEY NOT NULL, field_at, expires_s, seal, value) WITHOUT ROWID;
+CREATE TEMP VIEW shown AS
+    SELECT {COLUMNS} FROM changed WHERE value IS NOT NULL
+    UNION ALL
+    SELECT {COLUMNS} FROM entries WHERE NOT EXISTS (SELECT 1 FROM changed WHERE changed.id = entries.id);
+BEGIN;
+"""
 
 
 class StateSize(NamedTuple):
@@ -30,27 +42,38 @@ class StateReader:
 
     def __init__(self, folder: Path, node: str, *, wall: clock.Clock = clock.wall) -> None:
         self._file = database_file(folder)
-        self._now_s = wall()
+        now_s = wall()
         with self._file.in_words(), ExitStack() as undo:
             self._connection = self._file.connect_to_read()
             undo.callback(self._connection.close)
-            self._entries = EntryTable(self._file, self._connection, node)
             if not self._file.is_made(self._connection):
                 raise StateError(f"{self._file.title} is empty", remedy="Look again when its node has begun to work.")
-            self._connection.execute("BEGIN")
-            self.names: Mapping[str, str] = self._entries.names()
+            self._connection.executescript(_BEGIN)
+            self._lay_over()
+            names = NameTable(self._file, self._connection, node)
+            self.names: Mapping[str, str] = names.kinds()
+            self._entries = EntryTable(self._file, self._connection, names, wall=lambda: now_s, table="shown")
             undo.pop_all()
+
+    def _lay_over(self) -> None:
+        """Have what is recent of all instances shown in the place of what the table of entries still has."""
+        for _, _, changes in read_records(self._file, self._connection):
+            self._connection.executemany(
+                f"REPLACE INTO changed ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (row_id, field_at, expires_s, seal(row_id, field_at, expires_s, value or b""), value)
+                    for row_id, (field_at, expires_s, value) in changes.items()
+                ],
+            )
 
     def size(self, name: str) -> StateSize:
         with self._file.in_words():
             has_fields = self.names[name] in (LIST, MAP)
-            return StateSize(*self._entries.size(name, has_fields=has_fields, now_s=self._now_s))
+            return StateSize(*self._entries.size(name, has_fields=has_fields))
 
     def entries(self, name: str, key: bytes | None = None) -> Iterator[tuple[EntryKey, Entry]]:
         """Those of a state, or of one key of it, that have not expired, in the order of `StateStore.scan`."""
-        for at, entry in self._entries.scan(name, None, key):
-            if not 0 < entry.expires_s <= self._now_s:
-                yield at, entry
+        return self._entries.scan(name, None, key)
 
     def close(self) -> None:
         self._connection.close()

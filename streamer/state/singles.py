@@ -34,7 +34,7 @@ class _Single(Keyed):
             for at, entry in self._shared.store.scan(self.name, self._group):
                 found[at.key] = cell_of(entry)
         for key, cell in self._cells.items():
-            found[self._shared.coder.key(key)[1]] = cell
+            found[self._shared.coder.packed_key(key)] = cell
         kept_key = self._shared.coder.kept_key
         return (
             (kept_key(key), value_of(cell))
@@ -67,8 +67,9 @@ class _Single(Keyed):
         self._dirty.add(key)
         cells[key] = cell
 
-    def _entry(self, here: GroupCells, dirty: Any) -> tuple[bytes, bytes, Any]:
-        return self._shared.coder.key(dirty)[1], b"", here.cells.get(dirty, MISSING)
+    def _changed(self, here: GroupCells) -> Iterable[tuple[bytes, bytes, Any]]:
+        cells, packed_key = here.cells, self._shared.coder.packed_key
+        return [(packed_key(key), b"", cells.get(key, MISSING)) for key in here.dirty]
 
     def put_back(self, at: EntryKey) -> None:
         self._groups[at.group].dirty.add(self._shared.coder.kept_key(at.key))

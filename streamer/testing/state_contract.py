@@ -15,7 +15,7 @@ from typing import Protocol
 import msgpack
 
 from streamer.errors import FencedError, StateError, StreamerError
-from streamer.limits import STATE_EXPIRED_DELETED_MAX, STATE_NAMES_MAX, STATE_SCAN_ENTRIES
+from streamer.limits import STATE_NAMES_MAX, STATE_SCAN_ENTRIES
 from streamer.state.base import Checkpoint, Entry, EntryKey, Kept, Outgoing, Ownership, StateStore
 from streamer.testing.clock import VirtualClock
 
@@ -212,20 +212,12 @@ class _Past:
         assert store.restore() == Kept([b"marks"], [Outgoing(3, b"three")], {"next": b"4"})
         assert store.get(at("a")) == entry(1)
 
-    def test_instances_share_entries_and_nothing_else(self, open_store: OpenStore) -> None:
+    def test_instances_have_a_past_of_their_own(self, open_store: OpenStore) -> None:
         first, second = open_store("count-0"), open_store("count-1")
-        first.commit(Checkpoint({at("a", group=1): entry(1)}, b"of 0", False, [Outgoing(1, b"0")], (), {"next": b"0"}))
-        second.commit(Checkpoint({at("b", group=2): entry(2)}, b"of 1", False, [Outgoing(1, b"1")], (), {"next": b"1"}))
+        first.commit(Checkpoint(marks=b"of 0", outgoing=[Outgoing(1, b"0")], facts={"next": b"0"}))
+        second.commit(Checkpoint(marks=b"of 1", outgoing=[Outgoing(1, b"1")], facts={"next": b"1"}))
         first.commit(Checkpoint(settled=[1], marks=b"more of 0"))
 
-        assert (
-            dict(first.scan("counts"))
-            == dict(second.scan("counts"))
-            == {
-                at("a", group=1): entry(1),
-                at("b", group=2): entry(2),
-            }
-        )
         assert first.restore() == Kept([b"of 0", b"more of 0"], [], {"next": b"0"})
         assert second.restore() == Kept([b"of 1"], [Outgoing(1, b"1")], {"next": b"1"})
 
@@ -300,11 +292,44 @@ class _Fencing:
             FencedError,
             "instance count-1 knows ownership 4 of the key groups, and they were dealt anew: 5",
         )
-        assert second.get(at("a")) == entry(1)
+        assert first.get(at("a")) == entry(1)
         first.commit(Checkpoint({at("b"): entry(2)}))
         second.own(5, 3)
         second.commit(Checkpoint({at("a"): entry(3)}))
         assert dict(second.scan("counts")) == {at("a"): entry(3), at("b"): entry(2)}
+
+    def test_what_all_have_written_goes_to_the_new_owners(self, open_store: OpenStore) -> None:
+        stores = [open_store(f"count-{n}", 1, 4) for n in range(3)]
+        entries = {}
+        for times in range(5):
+            for group, store in enumerate(stores):
+                mine = {at(key, group=group): entry([times, key]) for key in range(times, times + 3)}
+                gone = {at(times - 1, group=group): None}
+                store.commit(Checkpoint({**mine, **gone}))
+                entries.update(mine)
+                entries.pop(at(times - 1, group=group), None)
+
+        for store in stores[:2]:
+            store.own(5, 2)
+        stores[1].commit(Checkpoint({at("new", group=2): entry("of the new owner")}))
+        stores[0].own(6, 1)
+
+        entries[at("new", group=2)] = entry("of the new owner")
+        assert dict(stores[0].scan("counts")) == entries
+        refused(lambda: stores[1].commit(Checkpoint({at(4, group=2): entry("old")})), FencedError, "dealt anew: 6")
+        again = open_store("count-0", 2, 6)
+        assert dict(again.scan("counts")) == entries
+        assert again.get(at(4, group=2)) == entries[at(4, group=2)]
+
+    def test_a_life_that_begins_under_a_newer_ownership_has_taken_it(self, open_store: OpenStore) -> None:
+        old = open_store("count-0", 1, 4)
+        old.commit(Checkpoint({at("a"): entry(1)}))
+
+        new = open_store("count-1", 1, 5)
+
+        assert new.ownership().partition_epoch == 5
+        assert new.get(at("a")) == entry(1)
+        refused(lambda: old.commit(Checkpoint({at("a"): entry(2)})), FencedError, "dealt anew: 5")
 
     def test_an_ownership_is_not_taken_back(self, open_store: OpenStore) -> None:
         store = open_store()
@@ -316,19 +341,19 @@ class _Fencing:
 
 
 class _Expiry:
-    def test_expired_entries_are_deleted_by_the_commits_that_follow(
-        self, open_store: OpenStore, clock: VirtualClock
-    ) -> None:
+    def test_an_entry_that_has_expired_is_read_no_more(self, open_store: OpenStore, clock: VirtualClock) -> None:
         store, now_s = open_store(), clock.wall()
         store.commit(
             Checkpoint({at("soon"): entry(1, now_s + 1), at("late"): entry(2, now_s + 9), at("never"): entry(3)})
         )
         clock.run_until(clock.now() + 1)
-        assert store.get(at("soon")) == entry(1, now_s + 1)
 
-        store.commit(Checkpoint())
-
-        assert dict(store.scan("counts")) == {at("late"): entry(2, now_s + 9), at("never"): entry(3)}
+        for _ in range(2):
+            assert store.get(at("soon")) is None
+            assert store.get(at("late")) == entry(2, now_s + 9)
+            assert dict(store.scan("counts")) == {at("late"): entry(2, now_s + 9), at("never"): entry(3)}
+            assert list(store.scan("counts", 0, at("soon").key)) == []
+            store.commit(Checkpoint())
 
     def test_an_entry_that_is_written_again_lives_on(self, open_store: OpenStore, clock: VirtualClock) -> None:
         store, now_s = open_store(), clock.wall()
@@ -339,21 +364,6 @@ class _Expiry:
         store.commit(Checkpoint())
 
         assert dict(store.scan("counts")) == {at("a"): entry(10, now_s + 9), at("b"): entry(20)}
-
-    def test_many_that_expire_at_once_are_deleted_some_at_a_time(
-        self, open_store: OpenStore, clock: VirtualClock
-    ) -> None:
-        store, now_s = open_store(), clock.wall()
-        count = 2 * STATE_EXPIRED_DELETED_MAX + 1
-        store.commit(Checkpoint({at(n): entry(n, now_s + 1) for n in range(count)}))
-        clock.run_until(clock.now() + 2)
-
-        left = []
-        for _ in range(3):
-            store.commit(Checkpoint())
-            left.append(len(list(store.scan("counts"))))
-
-        assert left == [count - STATE_EXPIRED_DELETED_MAX, 1, 0]
 
 
 class StateContract(_Entries, _Past, _Fencing, _Expiry):

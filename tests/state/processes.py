@@ -14,6 +14,8 @@ __all__ = ["Program", "finish", "start"]
 _USES = """
 from streamer.state.base import Checkpoint, Entry, EntryKey, Outgoing
 from streamer.state.sqlite import SqliteStateStore
+import streamer.state.recent as recent
+recent.STATE_RECENT_ENTRIES, recent.STATE_MERGE_ENTRIES = 30, 7  # so that a kill strikes what merges as well
 def key(n):
     return EntryKey(0, "counts", b"\\xcd" + n.to_bytes(2, "big"), b"")
 def checkpoint(number, size=50):
