@@ -47,7 +47,8 @@ def drained_nodes(state: JobState) -> frozenset[str]:
 
 def _is_exhausted(state: JobState, node: PlannedNode) -> bool:
     """Whether nothing comes of this node of its own accord: a stateful one may go on in its `start`."""
-    samples = [record.sample for record in state.instances.values() if record.node == node.name]
+    records = [record for record in state.instances.values() if record.node == node.name]
+    samples = [record.sample for record in records if record.phase is not InstancePhase.RETIRED]
     return node.role is not Role.STATEFUL or all(sample is not None and sample.exhausted for sample in samples)
 
 

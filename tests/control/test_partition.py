@@ -15,9 +15,9 @@ from streamer.control.scaling import check
 from streamer.control.state import Partition
 from streamer.errors import ScaleError
 from streamer.metrics.samples import InstanceSample, InstanceState
-from streamer.plan.assignment import Ownership, Peers, Verb
+from streamer.plan.assignment import Ownership, Peers, Role, Verb
 from streamer.protocol.keys import groups_of
-from tests.control.plans import KEYED, LINE
+from tests.control.plans import KEYED, LINE, plan
 from tests.control.stage import Stage
 from tests.control.test_records import kept
 
@@ -231,6 +231,31 @@ def test_a_node_that_comes_to_its_end_keeps_its_owners(stage: Stage) -> None:
 
     assert stage.starts() == {}
     assert partition(stage) == Partition(1, 2)
+
+
+def test_a_node_outside_of_all_flows_ends_with_the_job_whatever_became_of_those_that_left() -> None:
+    idle = plan(
+        ("lines", "save"),
+        roles={"lines": Role.SOURCE, "save": Role.SINK, "count": Role.STATEFUL},
+        replicas={"count": 2},
+        alone=("count",),
+        partitioned={"count": "word"},
+    )
+    stage = Stage(idle)
+    stage.dies("count-1")
+    all_say(stage, 1)
+    scaled(stage, 1)
+    all_say(stage, 2)
+    stage.tick()
+    stage.tick()
+    assert stage.phases()["count-1"] is InstancePhase.RETIRED
+
+    stage.says("count-0", ownership=3, exhausted=True)
+    for name in ("lines-0", "save-0"):
+        stage.completes(name)
+    stage.tick()
+
+    assert stage.told(Verb.DRAIN) == {"count-0"}
 
 
 def test_another_controller_carries_on_in_the_middle(stage: Stage) -> None:
