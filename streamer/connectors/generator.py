@@ -8,13 +8,15 @@ minute's messages at once. A rate that changes with time (`rates`) goes on after
 Fields: `count` (without it, it never ends), `rate` (messages a second, or a mapping with `shape`; without it, as fast
 as it goes), and one of
 `size: N` for `{"id": n, "data": <N bytes>}` or `value`, a template; with neither it is `{"id": n}`. In the strings of a
-template, at any depth, `{n}` stands for the number of the message, from 0; a string that is just `{n}` becomes the
-integer itself: `{"id": "{n}", "name": "host-{n}"}` gives `{"id": 7, "name": "host-7"}`. Keys are not replaced.
+template, at any depth, `{n}` stands for the number of the message, from 0, and `{n%5}` for what a division by 5 leaves
+of it; a string that is just that becomes the integer itself: `{"id": "{n}", "name": "host-{n%5}"}` gives
+`{"id": 7, "name": "host-2"}`. Keys are not replaced.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +24,7 @@ from streamer import limits
 from streamer.connectors.base import Mark, Records
 from streamer.connectors.rates import Program, program_of
 
-_PLACEHOLDER = "{n}"
+_PLACEHOLDER = re.compile(r"\{n(?:%([1-9][0-9]*))?\}")
 _ENVELOPE_BYTES = 32
 """What a message takes beside its data: a batch that does not fit one frame would be cut, each time."""
 _ROUNDING_S = 1e-6
@@ -133,11 +135,10 @@ def _maker(spec: Mapping[str, Any]) -> Make:
 
 def _template(value: object) -> Callable[[int], object]:
     """What makes message n. Values without a placeholder are shared by all messages: nobody changes them."""
-    if isinstance(value, str) and value == _PLACEHOLDER:
-        return lambda n: n
-    if isinstance(value, str) and _PLACEHOLDER in value:
-        text = value
-        return lambda n: text.replace(_PLACEHOLDER, str(n))
+    if isinstance(value, str) and (only := _PLACEHOLDER.fullmatch(value)):
+        return _number(only[1])
+    if isinstance(value, str) and _PLACEHOLDER.search(value):
+        return _text(value)
     if isinstance(value, Mapping):
         fields = [(key, _template(child)) for key, child in value.items()]
         return lambda n: {key: make(n) for key, make in fields}
@@ -145,3 +146,17 @@ def _template(value: object) -> Callable[[int], object]:
         children = [_template(child) for child in value]
         return lambda n: [make(n) for make in children]
     return lambda _n: value
+
+
+def _number(divisor: str | None) -> Callable[[int], int]:
+    if divisor is None:
+        return lambda n: n
+    modulus = int(divisor)
+    return lambda n: n % modulus
+
+
+def _text(text: str) -> Callable[[int], str]:
+    """The pieces of the text, and the divisors of the placeholders between them, by turns."""
+    first, *others = _PLACEHOLDER.split(text)
+    parts = [(_number(divisor), piece) for divisor, piece in zip(others[::2], others[1::2], strict=True)]
+    return lambda n: first + "".join([f"{number(n)}{piece}" for number, piece in parts])

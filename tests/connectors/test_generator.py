@@ -50,6 +50,9 @@ def drained(source: GeneratorSource, now: float) -> int:
         pytest.param({"size": 0}, [{"id": 0, "data": b""}, {"id": 1, "data": b""}], id="size-of-nothing"),
         pytest.param({"value": "{n}"}, [0, 1], id="just-the-number"),
         pytest.param({"value": "host-{n}/{n}"}, ["host-0/0", "host-1/1"], id="number-in-a-text"),
+        pytest.param({"value": "{n%1}"}, [0, 0], id="just-what-a-division-leaves"),
+        pytest.param({"value": "{n%1}-{n}{n%2}."}, ["0-00.", "0-11."], id="divisions-in-a-text"),
+        pytest.param({"value": "{n%0}{n%}"}, ["{n%0}{n%}"] * 2, id="no-divisor"),
         pytest.param(
             {"value": {"{n}": [{"id": "{n}"}, 7, "x{"]}},
             [{"{n}": [{"id": 0}, 7, "x{"]}, {"{n}": [{"id": 1}, 7, "x{"]}],

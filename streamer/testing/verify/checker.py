@@ -42,8 +42,10 @@ class Evidence:
 
     `ways` are all that its flows ever allowed, `owed` the records that must have arrived, `arrivals` by sink in their
     order. `exposed` tells whether a record was unsettled at a fault, `sent` how often a client sent one (once, if it is
-    absent). `ordered` are sinks that must get the records of each source in order. `edges` are the accounts of edges
-    (in flight, balanced) by name. `counted`: the numbers of a counting node must be exact.
+    absent): with nothing else can it be there more than once, since a file takes each message once. `ordered` are sinks
+    that must get the records of each source in order. `edges` are the accounts of edges (in flight, balanced) by name.
+    `counted`: the numbers of a counting node must be exact; `keys_ordered`: and follow, for each key and source, the
+    order of the records, whatever was done to the job.
     """
 
     ways: Sequence[Ways]
@@ -54,6 +56,7 @@ class Evidence:
     ordered: Collection[str] = ()
     edges: Mapping[str, tuple[int, bool]] = field(default_factory=dict)
     counted: bool = False
+    keys_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def judge(verdict: Verdict, evidence: Evidence, tell: Callable[[str], None]) -> 
     way = _ways_taken(evidence, copies)
     lost = [leaf for record in evidence.owed for leaf in way[record] if leaf not in copies]
     doubled, unexplained = _duplicates(evidence, copies, way)
-    disorder = list(_disorder(evidence))
+    disorder = [*_disorder(evidence), *(_disorder_of_keys(evidence) if evidence.keys_ordered else ())]
     unbalanced = [name for name, (in_flight, balanced) in evidence.edges.items() if in_flight or not balanced]
     wrong = list(_wrong_counts(evidence)) if evidence.counted else []
     _tell(tell, "lost", lost)
@@ -148,7 +151,7 @@ def _duplicates(
         wanted = way[record][leaf]
         doubled += count - wanted
         allowed = wanted * evidence.sent.get(record, 1)
-        if count > allowed and (not wanted or not evidence.exposed(record)):
+        if count > allowed:
             unexplained[leaf] = count - allowed
     return doubled, unexplained
 
@@ -168,6 +171,18 @@ def _disorder(evidence: Evidence) -> Iterable[str]:
                 yield f"{arrival.id} in {sink}"
             else:
                 last[way] = number
+
+
+def _disorder_of_keys(evidence: Evidence) -> Iterable[str]:
+    """Messages that were numbered behind a later one of the same source and key."""
+    last: dict[tuple[str, str], int] = {}
+    arrived = {one.id: one for arrivals in evidence.arrivals.values() for one in arrivals}
+    for one in sorted(arrived.values(), key=lambda one: one.count):
+        run, number = (one.record.partition("#")[0], one.key), record_of(one.record)
+        if number < last.get(run, -1):
+            yield f"{one.id} of key {one.key}"
+        else:
+            last[run] = number
 
 
 def _wrong_counts(evidence: Evidence) -> Iterable[str]:

@@ -1,10 +1,10 @@
-"""Which messages were unsettled while something was done to the job: those, and no others, may come twice.
+"""Which messages were unsettled while something was done to the job: those, and no others, may be overtaken.
 
-At-least-once means that what was not settled when an instance died comes again. It does not mean that anything may
-come again at any time: a record that was settled on every edge before a fault struck, or was read when its effects were
-over, must be there once. So what the sources' pages say is settled is taken down right before each fault, and what they
-have read once its effects are over; all in between, and nothing else, was exposed to it. A gateway has no positions:
-there the client's own clock tells which messages it had under way.
+What was not settled when an instance died is sent again, and comes later than it would have. That excuses nothing
+else: a record that was settled on every edge before a fault struck, or was read when its effects were over, must be in
+its place. So what the sources' pages say is settled is taken down right before each fault, and what they have read once
+its effects are over; all in between, and nothing else, was exposed to it. A gateway has no positions: there the
+client's own clock tells which messages it had under way. How many were exposed says how much a run has tried.
 """
 
 from __future__ import annotations

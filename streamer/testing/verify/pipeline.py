@@ -14,6 +14,7 @@ from streamer.descriptor.flow import parse_flow
 from streamer.descriptor.load import load
 from streamer.errors import DescriptorError
 from streamer.plan.compile import Plan, compile_plan, flow_version, wired
+from streamer.testing.keyed import KEY_FIELD
 from streamer.testing.verify.shapes import Actor, Shape
 
 FLOW = "main"
@@ -44,7 +45,7 @@ def sink_file(folder: Path, sink: str) -> Path:
 
 
 def _pipeline(shape: Shape, folder: Path, rate_per_s: float, counts: Mapping[str, int]) -> dict[str, object]:
-    nodes: list[dict[str, object]] = [_source(name, rate_per_s, counts.get(name)) for name in shape.sources]
+    nodes: list[dict[str, object]] = [_source(name, shape.keys, rate_per_s, counts.get(name)) for name in shape.sources]
     nodes += [{"nodeName": name, "kind": "gateway", "spec": {}} for name in shape.gateways]
     nodes += [_node(name, actor) for name, actor in shape.actors.items()]
     nodes += [
@@ -59,8 +60,11 @@ def _pipeline(shape: Shape, folder: Path, rate_per_s: float, counts: Mapping[str
     }
 
 
-def _source(name: str, rate_per_s: float, count: int | None) -> dict[str, object]:
-    spec = {"connector": "generator", "rate": rate_per_s, "value": {"id": f"{name}#{{n}}"}}
+def _source(name: str, keys: int, rate_per_s: float, count: int | None) -> dict[str, object]:
+    value = {"id": f"{name}#{{n}}"}
+    if keys:
+        value[KEY_FIELD] = f"{{n%{keys}}}"
+    spec = {"connector": "generator", "rate": rate_per_s, "value": value}
     return {"nodeName": name, "kind": "source", "spec": spec if count is None else {**spec, "count": count}}
 
 
@@ -74,4 +78,6 @@ def _node(name: str, actor: Actor) -> dict[str, object]:
     }
     if not actor.stateful:
         node |= {"minStatelessCount": actor.replicas, "maxStatelessCount": actor.replicas_max}
+    if actor.keyed:
+        node |= {"partitionBy": KEY_FIELD, "minReplicas": actor.replicas, "maxReplicas": actor.replicas_max}
     return node

@@ -33,7 +33,8 @@ class Counting(StrEnum):
 class Actor:
     """A node with an algorithm: the file that it runs, and what that has to do.
 
-    It begins with `replicas`, and may be scaled from there up to `replicas_max`.
+    It begins with `replicas`, and may be scaled from there up to `replicas_max`; a stateful one only if it is
+    partitioned by the `keyed` messages' key. `counting`, if it numbers its messages.
     """
 
     code: Path
@@ -43,6 +44,8 @@ class Actor:
     replicas_max: int = 1
     inputs: tuple[object, ...] = ()
     concurrency: int = 1
+    keyed: bool = False
+    counting: Counting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Shape:
     """`flows` are texts of the one flow: the first one at the start, any at a change.
 
     `rates_per_s`: how fast each source may be, of which a job takes one. `ordered`: sinks that must get the records of
-    each source in order. `counting`, if a node numbers its messages.
+    each source in order. `keys`: how many keys the records have (0: none). `keys_ordered`: the messages of a key must
+    be numbered in the order in which their source has read them.
     """
 
     name: str
@@ -61,7 +65,8 @@ class Shape:
     sinks: tuple[str, ...] = ("out",)
     rates_per_s: tuple[float, ...] = _RATES_PER_S
     ordered: frozenset[str] = frozenset()
-    counting: Counting | None = None
+    keys: int = 0
+    keys_ordered: bool = False
 
     @property
     def scaled(self) -> tuple[str, ...]:
@@ -83,6 +88,7 @@ def _relay(name: str, replicas: int = 1, replicas_max: int = 1, seconds: float =
 
 
 _OUT = frozenset({"out"})
+_KEYS = 23
 
 SHAPES: Mapping[str, Shape] = {
     shape.name: shape
@@ -113,9 +119,35 @@ SHAPES: Mapping[str, Shape] = {
             ("s >> a >> n >> out",),
             {
                 "a": _relay("a", 1, 3),
-                "n": Actor(_ALGORITHMS / "count.py", passes("n"), stateful=True),
+                "n": Actor(_ALGORITHMS / "tally.py", passes("n"), stateful=True, counting=Counting.CHECKPOINTED),
             },
-            counting=Counting.MEMORY,
+            keys=_KEYS,
+        ),
+        Shape(
+            "partitioned",
+            ("s >> p >> a >> out", "s >> p >> out"),
+            {
+                "p": Actor(
+                    _ALGORITHMS / "tally.py",
+                    passes("p"),
+                    stateful=True,
+                    replicas=2,
+                    replicas_max=4,
+                    keyed=True,
+                    counting=Counting.CHECKPOINTED,
+                ),
+                "a": _relay("a"),
+            },
+            keys=_KEYS,
+            keys_ordered=True,
+        ),
+        Shape(
+            "memory",
+            ("s >> a >> n >> out",),
+            {
+                "a": _relay("a", 1, 3),
+                "n": Actor(_ALGORITHMS / "count.py", passes("n"), stateful=True, counting=Counting.MEMORY),
+            },
         ),
         Shape(
             "two",

@@ -18,7 +18,8 @@ from streamer.control.jobs import JobStatus
 from streamer.control.records import KeptJob
 from streamer.limits import DRAIN_S
 from streamer.plan.compile import Plan
-from streamer.testing.keyed import record_of
+from streamer.state.database import state_folder
+from streamer.testing.keyed import keyed, record_of
 from streamer.testing.outcome import Cast, expected
 from streamer.testing.verify.checker import Arrival, Evidence, Verdict, Ways, judge
 from streamer.testing.verify.client import Clients, Sent
@@ -78,9 +79,7 @@ class Trial:
         self._limits = limits
         self._plan = descriptor_plan(shape, folder, schedule.rate_per_s, schedule.counts)
         self._job = TriedJob(self._plan, bench.home, bench.links, _LIMIT_S)
-        self._disks: Mapping[str, Disk] = {
-            node: self._disk(self._job.folder / INSTANCES_FOLDER / f"{node}-0") for node in disk_nodes(shape)
-        }
+        self._disks: Mapping[str, Disk] = {node: self._disk(self._state_folder(node)) for node in disk_nodes(shape)}
         self._nemesis = Nemesis(self._job, shape, bench.links, self._disks, bench.tell)
         self._clients = {gateway: Clients(gateway, self._address(gateway)) for gateway in shape.gateways}
         self._addresses: Mapping[str, str] = {}
@@ -183,6 +182,7 @@ class Trial:
             ordered=self._shape.ordered,
             edges={**self._edges(), **dict.fromkeys(self._nemesis.unbalanced, (0, False))},
             counted=self._counted(),
+            keys_ordered=self._shape.keys_ordered,
         )
         judged = judge(verdict, evidence, self._bench.tell)
         if not in_order and not judged.unbalanced_edges:
@@ -220,8 +220,11 @@ class Trial:
         for record in records:
             by_source.setdefault(record.partition("#")[0], []).append(record)
         behaviours = {name: actor.behave for name, actor in self._shape.actors.items()}
+        cast = Cast(by_source, {}, {}, behaviours)
+        if self._shape.keys:
+            cast = replace(cast, wrap=keyed(self._shape.keys, keyless=0))
         ways: dict[str, Counter[tuple[str, str]]] = {}
-        for (sink, message), count in expected(plan, Cast(by_source, {}, {}, behaviours)).leaves.items():
+        for (sink, message), count in expected(plan, cast).leaves.items():
             ways.setdefault(message.partition("/")[0], Counter())[sink, message] = count
         return ways
 
@@ -239,11 +242,16 @@ class Trial:
         return edges
 
     def _counted(self) -> bool:
-        if self._shape.counting is Counting.MEMORY:
-            return not self._nemesis.struck
-        return self._shape.counting is Counting.CHECKPOINTED
+        kept = {actor.counting for actor in self._shape.actors.values()}
+        return Counting.CHECKPOINTED in kept or (Counting.MEMORY in kept and not self._nemesis.struck)
 
     # -- what it stands on ---------------------------------------------------------------------------------------------
+
+    def _state_folder(self, node: str) -> Path:
+        """Keyed state has a folder of its node, all else that an instance keeps one of the instance."""
+        if node in self._shape.actors and self._shape.actors[node].counting is Counting.CHECKPOINTED:
+            return state_folder(self._job.folder, node)
+        return self._job.folder / INSTANCES_FOLDER / f"{node}-0"
 
     def _disk(self, folder: Path) -> Disk:
         return MemoryDisk(folder) if self._bench.own_disks else ForbiddenGrowth()

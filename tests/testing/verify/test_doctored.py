@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +18,35 @@ from streamer.testing.verify.shapes import Actor, Counting, Shape
 from streamer.testing.verify.trial import Bench, Limits, Trial
 
 DOCTORED = Path(__file__).parent / "doctored.py"
+KEYED = Path(__file__).parent / "doctored_keys.py"
 RECORDS = 200
 RATE_PER_S = 400.0
 PATIENCE_S = 60.0
 KEPT = Verdict(0, "doctored", messages=RECORDS)
 
 
-def shape(deed: str) -> Shape:
+def alone(deed: str) -> Shape:
     return Shape(
         "doctored",
         ("s >> n >> out",),
-        {"n": Actor(DOCTORED, passes("n"), stateful=True, inputs=(deed,))},
+        {"n": Actor(DOCTORED, passes("n"), stateful=True, inputs=(deed,), counting=Counting.MEMORY)},
         ordered=frozenset({"out"}),
-        counting=Counting.MEMORY,
     )
+
+
+def partitioned(deed: str) -> Shape:
+    """Its counts are exact and in order, whatever happens to it."""
+    node = Actor(
+        KEYED,
+        passes("n"),
+        stateful=True,
+        replicas=2,
+        replicas_max=2,
+        inputs=(deed,),
+        keyed=True,
+        counting=Counting.CHECKPOINTED,
+    )
+    return Shape("doctored", ("s >> n >> out",), {"n": node}, keys=5, keys_ordered=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,29 +56,33 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     links.close()
 
 
-def verdict_on(deed: str, bench: Bench) -> Verdict:
-    folder = bench.folder / deed
-    folder.mkdir()
+def verdict_on(shape: Shape, bench: Bench) -> Verdict:
+    folder = Path(tempfile.mkdtemp(dir=bench.folder))
     ends_at = clock.now() + PATIENCE_S
-    trial = Trial(shape(deed), Schedule((), RATE_PER_S, {"s": RECORDS}), bench, folder, Limits(0, ends_at, ends_at))
+    trial = Trial(shape, Schedule((), RATE_PER_S, {"s": RECORDS}), bench, folder, Limits(0, ends_at, ends_at))
     return trial.run(Verdict(0, "doctored"))
 
 
-def test_a_job_that_keeps_every_promise_is_told_to(bench: Bench) -> None:
-    assert verdict_on("nothing", bench) == KEPT
+@pytest.mark.parametrize(
+    "shape", [pytest.param(alone("nothing"), id="alone"), pytest.param(partitioned("nothing"), id="partitioned")]
+)
+def test_a_job_that_keeps_every_promise_is_told_to(shape: Shape, bench: Bench) -> None:
+    assert verdict_on(shape, bench) == KEPT
 
 
 @pytest.mark.parametrize(
-    ("deed", "found"),
+    ("shape", "found"),
     [
-        pytest.param("lose", replace(KEPT, lost=1), id="loses one"),
-        pytest.param("double", replace(KEPT, duplicates=1, duplicates_unexplained=1), id="doubles one"),
-        pytest.param("reorder", replace(KEPT, order_violations=1), id="reorders one"),
-        pytest.param("miscount", replace(KEPT, wrong_counts=1), id="miscounts one"),
+        pytest.param(alone("lose"), replace(KEPT, lost=1), id="loses one"),
+        pytest.param(alone("double"), replace(KEPT, duplicates=1, duplicates_unexplained=1), id="doubles one"),
+        pytest.param(alone("reorder"), replace(KEPT, order_violations=1), id="reorders one"),
+        pytest.param(alone("miscount"), replace(KEPT, wrong_counts=1), id="miscounts one"),
+        pytest.param(partitioned("miscount"), replace(KEPT, wrong_counts=1), id="miscounts one in keyed state"),
+        pytest.param(partitioned("swap"), replace(KEPT, order_violations=1), id="counts two of a key in another order"),
     ],
 )
-def test_a_pipeline_that_harms_one_message_on_purpose_is_caught(deed: str, found: Verdict, bench: Bench) -> None:
-    verdict = verdict_on(deed, bench)
+def test_a_pipeline_that_harms_one_message_on_purpose_is_caught(shape: Shape, found: Verdict, bench: Bench) -> None:
+    verdict = verdict_on(shape, bench)
 
     assert verdict == found
     assert not verdict.kept

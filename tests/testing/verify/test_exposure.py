@@ -1,4 +1,4 @@
-"""What was unsettled at a fault, and what was not: a repeat is explained by nothing else."""
+"""What was unsettled at a fault, and what was not: nothing else excuses that it was overtaken."""
 
 from __future__ import annotations
 
