@@ -74,7 +74,7 @@ class PlannedNode:
     concurrency: int
     args: Mapping[str, Any]
     gateway: Gateway | None = None
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
     on_error: OnError = field(default_factory=OnError)
     ttl_s: float = 0.0
     durability: Durability = Durability.NONE

@@ -40,7 +40,7 @@ from streamer.state.log_segment import Group
 
 
 @dataclass(slots=True)
-class _Item:
+class _Taken:
     """Roots that are not on the disk yet. A source says their `positions`, and the `mark` from which it reads on."""
 
     route: int
@@ -60,7 +60,7 @@ class _Commit:
 
     end: int
     version: int
-    items: list[tuple[_Item, Segment]] = field(default_factory=list)
+    items: list[tuple[_Taken, Segment]] = field(default_factory=list)
 
 
 class LoggedEntry:
@@ -86,7 +86,7 @@ class LoggedEntry:
         self._origin = origin
         self._wake = wake
         self._counted = counted
-        self._waiting: deque[_Item] = deque()
+        self._waiting: deque[_Taken] = deque()
         self._waiting_bytes = 0
         self._commit: _Commit | None = None
         self._problem = ""
@@ -158,16 +158,16 @@ class LoggedEntry:
         tell: Tell | None = None,
     ) -> None:
         blobs, size = joined(blobs)
-        self._take(_Item(route, blobs, size, time_us, headers, parent, tell))
+        self._take(_Taken(route, blobs, size, time_us, headers, parent, tell))
 
     def send_records(
         self, route: int, blobs: Sequence[bytes], time_us: int, positions: Sequence[int], mark: Mark
     ) -> None:
         """Take over what a source has read: `positions` are its own, and `mark` is from where to read these again."""
         blobs, size = joined(blobs)
-        self._take(_Item(route, blobs, size, time_us, positions=positions, mark=mark))
+        self._take(_Taken(route, blobs, size, time_us, positions=positions, mark=mark))
 
-    def _take(self, item: _Item) -> None:
+    def _take(self, item: _Taken) -> None:
         self._waiting.append(item)
         item.size += MESSAGE_OVERHEAD_BYTES * len(item.blobs)
         self._waiting_bytes += item.size
@@ -183,7 +183,7 @@ class LoggedEntry:
                 item.parent = barrier
                 barrier.open += 1
 
-    def _held(self) -> Iterator[_Item]:
+    def _held(self) -> Iterator[_Taken]:
         going = self._commit.items if self._commit else []
         return chain((item for item, _ in going), self._waiting)
 

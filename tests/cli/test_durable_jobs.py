@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -50,10 +50,15 @@ def saved(desk: Desk) -> list[str]:
 
 
 def until(done: Callable[[], bool]) -> None:
-    deadline = monotonic() + PATIENCE_S
+    deadline, never = monotonic() + PATIENCE_S, Event()
     while not done():
         assert monotonic() < deadline
-        sleep(0.01)
+        never.wait(0.01)
+
+
+def until_more(desk: Desk, lines: int) -> None:
+    before = len(saved(desk))
+    until(lambda: len(saved(desk)) > before + lines)
 
 
 def kill(desk: Desk, instance: str) -> None:
@@ -113,13 +118,12 @@ def test_a_pipe_whose_reader_is_killed_loses_no_line_that_was_accepted(desk: Des
             while not killed.is_set():
                 stdin.writelines(f"line {next(lines):08}\n" for _ in range(200))
                 stdin.flush()
-                sleep(0.005)
+                killed.wait(0.005)
             stdin.close()
 
         Thread(target=feed, daemon=True).start()
         for _ in range(kills):
-            before = len(saved(desk))
-            until(lambda before=before: len(saved(desk)) > before + 2_000)  # type: ignore[misc]
+            until_more(desk, 2_000)
             kill(desk, "lines-0")
         killed.set()
         job.process.wait(timeout=PATIENCE_S)
@@ -145,8 +149,7 @@ def test_a_stateful_node_that_is_killed_sends_what_it_had_sent_of_its_own_accord
     )
     with desk.started("run", "pipeline.yaml", "--json") as job:
         for _ in range(kills):
-            before = len(saved(desk))
-            until(lambda before=before: len(saved(desk)) > before + 300)  # type: ignore[misc]
+            until_more(desk, 300)
             kill(desk, "sender-0")
         done = job.finish()
 
