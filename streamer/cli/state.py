@@ -25,7 +25,7 @@ from streamer.limits import MIB
 from streamer.protocol.codec import unpack_one
 from streamer.state.base import LIST, MAP, VALUE, Entry, EntryKey
 from streamer.state.cells import Coder
-from streamer.state.database import state_folder
+from streamer.state.home import state_folder
 from streamer.state.reader import StateReader, has_state
 
 _SPOOL_BYTES = 16 * MIB

@@ -183,7 +183,13 @@ class FileSink:
     def checkpoint(self, note: bytes) -> None:
         if self._page is None:
             raise ConnectorError(f"sink file {self._path} is written before it was opened")
-        self._page.write(_PAGE.pack(self._length, self._inode) + note)
+        try:
+            self._page.write(_PAGE.pack(self._length, self._inode) + note)
+        except OSError as error:
+            raise ConnectorError(
+                f"the page {self._page_path} of sink file {self._path} cannot be written: {error.strerror}",
+                remedy="See that the disk of $STREAMER_HOME (default ~/.streamer) has room.",
+            ) from error
 
     def close(self) -> None:
         if self._page is not None:

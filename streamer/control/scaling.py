@@ -13,7 +13,7 @@ import dataclasses
 
 from streamer import limits
 from streamer.control import topology
-from streamer.control.events import Effect, KillInstance, Scaled, StartInstance
+from streamer.control.events import Effect, Exited, KillInstance, Scaled, StartInstance
 from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, JobPhase, follow
 from streamer.control.state import InstanceRecord, JobState
 from streamer.errors import ScaleError
@@ -79,8 +79,23 @@ def sent_away(state: JobState, record: InstanceRecord, now: float) -> JobState:
     if record.phase.living:
         leaving = dataclasses.replace(record, leaving=True, leave_deadline=now + limits.DRAIN_S)
         return state.having(leaving)
+    if record.phase is InstancePhase.RESTARTING and may_keep(state, record):
+        return state.having(
+            dataclasses.replace(record, leaving=True)
+        )  # its next life sends what is kept, and goes then
     phase = follow(INSTANCE, record.phase, InstanceEvent.RETIRES)
     return topology.changed(state.having(dataclasses.replace(record, phase=phase)), record.node)
+
+
+def may_keep(state: JobState, record: InstanceRecord) -> bool:
+    """Whether checkpoints of this instance may hold messages that it has still to send."""
+    return state.node_of(record).role is Role.STATEFUL
+
+
+def has_more_to_send(state: JobState, record: InstanceRecord, exit_: Exited) -> bool:
+    """Whether an instance that was leaving has died with messages in its checkpoints: nobody else sends them."""
+    in_order = exit_.ended or exit_.code == 0 or record.phase is InstancePhase.ENDED
+    return may_keep(state, record) and not in_order
 
 
 def begun(state: JobState, name: str, index: int, now: float) -> tuple[JobState, StartInstance]:

@@ -130,7 +130,7 @@ def _exited(state: JobState, event: Exited, now: float) -> Stepped:
     record = dataclasses.replace(record, exit=event, exited_at=now, quiet_since=None)
     if state.phase.ending_by_force:
         return state.having(_moved(record, InstanceEvent.ENDS)), ()
-    if record.leaving:
+    if record.leaving and not scaling.has_more_to_send(state, record, event):
         return topology.changed(state.having(_moved(record, InstanceEvent.RETIRES)), record.node), ()
     if event.ended:
         record = _moved(record, InstanceEvent.SAYS_ENDED)

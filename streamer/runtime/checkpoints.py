@@ -90,14 +90,14 @@ class Checkpoints:
         self._name = keeper.assignment.instance
         self._origin = origin_of(keeper.exits.node, f"checkpoint {self._name}", 0)
         self._next = 0
-        self._edges: set[str] = set()
+        self._edges: frozenset[str] = frozenset()
+        self._edges_kept = self._edges
         self._frames: list[InputFrame] = []
         self._outgoing: list[Rooted] = []
         self._outgoing_bytes = 0
         self._barriers: list[Barrier] = []
         self._rows: deque[tuple[int, int]] = deque()
         self._due_at = 0.0
-        self.repeats = 0
 
     # -- a new life ----------------------------------------------------------------------------------------------------
 
@@ -110,12 +110,11 @@ class Checkpoints:
         self.marks.restore(kept.marks)
         try:
             self._next = msgpack.unpackb(kept.facts[_NEXT]) if _NEXT in kept.facts else 0
-            self._edges = set(msgpack.unpackb(kept.facts[_EDGES])) if _EDGES in kept.facts else set()
+            self._edges = frozenset(msgpack.unpackb(kept.facts[_EDGES]) if _EDGES in kept.facts else ())
             rows = [(row.number, list(decode_roots(row.record))) for row in kept.outgoing]
         except (PeerError, ValueError, TypeError, msgpack.UnpackException) as error:
-            raise StateError(
-                f"the checkpoint of instance {self._keeper.assignment.instance} cannot be read: {error}"
-            ) from error
+            raise StateError(f"the checkpoint of instance {self._name} cannot be read: {error}") from error
+        self._edges_kept = self._edges
         first = rows[0][0] if rows else self._next
         for edge in self._keeper.outbox.edges:
             if edge.target in self._edges:
@@ -169,7 +168,6 @@ class Checkpoints:
             repeats += [base + index for index in found]
             base += len(segment)
         frame.repeats = repeats
-        self.repeats += len(repeats)
 
     def handled(self, frame: InputFrame) -> None:
         """The handlers are done with the frame, other than with those of its messages that wait to be tried again."""
@@ -224,12 +222,12 @@ class Checkpoints:
             frames, self._frames = self._frames, []
             outgoing, self._outgoing = self._outgoing, []
             barriers, self._barriers = self._barriers, []
-            edges = self._see_edges()
+            self._see_edges()
         rooted, next_ = [], self._next
         for segment, blobs in outgoing:
             rooted.append((self._rooted(segment, next_, len(blobs)), blobs))
             next_ += len(blobs)
-        checkpoint = self._checkpoint(rooted, next_, edges)
+        checkpoint = self._checkpoint(rooted, next_)
         try:
             self._vault.commit(checkpoint)
         except FencedError:
@@ -241,7 +239,7 @@ class Checkpoints:
             self.marks.rewrite()
             self._due_at = self._clock() + CHECKPOINT_RETRY_S
             return False
-        self._next = next_
+        self._next, self._edges_kept = next_, self._edges
         for _ in checkpoint.settled:
             self._rows.popleft()
         with self._keeper.lock:
@@ -261,13 +259,12 @@ class Checkpoints:
         """The orderly end: nothing is left to keep."""
         self._vault.close()
 
-    def _see_edges(self) -> bool:
-        """Whether there are edges that no checkpoint knew: what was sent before is not owed to them."""
+    def _see_edges(self) -> None:
+        """There may be edges that no checkpoint knew: what was sent before is not owed to them."""
         new = {edge.target: edge for edge in self._keeper.outbox.edges if edge.target not in self._edges}
         for edge in new.values():
             edge.counts.roots.add(0, self._next)
         self._edges |= new.keys()
-        return bool(new)
 
     def _rooted(self, segment: Segment, first: int, count: int) -> Segment:
         """The same messages as roots of this node, numbered from `first`."""
@@ -278,7 +275,7 @@ class Checkpoints:
             self._origin, positions, hash_, None, segment.route, segment.hops, segment.time_us, segment.headers
         )
 
-    def _checkpoint(self, rooted: Sequence[Rooted], next_: int, edges: bool) -> Checkpoint:
+    def _checkpoint(self, rooted: Sequence[Rooted], next_: int) -> Checkpoint:
         outbox = self._keeper.outbox
         for origin, floor in outbox.floors.known.items():
             self.marks.settled_below(origin, floor)
@@ -286,7 +283,7 @@ class Checkpoints:
         floor = min((edge.counts.roots.floor for edge in outbox.edges), default=self._next)
         outbox.floors.hear({self._origin: floor})
         facts = {_NEXT: msgpack.packb(next_)} if rooted else {}
-        if edges:
+        if self._edges != self._edges_kept:
             facts[_EDGES] = msgpack.packb(sorted(self._edges))
         return Checkpoint(
             marks=marks,

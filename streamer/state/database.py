@@ -19,10 +19,8 @@ from streamer.database import DatabaseFile, DatabaseKind, take_lock
 from streamer.errors import StateError
 from streamer.limits import MIB, STATE_BUSY_S, STATE_CHECK_BYTES_MAX, STATE_WAL_BYTES
 from streamer.state.holder import SUFFIX, Holder, acknowledged_commits
+from streamer.state.home import DATABASE_FILE
 
-DATABASE_FILE = "state.sqlite"
-
-_FOLDER = "state"
 _OPENING_FILE = "opening.lock"
 _PAGE_BYTES = 4096
 _CACHE_BYTES = 16 * MIB
@@ -89,11 +87,6 @@ KIND = DatabaseKind(
     access="Give this user the right to read and write the folder and its files.",
     repair="Stop the job, move the folder aside, and bring back a copy of it, or begin without state.",
 )
-
-
-def state_folder(job_folder: Path, node: str) -> Path:
-    """Where a job keeps the state of a node."""
-    return job_folder / _FOLDER / node
 
 
 def database_file(folder: Path) -> DatabaseFile:

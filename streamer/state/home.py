@@ -11,6 +11,14 @@ from pathlib import Path
 
 from streamer.state.base import StateStore
 
+DATABASE_FILE = "state.sqlite"
+_FOLDER = "state"
+
+
+def state_folder(job_folder: Path, node: str) -> Path:
+    """Where a job keeps the state of a node."""
+    return job_folder / _FOLDER / node
+
 
 @dataclass(frozen=True, slots=True)
 class SqliteHome:
@@ -23,7 +31,7 @@ class SqliteHome:
 
     @property
     def exists(self) -> bool:
-        return self.folder.exists()
+        return (self.folder / DATABASE_FILE).exists()
 
     def open(self) -> StateStore:
         """Raises StateError, FencedError."""

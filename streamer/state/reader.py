@@ -14,8 +14,9 @@ from typing import NamedTuple
 from streamer import clock
 from streamer.errors import StateError
 from streamer.state.base import LIST, MAP, Entry, EntryKey
-from streamer.state.database import DATABASE_FILE, database_file
+from streamer.state.database import database_file
 from streamer.state.entries import COLUMNS, EntryTable, seal
+from streamer.state.home import DATABASE_FILE
 from streamer.state.names import NameTable
 from streamer.state.recent import read_records
 

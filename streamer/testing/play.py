@@ -189,12 +189,16 @@ class Play:
         unleash(world, (*self.faults, *self.changes))
         return world
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is done to the job that sends anything again."""
+        return not (self.faults or self.cast.poison or any(isinstance(change, Scale) for change in self.changes))
+
     def run(self) -> World:
         """Play it to the end and judge it. Raises PromiseError."""
         world = self.world()
         world.run(LIMIT_S, may_be_cut_off=self.choices.malice.drained and outlasts_a_drain(self.faults))
-        calm = not self.faults and not self.cast.poison and not any(isinstance(c, Scale) for c in self.changes)
-        judge(world, self.cast, calm=calm, drained=self.choices.malice.drained)
+        judge(world, self.cast, calm=self.calm, drained=self.choices.malice.drained)
         judge_counts(world, self.cast, self.shape.keepers, drained=self.choices.malice.drained)
         return world
 

@@ -12,7 +12,7 @@ import pytest
 
 from streamer import clock
 from streamer.state.base import Checkpoint
-from streamer.state.database import state_folder
+from streamer.state.home import state_folder
 from streamer.state.keyed import KeyedState
 from streamer.state.sqlite import SqliteStateStore
 from tests.cli.command import Desk, Done

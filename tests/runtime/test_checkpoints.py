@@ -6,9 +6,15 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import msgpack
+import pytest
+
+from streamer.errors import StateError
 from streamer.limits import CHECKPOINT_S
 from streamer.plan.assignment import Role
 from streamer.runtime.stage import Stage
+from streamer.state.base import Checkpoint
+from streamer.testing.disk import LifeState
 from tests.runtime.chain import Chain, algorithm_of
 
 COUNTING = """
@@ -67,3 +73,24 @@ def test_nothing_settles_and_nothing_leaves_before_a_checkpoint(tmp_path: Path) 
     waits = [later - earlier for earlier, later in pairwise(list(moments.values())[1:-1])]
     assert len(waits) > 2
     assert min(waits) > 0.95 * CHECKPOINT_S
+
+
+def test_a_checkpoint_that_could_not_be_written_is_whole_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, refused = LifeState.commit, []
+
+    def full_at_first(store: LifeState, checkpoint: Checkpoint) -> None:
+        if len(refused) < 2:
+            refused.append(checkpoint)
+            raise StateError("the disk is full")
+        commit(store, checkpoint)
+
+    monkeypatch.setattr(LifeState, "commit", full_at_first)
+    chain = counting(tmp_path, 250)
+    chain.finish()
+
+    assert len(refused) == 2
+    assert chain.outcome[-1] == [249, 83]
+    assert msgpack.unpackb(chain.state.facts["work-0"]["edges"]) == ["out"]
+    assert sum(int.from_bytes(entry.value, "big") for entry in chain.state.entries.values()) == 250 - 3

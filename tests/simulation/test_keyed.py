@@ -15,9 +15,10 @@ import pytest
 from streamer.limits import DRAIN_S, SESSION_TIMEOUT_S
 from streamer.plan.assignment import Ownership, Role
 from streamer.protocol.keys import KeyPath, group_of, groups_of, owner_of
+from streamer.runtime.stage import Stage
 from streamer.testing.keyed import KEY_FIELD, KeyWatch, keyed, text_of
 from streamer.testing.life import Life
-from streamer.testing.nemesis import Drain, Kill, Scale, Stop, Wedge
+from streamer.testing.nemesis import Drain, Kill, KillAtEnd, Partition, Scale, Stop, Wedge
 from streamer.testing.play import LIMIT_S
 from streamer.testing.world import World
 from tests.simulation.scenes import scene
@@ -75,6 +76,29 @@ def test_others_wait_for_an_owner_that_stands_still() -> None:
     assert not world.deaths
     assert sum(owners(world).values()) == 60
     assert world.clock.elapsed_s > 5.0
+
+
+@pytest.mark.parametrize("death", [Kill(2.0, "k-1", 1), KillAtEnd(0.6, "k-1", Stage.ENDING, 3)])
+def test_who_dies_while_it_leaves_comes_back_to_send_what_is_in_its_checkpoint(death: Kill | KillAtEnd) -> None:
+    nobody_takes_it = Partition(0.5, "k-1", "b-0", 5.0)
+    changes = [Scale(0.7, "k", 1)]
+
+    world = scene("keyed-counted", nobody_takes_it, death, changes=changes, replicas={"k": 2}, records=100).run()
+
+    assert world.deaths["k-1"] == 1
+    assert world.state.replicas()["k"] == 1
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.2])
+def test_who_is_dead_when_it_is_sent_away_comes_back_for_that_too(after_s: float) -> None:
+    nobody_takes_it = Partition(0.5, "k-1", "b-0", 5.0)
+    changes = [Scale(2.0 + after_s, "k", 1)]
+
+    world = scene(
+        "keyed-counted", nobody_takes_it, Kill(2.0, "k-1", 1), changes=changes, replicas={"k": 2}, records=100
+    )
+
+    assert world.run().deaths["k-1"] == 1
 
 
 def test_an_owner_that_is_silent_for_too_long_is_killed_and_the_rest_goes_on() -> None:

@@ -10,6 +10,7 @@ import pytest
 from streamer.protocol.codec import unpack
 from streamer.protocol.frames import Kind, decode_data, kind_of
 from streamer.protocol.tapping import Tap, encode_tap
+from streamer.testing.keyed import text_of
 from streamer.testing.life import Life
 from streamer.testing.network import SimConnection
 from streamer.testing.outcome import judge
@@ -42,7 +43,7 @@ class Line:
                 data = decode_data(parts)
                 self.messages += data.count
                 self.size += sum(map(len, parts))
-                yield from unpack(data.body)
+                yield from map(text_of, unpack(data.body))
 
 
 @dataclass
@@ -94,7 +95,7 @@ def test_with_all_its_edges_tapped_a_job_keeps_every_promise(shape: str, reads: 
         onlooker = Onlooker(world, reads)
         world.clock.after(0.0, onlooker.look)
         world.run(LIMIT_S)
-        judge(world, play.cast, calm=not play.faults and not play.cast.poison, drained=play.choices.malice.drained)
+        judge(world, play.cast, calm=play.calm, drained=play.choices.malice.drained)
         assert onlooker.lines
         assert onlooker.seen <= world.watch.frames_with.keys(), "what a tap is shown was sent to a consumer"
         seen |= onlooker.seen

@@ -39,7 +39,6 @@ from streamer.control.hosts.home import (
     DEAD_LETTERS_FILE,
     INSTANCES_FOLDER,
     LOGS_FOLDER,
-    STATE_FOLDER,
     STDOUT_FILE,
     make_folder,
     new_job,
@@ -60,6 +59,7 @@ from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.platform.base import Exit, OnOutput
 from streamer.platform.local import LocalPlatform
 from streamer.protocol.account import InstanceAccount
+from streamer.state.home import state_folder
 from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, read_life
 
 INSTANCE_PROGRAM = (sys.executable, "-m", "streamer.runtime")
@@ -278,7 +278,7 @@ class EmbeddedHost:
             epoch=effect.epoch,
             folder=str(self._instance_folder(effect.instance)),
             dead_letters=str(self.folder / DEAD_LETTERS_FILE),
-            state=str(self.folder / STATE_FOLDER / effect.node),
+            state=str(state_folder(self.folder, effect.node)),
             control=self._control().endpoint,
             endpoint=effect.endpoint or _ANY_PORT,
             alone=self._facts.detached,

@@ -26,7 +26,6 @@ from streamer.state.account import read_account
 DEAD_LETTERS_FILE = "dead-letters.sqlite"
 INSTANCES_FOLDER = "instances"
 LOGS_FOLDER = "logs"
-STATE_FOLDER = "state"
 STDOUT_FILE = "stdout"
 """What the `stdout` sinks of a detached job write."""
 

@@ -18,7 +18,7 @@ from streamer.control.jobs import JobStatus
 from streamer.control.records import KeptJob
 from streamer.limits import DRAIN_S
 from streamer.plan.compile import Plan
-from streamer.state.database import state_folder
+from streamer.state.home import state_folder
 from streamer.testing.keyed import keyed, record_of
 from streamer.testing.outcome import Cast, expected
 from streamer.testing.verify.checker import Arrival, Evidence, Verdict, Ways, judge
