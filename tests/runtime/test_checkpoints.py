@@ -78,7 +78,8 @@ def test_nothing_settles_and_nothing_leaves_before_a_checkpoint(tmp_path: Path) 
 def test_a_checkpoint_that_could_not_be_written_is_whole_when_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit, refused = LifeState.commit, []
+    commit = LifeState.commit
+    refused: list[Checkpoint] = []
 
     def full_at_first(store: LifeState, checkpoint: Checkpoint) -> None:
         if len(refused) < 2:
