@@ -204,7 +204,9 @@ class LoggedEntry:
             self._succeeded(self._commit)
         if self._former is None and now >= self._cut_at:
             self._cut_at = now + ENTRY_RETRY_S
-            self._log.cut(self.floor)
+            floor = self.floor
+            self._log.cut(floor)
+            self._outbox.floors.hear({self._origin: floor})
         if now >= self._retry_at:
             if not self._waiting:
                 self._problem = ""  # whoever comes next may try

@@ -9,26 +9,22 @@ the disk when the process was killed is read again, or, where that cannot be, wa
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
-from streamer.errors import MessageError
 from streamer.limits import FRAME_MESSAGES_MAX, READ_AHEAD_BYTES
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.protocol.identity import origin_of
-from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
-from streamer.runtime.letters import Failure, Letters
+from streamer.runtime.letters import Letters
 from streamer.runtime.logged_entry import LoggedEntry
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.packing import RecordPacking
+from streamer.runtime.reading import ReadingWork
 
 
-class LoggedSourceWork:
+class LoggedSourceWork(ReadingWork):
     """Hosts a connector's source whose instance has a log. Raises ConnectorError."""
-
-    accepts = False
-    at_rest = True
 
     def __init__(
         self,
@@ -42,21 +38,17 @@ class LoggedSourceWork:
         *,
         wall: Clock,
     ) -> None:
-        self._source = source
+        bad_origin = origin_of(exits.node, source.partition, 0 if source.replayable else epoch)
+        super().__init__(source, outbox, account, letters, bad_origin)
         self._exits = exits
-        self._outbox = outbox
-        self._account = account
-        self._letters = letters
         self._entry = entry
         self._wall = wall
-        self._packing = RecordPacking()
-        self._bad_origin = origin_of(exits.node, source.partition, 0 if source.replayable else epoch)
-        self._draining = False
         self._next = entry.next
         mark = Mark(account.mark_position, account.mark_offset) if source.replayable else Mark(self._next, 0)
         source.open(mark)
 
-    def _edges(self) -> list[EdgeCounts]:
+    @property
+    def _edges(self) -> Sequence[EdgeCounts]:
         return [edge.counts for edge in self._outbox.edges]
 
     # -- producing -------------------------------------------------------------------------------------------------
@@ -97,55 +89,11 @@ class LoggedSourceWork:
         else:
             self._entry.send_records(route, blobs, time_us, positions, records.mark)
 
-    def _bury(self, records: Records) -> None:
-        bad = [record for record in records.bad if not self._known(record.position)]
-        if bad:
-            self._letters.unreadable(self._bad_origin, bad)
-            for record in bad:
-                self._settle_bad(record.position)
-
-    def _give_up(self, position: int, value: object, error: MessageError) -> None:
-        if not self._known(position):
-            self._letters.unpackable(self._bad_origin, position, value, error)
-            self._settle_bad(position)
-
     def _known(self, position: int) -> bool:
         """Whether it was read before: it is in the log, or was given up."""
         if not self._source.replayable:
             return False
-        return position < self._next or (bool(self._edges()) and all(position in edge.roots for edge in self._edges()))
-
-    def _settle_bad(self, position: int) -> None:
-        self._account.received += 1
-        self._account.failed += 1
-        self._outbox.dirty = True
-        if self._source.replayable:
-            for edge in self._edges():
-                edge.roots.add(position, position + 1)
-
-    # -- the rest of the port --------------------------------------------------------------------------------------
-
-    def handle(self, frame: InputFrame) -> list[Failure]:
-        raise AssertionError(f"a source has no input, but got a frame of {frame.count} messages")
-
-    def wait_s(self, now: float) -> float | None:
-        if self.exhausted:
-            return None
-        wait = self._source.wait_s(now)
-        return None if wait == 0.0 and self._may_read() <= 0 else wait
-
-    def descriptors(self) -> tuple[int, ...]:
-        descriptor = None if self.exhausted or self._may_read() <= 0 else self._source.fileno()
-        return () if descriptor is None else (descriptor,)
-
-    def drain(self) -> None:
-        self._draining = True
-
-    def finish(self, now: float) -> bool:  # noqa: ARG002  # a source ends at once
-        return True
+        return position < self._next or (bool(self._edges) and all(position in edge.roots for edge in self._edges))
 
     def settled(self) -> None:
         """The log is read again, and not the source: its mark does not wait for anything."""
-
-    def close(self) -> None:
-        self._source.close()

@@ -15,19 +15,17 @@ from dataclasses import dataclass
 
 from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
-from streamer.errors import MessageError
 from streamer.limits import FRAME_MESSAGES_MAX, READ_AHEAD_BYTES, ROOT_SPAN_MAX
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.protocol.history import History
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.intake import Intake
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
 from streamer.protocol.settlement import RangeSet
 from streamer.runtime.exits import Exits
-from streamer.runtime.letters import Failure, Letters
+from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
-from streamer.runtime.packing import RecordPacking
+from streamer.runtime.reading import ReadingWork
 
 _UNSEEN = -1
 
@@ -42,7 +40,7 @@ class _Way:
     others: Sequence[EdgeCounts]
 
 
-class SourceWork:
+class SourceWork(ReadingWork):
     """Hosts a connector's source. Opens it at the account's mark; raises ConnectorError."""
 
     def __init__(
@@ -57,24 +55,19 @@ class SourceWork:
         clock: Clock,
         wall: Clock,
     ) -> None:
+        self._origin = origin_of(exits.node, source.partition, 0 if source.replayable else epoch)
+        super().__init__(source, outbox, account, letters, self._origin)
         self._intake = Intake(clock())
-        self._source = source
         self._exits = exits
-        self._outbox = outbox
-        self._account = account
-        self._letters = letters
         self._wall = wall
-        self._packing = RecordPacking()
-        self._draining = False
         if not source.replayable:
             for edge in account.edges:
                 edge.roots = RangeSet()
             account.mark_position = account.mark_offset = 0
             account.history = History()
-        self._origin = origin_of(exits.node, source.partition, 0 if source.replayable else epoch)
         self._done = 0
         self._counted: list[tuple[EdgeCounts, int]] = []
-        self._edges: list[EdgeCounts] = []
+        self._counts: Sequence[EdgeCounts] = ()
         self._ways: dict[int, _Way] = {}
         self._wiring = _UNSEEN
         self._look()
@@ -92,7 +85,7 @@ class SourceWork:
         """The wiring is another one: find the edges, and what was never for them, by the versions of the places."""
         self._done += self._done_since()
         self._wiring = self._exits.wiring.number
-        self._edges = [edge.counts for edge in self._outbox.edges]
+        self._counts = [edge.counts for edge in self._outbox.edges]
         self._ways = {}
         self._account.history.keep(self._exits.versions)
         for version, first, end in self._account.history.spans():
@@ -125,13 +118,11 @@ class SourceWork:
             return self._account.history.pieces(positions)
         return [(self._exits.version, 0, len(positions))]
 
-    # -- producing -------------------------------------------------------------------------------------------------
-
-    at_rest = True
-
     @property
-    def accepts(self) -> bool:
-        return False
+    def _edges(self) -> Sequence[EdgeCounts]:
+        return self._counts
+
+    # -- producing -------------------------------------------------------------------------------------------------
 
     @property
     def exhausted(self) -> bool:
@@ -220,52 +211,14 @@ class SourceWork:
     def _segment(self, way: _Way, positions: Sequence[int], time_us: int) -> Segment:
         return Segment(self._origin, positions, way.hash, None, way.route or 0, 0, time_us)
 
-    def _give_up(self, position: int, value: object, error: MessageError) -> None:
-        if not self._known(position):
-            self._letters.unpackable(self._origin, position, value, error)
-            self._settle_bad(position)
-
     def _bury(self, records: Records) -> None:
-        bad = [record for record in records.bad if not self._known(record.position)]
-        if bad:
-            self._letters.unreadable(self._origin, bad)
-            for record in bad:
-                self._settle_bad(record.position)
+        super()._bury(records)
         self._next = max(self._next, records.bad[-1].position + 1)
 
     def _known(self, position: int) -> bool:
         if not self._source.replayable or not self._edges:
             return position < self._known_end
         return all(position in edge.roots for edge in self._edges)
-
-    def _settle_bad(self, position: int) -> None:
-        self._account.received += 1
-        self._account.failed += 1
-        self._outbox.dirty = True
-        if self._source.replayable:
-            for edge in self._edges:
-                edge.roots.add(position, position + 1)
-
-    # -- the rest of the port --------------------------------------------------------------------------------------
-
-    def handle(self, frame: InputFrame) -> list[Failure]:
-        raise AssertionError(f"a source has no input, but got a frame of {frame.count} messages")
-
-    def wait_s(self, now: float) -> float | None:
-        if self.exhausted:
-            return None
-        wait = self._source.wait_s(now)
-        return None if wait == 0.0 and self._may_read() <= 0 else wait
-
-    def descriptors(self) -> tuple[int, ...]:
-        descriptor = None if self.exhausted or self._may_read() <= 0 else self._source.fileno()
-        return () if descriptor is None else (descriptor,)
-
-    def drain(self) -> None:
-        self._draining = True
-
-    def finish(self, now: float) -> bool:  # noqa: ARG002  # a source ends at once
-        return True
 
     def settled(self) -> None:
         if not self._source.replayable or not self._edges:
@@ -275,9 +228,6 @@ class SourceWork:
             self._marks.popleft()
         self._outbox.floors.hear({self._origin: floor})
         self._account.mark_position, self._account.mark_offset = self._marks[0].position, self._marks[0].offset
-
-    def close(self) -> None:
-        self._source.close()
 
 
 def _done(edge: EdgeCounts) -> int:
