@@ -247,7 +247,7 @@ def test_a_node_outside_of_all_flows_ends_with_the_job_whatever_became_of_those_
     scaled(stage, 1)
     all_say(stage, 2)
     stage.tick()
-    stage.tick()
+    comes_back_and_leaves(stage, "count-1")
     assert stage.phases()["count-1"] is InstancePhase.RETIRED
 
     stage.says("count-0", ownership=3, exhausted=True)
@@ -256,6 +256,32 @@ def test_a_node_outside_of_all_flows_ends_with_the_job_whatever_became_of_those_
     stage.tick()
 
     assert stage.told(Verb.DRAIN) == {"count-0"}
+
+
+def comes_back_and_leaves(stage: Stage, name: str) -> None:
+    """It may have something to send in its checkpoints, and nobody else has that."""
+    assert stage.phases()[name] is InstancePhase.RESTARTING
+    assert name in stage.starts(stage.later(limits.RESTART_DELAY_S))
+    stage.says(name)
+    stage.tick()
+    assert name in stage.told(Verb.LEAVE)
+    stage.exits(name)
+
+
+def test_who_dies_while_it_leaves_comes_back_to_leave_in_order(stage: Stage) -> None:
+    scaled(stage, 1)
+    all_say(stage, 2)
+    stage.tick()
+    all_say(stage, 3)
+    stage.tick()
+    assert stage.record("count-1").leaving
+
+    stage.dies("count-1")
+    stage.tick()
+
+    comes_back_and_leaves(stage, "count-1")
+    assert stage.phases()["count-1"] is InstancePhase.RETIRED
+    assert stage.state.replicas()["count"] == 1
 
 
 def test_another_controller_carries_on_in_the_middle(stage: Stage) -> None:
@@ -307,6 +333,7 @@ class Process:
     epoch: int
     heard: list[Ownership] = field(default_factory=list)
     owned: Ownership = _UNTOLD
+    leaves: bool = False
 
     def hears(self) -> None:
         if self.heard:
@@ -331,13 +358,15 @@ class Story:
                 case SendCommand() if effect.instance in self.processes and effect.command.peers is not None:
                     assert effect.command.peers.owned is not None
                     self.processes[effect.instance].heard.append(effect.command.peers.owned)
+                case SendCommand() if effect.instance in self.processes and effect.command.verb is Verb.LEAVE:
+                    self.processes[effect.instance].leaves = True
                 case KillInstance() if effect.instance in self.processes:
                     self.die(effect.instance)
 
-    def die(self, instance: str) -> None:
+    def die(self, instance: str, code: int = -9) -> None:
         process = self.processes.pop(instance, None)
         if process is not None:
-            self.stage.take(Exited(instance, process.epoch, -9, completed=self.stage.record(instance).epoch))
+            self.stage.take(Exited(instance, process.epoch, code, completed=self.stage.record(instance).epoch))
             self._do()
 
     def report(self, instance: str) -> None:
@@ -386,6 +415,8 @@ class Story:
                     process.hears()
                     self.owners_are_single()
                 self.report(name)
+                if process.leaves:
+                    self.die(name, 0)
             self.stage.later(1.0)
             self._do()
 
