@@ -284,6 +284,8 @@ CHECKPOINT_S = 0.1
 CHECKPOINT_MAX_S = 2.0
 CHECKPOINT_PART = 0.1
 """... and checkpoints take about this part of the time, unless that would make them rarer than the above."""
+CHECKPOINT_IDLE_PART = 0.25
+"""... and so much of it where the node has nothing else to do."""
 CHECKPOINT_BYTES = 16 * MIB
 """What a checkpoint has to send; a node that has so much takes one at once."""
 CHECKPOINT_RETRY_S = 1.0

@@ -9,6 +9,10 @@ too small to fill the pipeline, records settle faster than that time, so it grow
 A full window delays its own records, so how long one takes by itself can only be seen with fewer before it: every few
 seconds the window is a quarter until a record has come through. Without that, each estimate would contain the queue
 that the last one made, and the window would double every few seconds for as long as the stream goes on.
+
+A node that settles with its checkpoints is silent in between, and then settles all at once. The shortest delay says
+nothing there, since it is that of whoever came last. So the window also holds half as much again as comes between two
+such bursts: it fills the time from one to the next, and grows until it does.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ _PROBE_PART = 4
 _SPAN_S = 1.0
 """A rate is an average over this span: old frames are acknowledged message by message in bursts, twice a second."""
 _INTERVAL_S = 0.1
+_SILENCE_S = 0.05
+"""What is settled after so long a silence begins a burst."""
+_PER_BURST = 1.5
 
 
 class Intake:
@@ -33,6 +40,8 @@ class Intake:
     def __init__(self, now: float) -> None:
         self._window = INTAKE_FLOOR
         self._shortest = 0.0
+        self._settled_at = self._burst_at = now
+        self._pause = self._period = 0.0
         self._history: deque[tuple[float, int]] = deque([(now, 0)])
         self._rates: deque[tuple[float, float]] = deque()
         self._sent: deque[tuple[int, float]] = deque()
@@ -49,6 +58,8 @@ class Intake:
 
     def measure(self, floor: int, settled: int, now: float) -> None:
         """All below `floor` are settled; `settled` counts records settled since the start."""
+        if self._sent and self._sent[0][0] <= floor:
+            self._beat(self._sent[0][1], now)
         while self._sent and self._sent[0][0] <= floor:
             self._came_through(self._sent.popleft()[1], now)
         if not self._probing and now >= self._probe_at:
@@ -57,11 +68,21 @@ class Intake:
         if now - history[-1][0] < _INTERVAL_S:
             return
         history.append((now, settled))
-        while history[1][0] <= now - max(_SPAN_S, self._shortest):
+        while history[1][0] <= now - max(_SPAN_S, self._shortest, self._period):
             history.popleft()
         began, before = history[0]
         self._rate(now, (settled - before) / (now - began))
-        self._window = int(self._rates[0][1] * max(INTAKE_TIME_S, 2 * self._shortest))
+        self._window = int(self._rates[0][1] * max(INTAKE_TIME_S, 2 * self._shortest, _PER_BURST * self._period))
+
+    def _beat(self, oldest_sent_at: float, now: float) -> None:
+        """Something is settled: does that come in bursts? The shorter of two pauses counts, since one is an accident."""
+        if now - self._settled_at > _SILENCE_S:
+            pause = now - max(self._burst_at, oldest_sent_at)
+            self._period, self._pause = min(self._pause, pause), pause
+            self._burst_at = now
+        elif now - self._burst_at > self._pause:
+            self._pause = self._period = 0.0
+        self._settled_at = now
 
     def _came_through(self, sent_at: float, now: float) -> None:
         """A record let in at `sent_at` is settled: it tells the delay if few were before it, or if it took less."""

@@ -90,7 +90,7 @@ class AlgorithmWork:
         self._state, self._keys = state, keys
         assert self._calls is not None
         self._check_batches()
-        self._calls.keeps_state = True
+        self._calls.keep_state()
         if self.overlap is not None:
             self.overlap.keep(state, keys)
 

@@ -8,7 +8,7 @@ frame. Each form of a handler has a class of its own, chosen once: a plain funct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol, cast
 
@@ -150,7 +150,8 @@ class StatefulCalls:
     def __init__(self, turn: Turn, hand: Hand) -> None:
         self.listeners: list[Function] = []
         self.batch_listeners: list[Function] = []
-        self.keeps_state = False
+        self._keeps_state = False
+        self._left: Iterator[tuple[int, Any]] = iter(())
         self._turn = turn
         self._hand = hand
 
@@ -161,6 +162,11 @@ class StatefulCalls:
     @property
     def registered(self) -> bool:
         return bool(self.listeners or self.batch_listeners)
+
+    def keep_state(self) -> None:
+        """From the next call on the writes of a call are taken back if it raises. The call at work may have asked."""
+        self._keeps_state = True
+        self._left = iter(list(self._left))  # which ends the loop at work
 
     def listen(self, on_message: Function) -> None:
         """Raises StreamerError if there are batch listeners."""
@@ -185,33 +191,43 @@ class StatefulCalls:
         if self.batch_listeners:
             self._over_batch(bodies, first, origin)
             return
-        if self.keeps_state:
-            self._over_kept(bodies, first, origin)
+        self._left = left = zip(islice(INDEXES, first, None), bodies, strict=False)
+        if self._keeps_state:
+            self._over_kept(origin)
             return
         if len(listeners) == 1:
             on_message = listeners[0]
-            for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
+            for index, body in left:
                 hand[IN_HAND] = turn.index = index
                 on_message(body, origin)
-            return
-        for index, body in enumerate(bodies, first):
-            hand[IN_HAND] = turn.index = index
-            for on_message in listeners:
-                on_message(body, origin)
+        else:
+            for index, body in left:
+                hand[IN_HAND] = turn.index = index
+                for on_message in listeners:
+                    on_message(body, origin)
+        if self._keeps_state:
+            self._over_kept(origin)
 
-    def _over_kept(self, bodies: Sequence[Any], first: int, origin: str) -> None:
-        """Calls whose writes to keyed state are taken back if they raise."""
+    def _over_kept(self, origin: str) -> None:
+        """Make the calls that are left; what they write to keyed state is taken back if they raise."""
         hand, turn, listeners = self._hand, self._turn, self.listeners
-        for index, body in zip(islice(INDEXES, first, None), bodies, strict=False):
+        if len(listeners) == 1 and turn.state is not None and turn.keys is None:
+            on_message, begin = listeners[0], turn.state.begin
+            for index, body in self._left:
+                hand[IN_HAND] = turn.index = index
+                begin()
+                on_message(body, origin)
+            return
+        for index, body in self._left:
             hand[IN_HAND] = turn.index = index
-            turn.mark_state(body)
+            turn.enter_state(body)
             for on_message in listeners:
                 on_message(body, origin)
 
     def _over_batch(self, bodies: Sequence[Any], first: int, origin: str) -> None:
         self._hand[IN_MORE] = len(bodies) - 1
         self._hand[IN_HAND] = self._turn.index = first
-        self._turn.mark_state(bodies[0])
+        self._turn.enter_state(bodies[0])
         for on_messages in self.batch_listeners:
             on_messages(list(bodies), origin)
         self._turn.join(first, len(bodies))

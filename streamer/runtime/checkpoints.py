@@ -7,7 +7,8 @@ nothing. After it the frames settle and the messages leave, as new roots which t
 the checkpoint. A new life sends again what was not settled, and drops by its marks what comes to it again.
 
 Checkpoints cost by their number, hardly by what they hold: so they come as often as costs a small part of the time, at
-most every tenth of a second, which is what such a node adds to the delay of its messages.
+most every tenth of a second, which is what such a node adds to the delay of its messages. A node that has nothing else
+to do may spend a larger part: its producers may be waiting for what it settles.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from streamer.clock import Clock
 from streamer.errors import ConnectorError, FencedError, PeerError, StateError
 from streamer.limits import (
     CHECKPOINT_BYTES,
+    CHECKPOINT_IDLE_PART,
     CHECKPOINT_MAX_S,
     CHECKPOINT_PART,
     CHECKPOINT_RETRY_S,
@@ -97,7 +99,7 @@ class Checkpoints:
         self._outgoing_bytes = 0
         self._barriers: list[Barrier] = []
         self._rows: deque[tuple[int, int]] = deque()
-        self._due_at = 0.0
+        self._due_at = self._idle_due_at = 0.0
 
     # -- a new life ----------------------------------------------------------------------------------------------------
 
@@ -203,14 +205,15 @@ class Checkpoints:
         return (segment.route for segment, _ in self._outgoing)
 
     def wait_s(self) -> float | None:
-        """Seconds until the next checkpoint is due; None while there is nothing to keep."""
-        return None if self.empty else max(0.0, self._due_at - self._clock())
+        """Seconds until an idle node takes its next checkpoint; None while there is nothing to keep."""
+        return None if self.empty else max(0.0, self._idle_due_at - self._clock())
 
-    def due(self, *, ending: bool) -> bool:
+    def due(self, *, ending: bool, idle: bool) -> bool:
         """Whether to take a checkpoint now: at the end of the stream, as soon as there is anything to keep."""
         if self.empty:
             return False
-        return ending or self._outgoing_bytes >= CHECKPOINT_BYTES or self._clock() >= self._due_at
+        due_at = self._idle_due_at if idle else self._due_at
+        return ending or self._outgoing_bytes >= CHECKPOINT_BYTES or self._clock() >= due_at
 
     def take(self) -> bool:
         """Take a checkpoint; False if it could not be written, which has changed nothing: it is tried again.
@@ -237,7 +240,7 @@ class Checkpoints:
                 self._frames[:0], self._outgoing[:0], self._barriers[:0] = frames, outgoing, barriers
                 self._keeper.failures.last_error = f"{error}. {error.advice}"
             self.marks.rewrite()
-            self._due_at = self._clock() + CHECKPOINT_RETRY_S
+            self._due_at = self._idle_due_at = self._clock() + CHECKPOINT_RETRY_S
             return False
         self._next, self._edges_kept = next_, self._edges
         for _ in checkpoint.settled:
@@ -247,8 +250,11 @@ class Checkpoints:
             for frame in frames:
                 frame.kept = False
                 frame.settle(1)
-        took_s = self._clock() - began
-        self._due_at = self._clock() + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, took_s / CHECKPOINT_PART))
+        now = self._clock()
+        self._due_at, self._idle_due_at = (
+            now + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, (now - began) / part))
+            for part in (CHECKPOINT_PART, CHECKPOINT_IDLE_PART)
+        )
         return True
 
     def own(self, epoch: int, replicas: int) -> None:

@@ -129,8 +129,8 @@ class Instance:
             more = self._advance_work(now)
             while more and (at := self._clock()) - now < _TURN_S:
                 more = self._advance_work(at)
-        if self.checkpoints is not None and self.checkpoints.due(ending=self.stage is not Stage.RUNNING):
-            self._take_checkpoint(self.checkpoints)
+        if self.checkpoints is not None:
+            self._look_after(self.checkpoints, idle=not more)
         with self.lock:
             self.later.advance()
             self.roots.looked_after = self.roots.commit()
@@ -192,9 +192,13 @@ class Instance:
             self.checkpoints.restore()
             return self.checkpoints
 
-    def _take_checkpoint(self, checkpoints: Checkpoints) -> None:
-        """Not while a call is at work: what it has done is no effect yet."""
-        if self.work.at_rest and checkpoints.take():
+    def _look_after(self, checkpoints: Checkpoints, *, idle: bool) -> None:
+        """Take a checkpoint if one is due, and no call is at work: what that has done is no effect yet."""
+        if (
+            checkpoints.due(ending=self.stage is not Stage.RUNNING, idle=idle)
+            and self.work.at_rest
+            and checkpoints.take()
+        ):
             self.outbox.dirty = True
 
     def _handle(self, frame: InputFrame) -> None:

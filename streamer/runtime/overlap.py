@@ -191,7 +191,7 @@ class Overlap:
         hand[IN_BASE] = frame.base
         hand[IN_MORE] = last - first - 1
         hand[IN_HAND] = turn.index = first
-        turn.mark_state(flight.bodies[first])
+        turn.enter_state(flight.bodies[first])
         call = _Call(turn)
         _current.set(call)
         began = self._clock()

@@ -150,11 +150,7 @@ class _ApiHost:
     def state(self, *, in_handler: bool = False) -> KeyedState:
         """Begun when it is first asked for. Raises StateError."""
         if self._state is None:
-            if in_handler and self._instance.handover.keys is not None:
-                raise StateError(
-                    "api.state of a partitioned node was first used in a handler",
-                    remedy="Ask for it in start, before the first message: counts = api.state.counter('counts').",
-                )
+            self._check_beginning(in_handler)
             from streamer.runtime.state import begin_state  # most instances never need it
 
             self._state = begin_state(self._instance, self._home, self._wall)
@@ -162,6 +158,21 @@ class _ApiHost:
             self._turn.state, self._turn.keys = self._state, keys
             self.work.keep(self._state, keys)
         return self._state
+
+    def _check_beginning(self, in_handler: bool) -> None:
+        """Raises StateError where calls at work could not be told apart from those that come."""
+        if in_handler and self._instance.handover.keys is not None:
+            when = "of a partitioned node was first used in a handler"
+        elif in_handler and self.work.overlap is not None:
+            when = "was first used in a handler whose calls overlap"
+        elif not in_handler and self.work.accepts:
+            when = "was first used beside a node that takes messages already"
+        else:
+            return
+        raise StateError(
+            f"api.state {when}",
+            remedy="Ask for it in start, before the first message: counts = api.state.counter('counts').",
+        )
 
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None:
         self._instance.send_root(message, flow, headers)

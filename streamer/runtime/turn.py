@@ -98,18 +98,17 @@ class _Watch(NamedTuple):
 class Undoing(Protocol):
     """Keyed state: what a call writes there can be taken back as long as it is at work.
 
-    `group` is the key group of the message in hand, 0 where the node is not partitioned.
+    `group` is the key group of the message in hand, 0 where the node is not partitioned. `begin` is called when a call
+    begins: what was written before it stays.
     """
 
     group: int
 
-    def mark(self) -> int: ...
+    @property
+    def begin(self) -> Callable[[], None]: ...
 
-    def roll_back(self, mark: int) -> None:
-        """Take back what was written since the mark."""
-
-    def forget_undo(self) -> None:
-        """What was written stays."""
+    def roll_back(self) -> None:
+        """Take back what the call has written."""
 
 
 class Calling(Protocol):
@@ -123,8 +122,6 @@ class Turn:
 
     `index` is that of the message in hand, in its frame. It stands in `hand[IN_HAND]` too, in a page that survives a
     kill; but what was sent is noted with it, and to read it there costs four times as much.
-
-    `mark` is where the journal of `state` stood when the call at work began.
 
     `_bytes` were collected, beside what is missing of LARGE_BYTES in `_room`: so whoever sends small messages has one
     number to look at, and a large one does not pass unseen.
@@ -155,7 +152,6 @@ class Turn:
         self.holds: Holds | None = None
         self.state: Undoing | None = None
         self.keys: KeyPath | None = None
-        self.mark = 0
 
     def begin(self, frame: InputFrame, segment: Segment, base: int) -> Sends | None:
         """Start with the segment whose first message has index `base`; gives where return values go.
@@ -275,10 +271,10 @@ class Turn:
         """The turn of the call at work."""
         return self
 
-    def mark_state(self, message: object) -> None:
+    def enter_state(self, message: object) -> None:
         """A call for this message begins: from here on its writes can be taken back."""
         if self.state is not None:
-            self.mark = self.state.mark()
+            self.state.begin()
             if self.keys is not None:
                 self.state.group = self.keys.group(message)
 
@@ -356,7 +352,7 @@ class Turn:
         while self._effects and self._effects[-1][0] >= index:
             self._effects.pop()[1].undo()
         if self.state is not None:
-            self.state.roll_back(self.mark)
+            self.state.roll_back()
 
     def commit(self) -> None:
         """Hand what was collected to the outbox, and let all else take effect: no call is at work."""
@@ -365,9 +361,6 @@ class Turn:
         for _, effect in self._effects:
             effect.take_effect()
         self._effects.clear()
-        if self.state is not None:
-            self.state.forget_undo()
-            self.mark = 0
         self._bytes = 0
         self._own = None
 

@@ -33,6 +33,8 @@ class KeyedState:
         self._shared = Shared(store, wall)
         self._states: dict[str, Keyed] = {}
         self._group = 0
+        self.begin: Callable[[], None] = self._shared.journal.clear
+        """A call of the handler begins: what was written before it stays."""
 
     # -- for algorithms ------------------------------------------------------------------------------------------------
     def value(self, name: str, default: object = None, ttl_s: float | None = None) -> ValueState:
@@ -88,17 +90,9 @@ class KeyedState:
             for state in self._states.values():
                 state.enter(group)
 
-    def mark(self) -> int:
-        """Where the journal of writes stands now."""
-        return len(self._shared.journal)
-
-    def roll_back(self, mark: int) -> None:
-        """Take back all that was written since then."""
-        self._shared.roll_back(mark)
-
-    def forget_undo(self) -> None:
-        """All calls so far have succeeded; no mark from before holds any more."""
-        self._shared.journal.clear()
+    def roll_back(self) -> None:
+        """Take back all that was written since the call at work began."""
+        self._shared.roll_back()
 
     def take_dirty(self) -> dict[EntryKey, Entry | None]:
         """All that has changed since the last time, for a checkpoint. Called between two calls of the handler."""
@@ -106,6 +100,7 @@ class KeyedState:
             self._shared.growth_bytes = 0
             if sum(state.cache_bytes() for state in self._states.values()) > STATE_CACHE_BYTES:
                 self.clear_cache()
+        self.begin()  # an algorithm may also write for minutes without a message
         found: dict[EntryKey, Entry | None] = {}
         for state in self._states.values():
             state.take_dirty(found)

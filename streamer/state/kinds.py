@@ -30,9 +30,9 @@ class Shared:
         self.journal: Journal = []
         self.growth_bytes = 0
 
-    def roll_back(self, mark: int) -> None:
+    def roll_back(self) -> None:
         journal = self.journal
-        while len(journal) > mark:
+        while journal:
             cells, key, old = journal.pop()
             if old is MISSING:
                 cells.pop(key, None)

@@ -16,13 +16,16 @@ _TICK_S = 0.01
 _LAST_S = 30.0
 
 
-def limit_after(duration_s: float, rate: float | Callable[[float], float], delay_s: float) -> float:
-    """The usual limit at the end, for a source that always has more, before a pipeline of this capacity and delay."""
+def limit_after(
+    duration_s: float, rate: float | Callable[[float], float], delay_s: float, checkpoint_s: float = _TICK_S
+) -> float:
+    """The usual limit at the end, for a source that always has more, before a pipeline of this capacity and delay,
+    which settles every `checkpoint_s`."""
     intake = Intake(0.0)
     read = settled = 0
     done_at: list[float] = []
     limits: list[int] = []
-    now = free_at = 0.0
+    now = free_at = checkpoint_at = 0.0
     while now < duration_s:
         if read - settled < intake.limit:
             for _ in range(intake.limit - (read - settled)):
@@ -31,8 +34,10 @@ def limit_after(duration_s: float, rate: float | Callable[[float], float], delay
                 read += 1
             intake.sent(read, now)
         now += _TICK_S
-        while settled < len(done_at) and done_at[settled] <= now:
-            settled += 1
+        if now >= checkpoint_at:
+            checkpoint_at += checkpoint_s
+            while settled < len(done_at) and done_at[settled] <= now:
+                settled += 1
         intake.measure(settled, settled, now)
         limits.append(intake.limit)
     return median(limits[-round(_LAST_S / _TICK_S) :])
@@ -50,6 +55,16 @@ def test_about_as_much_is_unsettled_as_settles_in_a_fixed_time(rate: float, dura
 
 def test_a_long_pipeline_gets_about_twice_its_delay_however_long_the_stream() -> None:
     assert 500 * 2.0 <= limit_after(120.0, 500.0, 2.0) <= 2.2 * 500 * 2.0
+
+
+@pytest.mark.parametrize("checkpoint_s", [0.1, 0.4, 1.0, 2.0])
+def test_a_node_that_settles_in_bursts_gets_what_it_can_do_until_the_next_one(checkpoint_s: float) -> None:
+    usual = limit_after(90.0, 20_000.0, 0.01, checkpoint_s)
+    assert (
+        20_000 * max(INTAKE_TIME_S, 1.2 * checkpoint_s)
+        <= usual
+        <= 20_000 * max(1.5 * INTAKE_TIME_S, 2.5 * checkpoint_s)
+    )
 
 
 def test_a_slow_pipeline_keeps_the_floor() -> None:
