@@ -11,7 +11,15 @@ import sys
 from benchmarks.record import ROOT
 from streamer.cli.output import tell
 
-BENCHMARKS = ("micro", "scenario.throughput", "scenario.durability", "scenario.state", "scenario.memory")
+BENCHMARKS = (
+    "micro",
+    "scenario.throughput",
+    "scenario.settlement",
+    "scenario.durability",
+    "scenario.state",
+    "scenario.recovery",
+    "scenario.memory",
+)
 
 
 def main() -> int:

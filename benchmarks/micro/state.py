@@ -35,18 +35,17 @@ def cases() -> dict[str, Case]:
 
     def count() -> None:
         for key in few:
+            state.begin()
             counts.add(key)
-        state.forget_undo()
 
     def keep() -> None:
         for key in few:
+            state.begin()
             last.set(key, body)
-        state.forget_undo()
 
     def count_all_and_commit() -> None:
         for key in keys:
             counts.add(key)
-        state.forget_undo()
         store.commit(Checkpoint(state.take_dirty()))
 
     count_all_and_commit()

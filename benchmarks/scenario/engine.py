@@ -18,6 +18,7 @@ from benchmarks.processes import own_children
 from benchmarks.scenario.side import BenchmarkError
 from benchmarks.scenario.tally import Tally
 from streamer.control.hosts.embedded import EmbeddedHost
+from streamer.control.hosts.home import INSTANCES_FOLDER, pages_of
 from streamer.control.jobs import JobAccount, JobStatus
 from streamer.descriptor.load import load
 from streamer.plan.compile import Plan, compile_plan
@@ -73,6 +74,7 @@ class EngineSide:
 
     def __init__(self, plan: Plan, folder: Path, tally: Tally | None = None) -> None:
         self._tally = tally
+        self.home = folder
         self._lines: list[str] = []
         self._host = EmbeddedHost(plan, folder, on_output=self._note)
 
@@ -89,6 +91,10 @@ class EngineSide:
         self._host.close()
 
     @property
+    def job(self) -> str:
+        return self._host.job
+
+    @property
     def shown(self) -> int:
         return self._tally.shown if self._tally else 0
 
@@ -103,6 +109,11 @@ class EngineSide:
         """Messages that the instance of this node has handled, by its last sample."""
         sample = self._host.poll(0.0).samples.get(f"{node}-0")
         return sample.received if sample else 0
+
+    def handled(self, node: str) -> int:
+        """Messages that all instances of this node, in all lives, have handled by now, by their pages."""
+        pages = pages_of(self._host.folder, (f.name for f in (self._host.folder / INSTANCES_FOLDER).glob(f"{node}-*")))
+        return sum(page.received for page in pages.values())
 
     def processes(self) -> dict[str, psutil.Process]:
         """By the name of the node."""

@@ -16,6 +16,9 @@ from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
 
+_WARM_UP_S = 4.0
+"""A source needs a few checkpoints to find out how much it may let in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -39,7 +42,7 @@ def engine(case: Case, folder: Path, on: bool) -> EngineSide:
     return EngineSide(plan_of([source(case.payload_bytes), counting], folder), folder, Tally(tally))
 
 
-SWITCH = Switch("scenario.state", "With and without checkpointed state.", CASES, engine)
+SWITCH = Switch("scenario.state", "With and without checkpointed state.", CASES, engine, warm_up_s=_WARM_UP_S)
 
 if __name__ == "__main__":
     sys.exit(SWITCH.main(sys.argv[1:]))

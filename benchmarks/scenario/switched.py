@@ -37,7 +37,6 @@ class Effort:
     pairs: int
     window_s: float
     folder: Path | None
-    warm_up_s: float = 1.0
     elsewhere_cores_max: float = 0.15
 
 
@@ -45,7 +44,8 @@ class Effort:
 class Switch(Generic[Case]):
     """`engine` gives the job of a case below a folder, with the feature or without it.
 
-    `beside` are further facts of each case, by the heading of their column.
+    `beside` are further facts of each case, by the heading of their column. A job has `warm_up_s` to come to its full
+    rate.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Switch(Generic[Case]):
     cases: Sequence[Case]
     engine: Callable[[Case, Path, bool], EngineSide]
     beside: Callable[[Effort], Mapping[str, float]] = lambda _effort: {}
+    warm_up_s: float = 1.0
 
     def compare(self, cases: Sequence[Case], effort: Effort) -> list[dict[str, Any]]:
         """All pairs of all cases, one round over the cases after the other."""
@@ -74,7 +75,7 @@ class Switch(Generic[Case]):
                 return self.engine(case, way, on)
 
             return measure_in_quiet(
-                fresh, effort.warm_up_s, effort.window_s, elsewhere_cores_max=effort.elsewhere_cores_max, tries=2
+                fresh, self.warm_up_s, effort.window_s, elsewhere_cores_max=effort.elsewhere_cores_max, tries=2
             )
 
     def main(self, arguments: Sequence[str]) -> int:

@@ -75,7 +75,7 @@ class Intake:
         self._window = int(self._rates[0][1] * max(INTAKE_TIME_S, 2 * self._shortest, _PER_BURST * self._period))
 
     def _beat(self, oldest_sent_at: float, now: float) -> None:
-        """Something is settled: does that come in bursts? The shorter of two pauses counts, since one is an accident."""
+        """Something is settled: does that come in bursts? Of two pauses the shorter counts: one is an accident."""
         if now - self._settled_at > _SILENCE_S:
             pause = now - max(self._burst_at, oldest_sent_at)
             self._period, self._pause = min(self._pause, pause), pause

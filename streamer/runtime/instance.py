@@ -129,8 +129,9 @@ class Instance:
             more = self._advance_work(now)
             while more and (at := self._clock()) - now < _TURN_S:
                 more = self._advance_work(at)
-        if self.checkpoints is not None:
-            self._look_after(self.checkpoints, idle=not more)
+        kept, ending = self.checkpoints, self.stage is not Stage.RUNNING
+        if kept is not None and kept.due(ending=ending, idle=not more) and self.work.at_rest and kept.take():
+            self.outbox.dirty = True
         with self.lock:
             self.later.advance()
             self.roots.looked_after = self.roots.commit()
@@ -191,15 +192,6 @@ class Instance:
             self.checkpoints = Checkpoints(self, vault, self._clock)
             self.checkpoints.restore()
             return self.checkpoints
-
-    def _look_after(self, checkpoints: Checkpoints, *, idle: bool) -> None:
-        """Take a checkpoint if one is due, and no call is at work: what that has done is no effect yet."""
-        if (
-            checkpoints.due(ending=self.stage is not Stage.RUNNING, idle=idle)
-            and self.work.at_rest
-            and checkpoints.take()
-        ):
-            self.outbox.dirty = True
 
     def _handle(self, frame: InputFrame) -> None:
         if self.checkpoints is not None:

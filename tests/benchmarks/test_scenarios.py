@@ -9,7 +9,7 @@ from types import TracebackType
 import psutil
 import pytest
 
-from benchmarks.scenario import durability, memory, overload, state, throughput
+from benchmarks.scenario import durability, memory, overload, recovery, settlement, state, throughput
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.side import BenchmarkError, measure, measure_in_quiet
 from benchmarks.scenario.straight import StraightSide
@@ -63,7 +63,9 @@ def test_a_sink_that_counts_wrongly_spoils_the_measurement(tmp_path: Path) -> No
 def test_the_cases_are_told_apart_by_their_names() -> None:
     assert len({case.name for case in throughput.CASES}) == len(throughput.CASES)
     assert len({case.name for case in durability.CASES}) == len(durability.CASES)
+    assert len({case.name for case in settlement.CASES}) == len(settlement.CASES)
     assert len({case.name for case in state.CASES}) == len(state.CASES)
+    assert len({case.name for case in recovery.CASES}) == len(recovery.CASES)
     assert len({case.name for case in memory.CASES}) == len(memory.CASES)
     assert len({case.name for case in overload.CASES}) == len(overload.CASES)
 
@@ -86,6 +88,7 @@ def test_a_comparison_writes_the_ratio_of_its_pairs(tmp_path: Path, capsys: pyte
     ("switch", "only"),
     [
         pytest.param(durability.SWITCH, "connector -> sink, 100 B", id="log"),
+        pytest.param(settlement.SWITCH, "source -> relay -> sink, 100 B", id="settlement"),
         pytest.param(state.SWITCH, "source -> count of 100 keys, 100 B", id="state"),
     ],
 )
@@ -100,6 +103,18 @@ def test_a_feature_is_compared_with_none(
     (figure,) = json.loads(out.read_text())["figures"]
     assert figure["ratio"] == pytest.approx(figure["on_per_s"] / figure["off_per_s"], abs=0.01)
     assert f"| {only} | **{figure['ratio']:.2f}** |" in capsys.readouterr().out
+
+
+def test_a_stream_stands_still_for_a_moment_when_an_instance_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+
+    assert recovery.main(["--events", "1", "--only", "one of three", "--json", str(out)]) == 0
+
+    (figure,) = json.loads(out.read_text())["figures"]
+    assert 0 < figure["silence_s"] <= figure["silence_s_max"] <= figure["limit_s"]
+    assert "silence, s" in capsys.readouterr().out
 
 
 def test_instances_stay_within_their_limits_under_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from streamer.plan.assignment import Role
 from streamer.runtime.stage import Stage
 from streamer.state.base import Checkpoint
 from streamer.testing.disk import LifeState
-from tests.runtime.chain import Chain, algorithm_of
+from tests.runtime.chain import Chain, algorithm_of, overlapping
 
 COUNTING = """
     def start(args, api):
@@ -58,6 +58,82 @@ def test_a_call_that_raises_has_written_nothing(tmp_path: Path) -> None:
     counts = sum(int.from_bytes(entry.value, "big") for _, entry in store.scan("seen"))
     assert counts == 250 - 3
     assert chain.work.account.failed == 3
+
+
+@pytest.mark.parametrize("listeners", [1, 2])
+def test_state_may_begin_in_a_handler_and_the_calls_that_follow_are_taken_back_by_themselves(
+    tmp_path: Path, listeners: int
+) -> None:
+    code = f"""
+        def start(args, api):
+            def on_message(message, origin):
+                api.state.counter("seen").add("all")
+                if message == 7:
+                    raise ValueError("an unlucky number")
+                api.sendMessage(message)
+
+            for _ in range({listeners}):
+                api.registerInputListener(on_message)
+            api.startMessageListening()
+    """
+    chain = Chain(algorithm_of(tmp_path, code), list(range(20)), role=Role.STATEFUL)
+    chain.algorithm.start()
+    chain.algorithm.start_returned.set()
+    chain.finish()
+
+    assert chain.outcome == [message for message in range(20) if message != 7 for _ in range(listeners)]
+    (entry,) = chain.state.entries.values()
+    assert msgpack.unpackb(entry.value) == 19 * listeners
+
+
+@pytest.mark.parametrize(
+    ("code", "when"),
+    [
+        pytest.param(
+            """
+            def start(args, api):
+                async def on_message(message, origin):
+                    api.state.counter("seen").add("all")
+
+                api.registerInputListener(on_message)
+                api.startMessageListening()
+            """,
+            "in a handler whose calls overlap",
+            id="async",
+        ),
+        pytest.param(
+            """
+            def start(args, api):
+                errors = []
+
+                def on_message(message, origin):
+                    raise errors[0]
+
+                api.registerInputListener(on_message)
+                api.startMessageListening()
+                try:
+                    api.state.counter("seen")
+                except Exception as error:
+                    errors.append(error)
+            """,
+            "beside a node that takes messages already",
+            id="beside",
+        ),
+    ],
+)
+def test_state_does_not_begin_while_calls_are_at_work_that_could_not_be_told_apart(
+    tmp_path: Path, code: str, when: str
+) -> None:
+    chain = Chain(algorithm_of(tmp_path, code), [1], role=Role.STATEFUL)
+    chain.algorithm.start()
+    chain.algorithm.start_returned.set()
+    if chain.algorithm.overlap is None:
+        chain.finish()
+    else:
+        overlapping(chain)
+
+    (letter,) = chain.dead
+    assert letter.error == f"StateError: api.state was first used {when}"
 
 
 def test_nothing_settles_and_nothing_leaves_before_a_checkpoint(tmp_path: Path) -> None:

@@ -44,7 +44,6 @@ class Node:
 
     def checkpoint(self) -> int:
         """Commit what is dirty, and give how many entries that were."""
-        self.state.forget_undo()
         dirty = self.state.take_dirty()
         self.store.commit(Checkpoint(dirty))
         return len(dirty)
@@ -566,11 +565,12 @@ class TestUndo:
         for committed in (False, True):
             if committed:
                 node.checkpoint()
-            before, mark = seen(), state.mark()
+            before = seen()
+            state.begin()
             write(f"failed {committed}")
             assert seen() != before
 
-            state.roll_back(mark)
+            state.roll_back()
 
             assert seen() == before
         write("good")
@@ -586,12 +586,12 @@ class TestUndo:
         state = node.restarted()
         last, fields = state.value("v"), state.map("m")
 
-        mark = state.mark()
+        state.begin()
         last["a"] = "failed"
         fields.put("a", "x", "failed")
         last["b"] = "failed"
         fields.put("b", "x", "failed")
-        state.roll_back(mark)
+        state.roll_back()
 
         assert node.checkpoint() == 0
         assert (last["a"], fields.get("a", "x")) == ("kept", "kept")
@@ -600,15 +600,12 @@ class TestUndo:
     def test_calls_before_the_one_that_raised_stay(self, node: Node) -> None:
         counts = node.state.counter("counts")
         counts.add("a")
-        mark = node.state.mark()
+        node.state.begin()
         counts.add("a", 100)
         counts.add("b", 100)
-        node.state.roll_back(mark)
+        node.state.roll_back()
         counts.add("a")
 
-        node.state.forget_undo()
-
-        assert node.state.mark() == 0
         assert list(node.restarted().counter("counts").items()) == [("a", 2)]
 
 
@@ -746,11 +743,11 @@ class TestGroups:
         for group in (1, 2):
             state.group = group
             counts.add("a")
-        mark = state.mark()
+        state.begin()
         for group in (1, 2):
             state.group = group
             counts.add("a", 100)
-        state.roll_back(mark)
+        state.roll_back()
         state.put_back(state.take_dirty())
 
         node.checkpoint()

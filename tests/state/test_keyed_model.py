@@ -84,14 +84,15 @@ class Sides:
 
     def step(self, what: str, writes: list[Write]) -> None:
         if what == "call":
+            self.state.begin()
             for write in writes:
                 self.write(write)
-            self.state.forget_undo()
         elif what == "call that raises":
-            before, mark = copy.deepcopy(self.model), self.state.mark()
+            before = copy.deepcopy(self.model)
+            self.state.begin()
             for write in writes:
                 self.write(write)
-            self.state.roll_back(mark)
+            self.state.roll_back()
             self.model = before
         elif what == "checkpoint":
             self.store.commit(Checkpoint(self.state.take_dirty()))

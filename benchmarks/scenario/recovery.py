@@ -1,0 +1,189 @@
+"""How long a stream stands still when an instance dies, or when a node is scaled.
+
+A job goes on at full speed, something happens to it, and the *silence* is taken: the longest time for which the node
+that is watched handles nothing. It includes all that has to be done before it goes on: to notice, to start a process,
+to open the state, to be told by all others. A node with a million keys is filled first.
+
+    python -m benchmarks.scenario.recovery [--events 5] [--only TEXT] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import page, record
+from benchmarks.processes import own_children
+from benchmarks.scenario.engine import EngineSide, Node, algorithm, plan_of, source
+from benchmarks.scenario.side import BenchmarkError
+from streamer.cli.output import say, tell
+from streamer.control.hosts.home import open_log
+from streamer.control.jobs import JobStatus
+from streamer.control.wishes import want_replicas
+from streamer.limits import SESSION_TIMEOUT_S
+
+NAME = "scenario.recovery"
+KEYS = 1_000_000
+_PAYLOAD_BYTES = 100
+_SAMPLE_S = 0.005
+_FILL_S = 120.0
+_AFTER_S = 5.0
+"""The stream is watched for so long after each event; and longer if it stands still at the end of it."""
+_PATIENCE_S = 60.0
+
+
+Happening = Callable[[EngineSide, int], None]
+
+
+def _kill(instance: str) -> Happening:
+    """Kill this instance, without a word."""
+
+    def happen(_side: EngineSide, _number: int) -> None:
+        (process,) = (child for path, child in own_children().items() if Path(path).parent.name == instance)
+        process.kill()
+
+    return happen
+
+
+def _scale(node: str) -> Happening:
+    """Ask for two instances of the node, and the next time for one."""
+
+    def happen(side: EngineSide, number: int) -> None:
+        with closing(open_log(side.home)) as log:
+            want_replicas(log, side.job, node, 1 if number % 2 else 2)
+
+    return happen
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`happen` comes over a job of these nodes once `watched` has handled `fill` messages."""
+
+    name: str
+    nodes: Sequence[Node]
+    watched: str
+    fill: int
+    happen: Happening
+    limit_s: float
+
+
+def _count(**spec: Any) -> Node:
+    return {**algorithm("count", "stateful", "keyed", "tally", KEYS, "state"), **spec}
+
+
+_SOURCE = source(_PAYLOAD_BYTES)
+_SINK = {"nodeName": "out", "kind": "sink", "spec": {"connector": "blackhole"}}
+
+CASES = (
+    Case(f"a node with {KEYS:,} keys is killed", (_SOURCE, _count()), "count", KEYS, _kill("count-0"), 5.0),
+    Case(
+        f"a partitioned node with {KEYS:,} keys is scaled",
+        (_SOURCE, _count(partitionBy="id", minReplicas=1, maxReplicas=2)),
+        "count",
+        KEYS,
+        _scale("count"),
+        5.0,
+    ),
+    Case(
+        "one of three stateless instances is killed",
+        (_SOURCE, {**algorithm("relay", "stateless", "relay"), "minStatelessCount": 3}, _SINK),
+        "out",
+        100_000,
+        _kill("relay-1"),
+        SESSION_TIMEOUT_S,
+    ),
+)
+
+
+def silences_s(case: Case, events: int) -> list[float]:
+    """The longest time without a message after each event. Raises BenchmarkError if the stream does not go on."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        nodes = [
+            {**node, "input": [str(folder / "tally"), *node["input"][1:]]} if node.get("input") else node
+            for node in case.nodes
+        ]
+        with EngineSide(plan_of(nodes, folder), folder) as side:
+            _until(side, case, case.fill, _FILL_S)
+            found = []
+            for number in range(events):
+                case.happen(side, number)
+                found.append(_silence_s(side, case))
+                tell(f"{number + 1} of {events}, {case.name}: {found[-1]:.2f} s")
+            account = side.end()
+            if account.status is not JobStatus.STOPPED or not account.balanced:
+                raise BenchmarkError(f"{case.name}: the job ended badly: {account.to_json()}")
+            return found
+
+
+def _until(side: EngineSide, case: Case, count: int, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while (handled := side.handled(case.watched)) < count:
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{case.name}: {handled} of {count} messages were handled within {within_s:.0f} s")
+        side.go_on(_SAMPLE_S)
+
+
+def _silence_s(side: EngineSide, case: Case) -> float:
+    began = last = time.monotonic()
+    longest, handled = 0.0, side.handled(case.watched)
+    while (now := time.monotonic()) < began + _AFTER_S or now - last > _AFTER_S / 2:
+        if now - last > _PATIENCE_S:
+            raise BenchmarkError(f"{case.name}: nothing was handled for {_PATIENCE_S:.0f} s")
+        side.go_on(_SAMPLE_S)
+        if (more := side.handled(case.watched)) > handled:
+            longest, last, handled = max(longest, time.monotonic() - last), time.monotonic(), more
+    return longest
+
+
+def table(figures: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (f["case"], f"**{f['silence_s']:.2f}**", f"{f['silence_s_max']:.2f}", f["events"], f"{f['limit_s']:.0f}")
+        for f in figures
+    ]
+    return page.table(("what happens",), ("silence, s", "longest, s", "events", "limit, s"), rows)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{NAME}", description="How long a stream stands still.")
+    parser.add_argument("--events", type=int, default=5, help="how often it happens")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose names hold this text")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write here, and leave the documents alone")
+    options = parser.parse_args(arguments)
+    cases = [case for case in CASES if options.only in case.name]
+    if not cases:
+        parser.error(f"no case holds {options.only!r}; the cases are: {'; '.join(case.name for case in CASES)}")
+    figures = []
+    for case in cases:
+        silences = silences_s(case, options.events)
+        figures.append(
+            {
+                "case": case.name,
+                "silence_s": round(statistics.median(silences), 3),
+                "silence_s_max": round(max(silences), 3),
+                "events": options.events,
+                "limit_s": case.limit_s,
+            }
+        )
+    done = record.document(NAME, arguments, figures)
+    record.write(done, options.json or record.home_of(NAME))
+    text = f"{table(figures)}\n\n{page.provenance(done)}"
+    if options.json is None:
+        page.put(NAME, text)
+    say(text)
+    late = [figure for figure in figures if figure["silence_s_max"] > figure["limit_s"]]
+    for figure in late:
+        tell(f"{figure['case']}: the stream stood still for {figure['silence_s_max']:.1f} s")
+    return 1 if late else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
