@@ -11,7 +11,7 @@ Keys that are equal are one key, as in a dict: 1, 1.0 and True have the same msg
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from operator import index
 from typing import Any, NamedTuple
 
@@ -102,6 +102,14 @@ class Coder:
         """Of a key that is one: what it is equal to is packed."""
         return self._pack(key) if type(key) is str or type(key) is int else self.key(key)[1]
 
+    def plain_keys(self, keys: Collection[Any]) -> list[bytes] | None:
+        """All of them packed, if they are texts and ints only."""
+        return list(map(self._pack, keys)) if _PLAIN_KEYS.issuperset(map(type, keys)) else None
+
+    def plain_values(self, cells: Collection[Any]) -> list[bytes] | None:
+        """What a checkpoint writes for these cells, if none of them is absent or expires."""
+        return list(map(self._pack, cells)) if _PLAIN_CELLS.issuperset(map(type, cells)) else None
+
     def entry(self, cell: Any) -> Entry | None:
         """What a checkpoint writes for a cell."""
         if cell is ABSENT:
@@ -153,6 +161,8 @@ _PLAIN = frozenset(
     (*range(0x80), *range(0xA0, 0xC1), 0xC2, 0xC3, *range(0xCA, 0xD4), *range(0xD9, 0xDC), *range(0xE0, 0x100))
 )
 """First bytes of None, bools, numbers and texts."""
+_PLAIN_KEYS = frozenset((int, str))
+_PLAIN_CELLS = frozenset((int, float, bool, str, type(None)))
 
 
 def _whole(value: object) -> object:

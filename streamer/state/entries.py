@@ -32,6 +32,7 @@ _UPSERT = (
     f"INSERT INTO entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
     "SET field_at = excluded.field_at, expires_s = excluded.expires_s, seal = excluded.seal, value = excluded.value"
 )
+_DELETED: tuple[None, float] = (None, 0.0)
 _EXPIRED = "SELECT id FROM entries WHERE expires_s > 0 AND expires_s <= ? ORDER BY expires_s LIMIT ?"
 
 
@@ -164,11 +165,15 @@ class EntryTable:
         """Keep these among what is recent, and bring some of that into the table."""
         prefixes = self._names.made(key.name for key in entries)
         changes: dict[bytes, Change] = {}
+        with_fields: list[tuple[bytes, bytes]] = []
         for (group, name, key, field), entry in entries.items():
-            front = prefixes[name] + _GROUPS[group] + key
-            value, expires_s = entry or (None, 0.0)
-            changes[front + field] = (len(front), expires_s, value)
-        self._write_rows(recent.write(changes))
+            row_id = front = prefixes[name] + _GROUPS[group] + key
+            if field:
+                row_id += field
+                with_fields.append((front, row_id))
+            value, expires_s = entry or _DELETED
+            changes[row_id] = (len(front), expires_s, value)
+        self._write_rows(recent.write(changes, with_fields))
 
     def merge_all(self) -> None:
         """Bring into the table what is recent of all instances."""

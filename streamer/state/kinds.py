@@ -111,13 +111,17 @@ class Keyed(ABC):
 
     def take_dirty(self, found: dict[EntryKey, Entry | None]) -> None:
         """Add what has changed to what was found."""
-        name, entry_of, size_bytes = self.name, self._shared.coder.entry, 0
         for group, here in self._groups.items():
-            for packed_key, packed_field, cell in self._changed(here):
-                if cell is not MISSING:
-                    found[make_tuple(EntryKey, (group, name, packed_key, packed_field))] = entry = entry_of(cell)
-                    size_bytes += STATE_CELL_BYTES + (len(entry[0]) if entry else 0)
-            here.dirty.clear()
+            if here.dirty:
+                self._take(group, here, found)
+                here.dirty.clear()
+
+    def _take(self, group: int, here: GroupCells, found: dict[EntryKey, Entry | None]) -> None:
+        name, entry_of, size_bytes = self.name, self._shared.coder.entry, 0
+        for packed_key, packed_field, cell in self._changed(here):
+            if cell is not MISSING:
+                found[make_tuple(EntryKey, (group, name, packed_key, packed_field))] = entry = entry_of(cell)
+                size_bytes += STATE_CELL_BYTES + (len(entry[0]) if entry else 0)
         self._shared.growth_bytes += size_bytes
 
     def forget_clean(self) -> None:

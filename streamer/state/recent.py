@@ -13,7 +13,7 @@ older than what the table has. When the groups are dealt anew, whoever says so m
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from sqlite3 import Connection
 
@@ -25,6 +25,8 @@ from streamer.limits import STATE_MERGE_ENTRIES, STATE_RECENT_BYTES, STATE_RECEN
 Change = tuple[int, float, bytes | None]
 """What became of a row: where the field begins in its id, its time of expiry, its value; None deletes."""
 Changes = Mapping[bytes, Change]
+WithFields = Sequence[tuple[bytes, bytes]]
+"""Of the rows that have a field: what stands before it, and the row."""
 
 
 @dataclass(slots=True)
@@ -36,13 +38,12 @@ class _Layer:
     size_bytes: int = 0
     record: int = 0
 
-    def add(self, changes: Changes, size_bytes: int, record: int) -> None:
+    def add(self, changes: Changes, with_fields: WithFields, size_bytes: int, record: int) -> None:
         self.changes.update(changes)
         self.size_bytes += size_bytes
         self.record = record
-        with_fields = [(row_id, field_at) for row_id, (field_at, _, _) in changes.items() if len(row_id) > field_at]
-        for row_id, field_at in with_fields:
-            self.rows_by_front.setdefault(row_id[:field_at], set()).add(row_id)
+        for front, row_id in with_fields:
+            self.rows_by_front.setdefault(front, set()).add(row_id)
 
     @property
     def is_full(self) -> bool:
@@ -59,6 +60,7 @@ class _Written:
     """What a transaction has written, until it is known that it was committed."""
 
     changes: Changes
+    with_fields: WithFields
     size_bytes: int
     record: int
     merged: int
@@ -80,7 +82,8 @@ class RecentChanges:
     def read(self) -> None:
         """Begin with what the life before has left. Raises StateError."""
         for record, size_bytes, changes in read_records(self._file, self._connection, self._instance):
-            self._newer.add(changes, size_bytes, record)
+            with_fields = [(row[:at], row) for row, (at, _, _) in changes.items() if len(row) > at]
+            self._newer.add(changes, with_fields, size_bytes, record)
 
     def find(self, row_id: bytes) -> Change | None:
         return self._newer.changes.get(row_id) or self._older.changes.get(row_id)
@@ -101,7 +104,7 @@ class RecentChanges:
             found.update((row_id, change) for row_id, change in layer.changes.items() if first <= row_id < end)
         return sorted(found.items())
 
-    def write(self, changes: Changes) -> list[tuple[bytes, Change]]:
+    def write(self, changes: Changes, with_fields: WithFields) -> list[tuple[bytes, Change]]:
         """Keep these, and give those that are to be merged in the same transaction."""
         size_bytes, record = 0, self._newer.record
         if changes:
@@ -119,7 +122,7 @@ class RecentChanges:
             self._connection.execute(
                 "DELETE FROM recent WHERE instance = ? AND id <= ?", (self._instance, self._older.record)
             )
-        self._written = _Written(changes, size_bytes, record, len(rows))
+        self._written = _Written(changes, with_fields, size_bytes, record, len(rows))
         return [(row_id, self._older.changes[row_id]) for row_id in rows]
 
     def _next_to_merge(self, share: float) -> list[bytes]:
@@ -136,7 +139,7 @@ class RecentChanges:
             return
         self._written = None
         del self._merging[len(self._merging) - written.merged :]
-        self._newer.add(written.changes, written.size_bytes, written.record)
+        self._newer.add(written.changes, written.with_fields, written.size_bytes, written.record)
         if not self._merging:
             self._older = _Layer()
             if self._newer.is_full:

@@ -7,12 +7,25 @@ no time to live) is one lookup, one sum and one store, and everything else is fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from operator import index
 from typing import Any
 
 from streamer.errors import MessageError
-from streamer.state.base import COUNTER, VALUE, EntryKey
-from streamer.state.cells import ABSENT, INT_MAX, INT_MIN, MISSING, Expiring, cell_of, living, no_key, value_of
+from streamer.limits import STATE_CELL_BYTES
+from streamer.state.base import COUNTER, VALUE, Entry, EntryKey
+from streamer.state.cells import (
+    ABSENT,
+    INT_MAX,
+    INT_MIN,
+    MISSING,
+    Expiring,
+    cell_of,
+    living,
+    make_tuple,
+    no_key,
+    value_of,
+)
 from streamer.state.kinds import GroupCells, Keyed, Shared
 
 
@@ -70,6 +83,18 @@ class _Single(Keyed):
     def _changed(self, here: GroupCells) -> Iterable[tuple[bytes, bytes, Any]]:
         cells, packed_key = here.cells, self._shared.coder.packed_key
         return [(packed_key(key), b"", cells.get(key, MISSING)) for key in here.dirty]
+
+    def _take(self, group: int, here: GroupCells, found: dict[EntryKey, Entry | None]) -> None:
+        """In bulk where keys and cells are plain, as those of a count are: a third of the time of one by one."""
+        cells = list(map(here.cells.get, here.dirty, repeat(MISSING)))
+        keys = self._shared.coder.plain_keys(here.dirty)
+        values = self._shared.coder.plain_values(cells)
+        if keys is None or values is None:
+            super()._take(group, here, found)
+            return
+        at = map(make_tuple, repeat(EntryKey), zip(repeat(group), repeat(self.name), keys, repeat(b""), strict=False))
+        found.update(zip(at, map(make_tuple, repeat(Entry), zip(values, repeat(0.0), strict=False)), strict=False))
+        self._shared.growth_bytes += STATE_CELL_BYTES * len(cells) + sum(map(len, values))
 
     def put_back(self, at: EntryKey) -> None:
         self._groups[at.group].dirty.add(self._shared.coder.kept_key(at.key))
