@@ -35,12 +35,12 @@ def cases() -> dict[str, Case]:
 
     def count() -> None:
         for key in few:
-            state.begin()
+            state.undo.last = None
             counts.add(key)
 
     def keep() -> None:
         for key in few:
-            state.begin()
+            state.undo.last = None
             last.set(key, body)
 
     def count_all_and_commit() -> None:

@@ -212,10 +212,10 @@ class StatefulCalls:
         """Make the calls that are left; what they write to keyed state is taken back if they raise."""
         hand, turn, listeners = self._hand, self._turn, self.listeners
         if len(listeners) == 1 and turn.state is not None and turn.keys is None:
-            on_message, begin = listeners[0], turn.state.begin
+            on_message, undo = listeners[0], turn.state.undo
             for index, body in self._left:
                 hand[IN_HAND] = turn.index = index
-                begin()
+                undo.last = None
                 on_message(body, origin)
             return
         for index, body in self._left:

@@ -95,20 +95,25 @@ class _Watch(NamedTuple):
         self.frame.unwatch(self.watch)
 
 
+class Notes(Protocol):
+    """What a call has replaced. `last` is set to None when a call begins: what was written before it stays."""
+
+    last: Any
+
+    def roll_back(self) -> None:
+        """Take back what the call has written."""
+
+
 class Undoing(Protocol):
     """Keyed state: what a call writes there can be taken back as long as it is at work.
 
-    `group` is the key group of the message in hand, 0 where the node is not partitioned. `begin` is called when a call
-    begins: what was written before it stays.
+    `group` is the key group of the message in hand, 0 where the node is not partitioned.
     """
 
     group: int
 
     @property
-    def begin(self) -> Callable[[], None]: ...
-
-    def roll_back(self) -> None:
-        """Take back what the call has written."""
+    def undo(self) -> Notes: ...
 
 
 class Calling(Protocol):
@@ -274,7 +279,7 @@ class Turn:
     def enter_state(self, message: object) -> None:
         """A call for this message begins: from here on its writes can be taken back."""
         if self.state is not None:
-            self.state.begin()
+            self.state.undo.last = None
             if self.keys is not None:
                 self.state.group = self.keys.group(message)
 
@@ -352,7 +357,7 @@ class Turn:
         while self._effects and self._effects[-1][0] >= index:
             self._effects.pop()[1].undo()
         if self.state is not None:
-            self.state.roll_back()
+            self.state.undo.roll_back()
 
     def commit(self) -> None:
         """Hand what was collected to the outbox, and let all else take effect: no call is at work."""

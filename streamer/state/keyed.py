@@ -2,11 +2,11 @@
 
 A handler call takes effect when it succeeds, and a checkpoint holds the effects of many calls. So writes stay in memory
 until a checkpoint takes them (`take_dirty`), and each leaves behind what it has replaced, so that a call that raises is
-taken back (`roll_back`) without a copy of anything. What was touched stays in memory, up to a limit; what was not is
-read from the store when it is asked for, one entry at a time: a node with many keys begins at once.
+taken back (`undo`) without a copy of anything. What was touched stays in memory, up to a limit; what was not is read
+from the store when it is asked for, one entry at a time: a node with many keys begins at once.
 
 Only the thread of the handler touches any of this, so nothing is locked. Calls that overlap (`async` handlers) share
-one journal, and cannot be taken back apart from each other: the runtime has to keep them apart where state is used.
+one `undo`, and cannot be taken back apart from each other: the runtime has to keep them apart where state is used.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ class KeyedState:
         self._shared = Shared(store, wall)
         self._states: dict[str, Keyed] = {}
         self._group = 0
-        self.begin: Callable[[], None] = self._shared.journal.clear
-        """A call of the handler begins: what was written before it stays."""
+        self.undo = self._shared.undo
 
     # -- for algorithms ------------------------------------------------------------------------------------------------
     def value(self, name: str, default: object = None, ttl_s: float | None = None) -> ValueState:
@@ -90,17 +89,13 @@ class KeyedState:
             for state in self._states.values():
                 state.enter(group)
 
-    def roll_back(self) -> None:
-        """Take back all that was written since the call at work began."""
-        self._shared.roll_back()
-
     def take_dirty(self) -> dict[EntryKey, Entry | None]:
         """All that has changed since the last time, for a checkpoint. Called between two calls of the handler."""
         if self._shared.growth_bytes > STATE_CACHE_BYTES // 4:
             self._shared.growth_bytes = 0
             if sum(state.cache_bytes() for state in self._states.values()) > STATE_CACHE_BYTES:
                 self.clear_cache()
-        self.begin()  # an algorithm may also write for minutes without a message
+        self.undo.last = None  # an algorithm may also write for minutes without a message
         found: dict[EntryKey, Entry | None] = {}
         for state in self._states.values():
             state.take_dirty(found)

@@ -46,7 +46,7 @@ class ListState(Keyed):
 
     def _add(self, key: object, elements: _Elements, cell: Any) -> None:
         number = next(reversed(elements), elements.first - 1) + 1
-        self._journal.append((elements, number, MISSING))
+        self._undo.note(elements, number, MISSING)
         self._dirty.add((key, number))
         elements[number] = cell
 
@@ -64,7 +64,7 @@ class ListState(Keyed):
         """The list is empty after this."""
         key, elements = self._elements(key)
         if elements:
-            self._journal.append((self._cells, key, elements))
+            self._undo.note(self._cells, key, elements)
             self._dirty.update((key, number) for number in elements)
             self._cells[key] = _Elements()
 

@@ -64,7 +64,7 @@ class MapState(Keyed):
     def clear(self, key: object = None) -> None:
         """The map is empty after this."""
         key, fields = self._whole_fields(key)
-        self._journal.append((self._cells, key, fields))
+        self._undo.note(self._cells, key, fields)
         self._dirty.update((key, field) for field in fields)
         self._cells[key] = _Fields(whole=True)
 
@@ -76,7 +76,7 @@ class MapState(Keyed):
             raise no_key(field, error) from error
         if old is MISSING:
             field, _ = self._shared.coder.key(field)
-        self._journal.append((fields, field, old))
+        self._undo.note(fields, field, old)
         self._dirty.add((key, field))
         fields[field] = cell
 

@@ -76,7 +76,7 @@ class _Single(Keyed):
             raise no_key(key, error) from error
         if old is MISSING:
             key, _ = self._shared.coder.key(key)
-        self._journal.append((cells, key, old))
+        self._undo.note(cells, key, old)
         self._dirty.add(key)
         cells[key] = cell
 
@@ -144,13 +144,15 @@ class CounterState(_Single):
         """Add to the key's number, and give the new one. Raises MessageError."""
         cells = self._countable
         try:
-            old = cells[key]
-            total = old + n
+            total = (old := cells[key]) + n
         except (KeyError, TypeError):
             return self._add_with_care(key, n)
-        if type(total) is int and INT_MIN <= total <= INT_MAX:
-            self._journal.append((cells, key, old))
-            self._dirty.add(key)
+        # ints of 30 bits are compared several times faster, and literals cost no look-up
+        if type(total) is int and (-0x40000000 < total < 0x40000000 or INT_MIN <= total <= INT_MAX):
+            undo, dirty = self._undo, self._dirty
+            undo.last = (undo.last, cells, key, old)
+            if key not in dirty:
+                dirty.add(key)
             cells[key] = total
             return total
         return self._add_with_care(key, n)

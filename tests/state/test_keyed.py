@@ -566,11 +566,11 @@ class TestUndo:
             if committed:
                 node.checkpoint()
             before = seen()
-            state.begin()
+            state.undo.last = None
             write(f"failed {committed}")
             assert seen() != before
 
-            state.roll_back()
+            state.undo.roll_back()
 
             assert seen() == before
         write("good")
@@ -586,12 +586,12 @@ class TestUndo:
         state = node.restarted()
         last, fields = state.value("v"), state.map("m")
 
-        state.begin()
+        state.undo.last = None
         last["a"] = "failed"
         fields.put("a", "x", "failed")
         last["b"] = "failed"
         fields.put("b", "x", "failed")
-        state.roll_back()
+        state.undo.roll_back()
 
         assert node.checkpoint() == 0
         assert (last["a"], fields.get("a", "x")) == ("kept", "kept")
@@ -600,10 +600,10 @@ class TestUndo:
     def test_calls_before_the_one_that_raised_stay(self, node: Node) -> None:
         counts = node.state.counter("counts")
         counts.add("a")
-        node.state.begin()
+        node.state.undo.last = None
         counts.add("a", 100)
         counts.add("b", 100)
-        node.state.roll_back()
+        node.state.undo.roll_back()
         counts.add("a")
 
         assert list(node.restarted().counter("counts").items()) == [("a", 2)]
@@ -743,11 +743,11 @@ class TestGroups:
         for group in (1, 2):
             state.group = group
             counts.add("a")
-        state.begin()
+        state.undo.last = None
         for group in (1, 2):
             state.group = group
             counts.add("a", 100)
-        state.roll_back()
+        state.undo.roll_back()
         state.put_back(state.take_dirty())
 
         node.checkpoint()

@@ -84,15 +84,15 @@ class Sides:
 
     def step(self, what: str, writes: list[Write]) -> None:
         if what == "call":
-            self.state.begin()
+            self.state.undo.last = None
             for write in writes:
                 self.write(write)
         elif what == "call that raises":
             before = copy.deepcopy(self.model)
-            self.state.begin()
+            self.state.undo.last = None
             for write in writes:
                 self.write(write)
-            self.state.roll_back()
+            self.state.undo.roll_back()
             self.model = before
         elif what == "checkpoint":
             self.store.commit(Checkpoint(self.state.take_dirty()))
