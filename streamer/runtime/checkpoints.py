@@ -8,7 +8,8 @@ the checkpoint. A new life sends again what was not settled, and drops by its ma
 
 Checkpoints cost by their number, hardly by what they hold: so they come as often as costs a small part of the time, at
 most every tenth of a second, which is what such a node adds to the delay of its messages. A node that has nothing else
-to do may spend a larger part: its producers may be waiting for what it settles.
+to do may spend a larger part; and if it has had nothing to do for as long as a checkpoint takes, it takes one, since
+its producers may be waiting for what it settles (the rule of who rents skis for as much as they cost, and buys them).
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ class Checkpoints:
         self._outgoing_bytes = 0
         self._barriers: list[Barrier] = []
         self._rows: deque[tuple[int, int]] = deque()
-        self._due_at = self._idle_due_at = 0.0
+        self._due_at = self._idle_due_at = self._soonest = 0.0
+        self._took_s = 0.0
+        self._handled_at = 0.0
 
     # -- a new life ----------------------------------------------------------------------------------------------------
 
@@ -179,6 +182,7 @@ class Checkpoints:
             self.marks.add(segment, [index - base for index in waiting if base <= index < base + len(segment)])
             base += len(segment)
         frame.kept = True
+        self._handled_at = self._clock()
         self._frames.append(frame)
 
     def keep(self, segment: Segment, blobs: Sequence[bytes]) -> None:
@@ -206,14 +210,18 @@ class Checkpoints:
 
     def wait_s(self) -> float | None:
         """Seconds until an idle node takes its next checkpoint; None while there is nothing to keep."""
-        return None if self.empty else max(0.0, self._idle_due_at - self._clock())
+        return None if self.empty else max(0.0, self._due_when(idle=True) - self._clock())
 
     def due(self, *, ending: bool, idle: bool) -> bool:
         """Whether to take a checkpoint now: at the end of the stream, as soon as there is anything to keep."""
         if self.empty:
             return False
-        due_at = self._idle_due_at if idle else self._due_at
-        return ending or self._outgoing_bytes >= CHECKPOINT_BYTES or self._clock() >= due_at
+        return ending or self._outgoing_bytes >= CHECKPOINT_BYTES or self._clock() >= self._due_when(idle=idle)
+
+    def _due_when(self, *, idle: bool) -> float:
+        if not idle:
+            return self._due_at
+        return min(self._idle_due_at, max(self._soonest, self._handled_at + self._took_s))
 
     def take(self) -> bool:
         """Take a checkpoint; False if it could not be written, which has changed nothing: it is tried again.
@@ -240,7 +248,7 @@ class Checkpoints:
                 self._frames[:0], self._outgoing[:0], self._barriers[:0] = frames, outgoing, barriers
                 self._keeper.failures.last_error = f"{error}. {error.advice}"
             self.marks.rewrite()
-            self._due_at = self._idle_due_at = self._clock() + CHECKPOINT_RETRY_S
+            self._due_at = self._idle_due_at = self._soonest = self._clock() + CHECKPOINT_RETRY_S
             return False
         self._next, self._edges_kept = next_, self._edges
         for _ in checkpoint.settled:
@@ -251,8 +259,10 @@ class Checkpoints:
                 frame.kept = False
                 frame.settle(1)
         now = self._clock()
+        self._took_s = now - began
+        self._soonest = now + CHECKPOINT_S
         self._due_at, self._idle_due_at = (
-            now + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, (now - began) / part))
+            now + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, self._took_s / part))
             for part in (CHECKPOINT_PART, CHECKPOINT_IDLE_PART)
         )
         return True
