@@ -17,7 +17,8 @@ from streamer.limits import MIB
 from streamer.testing.verify.job import Process
 from streamer.testing.verify.room import mount_memory, unmount
 
-_DISK_BYTES = 16 * MIB
+_DISK_BYTES = 64 * MIB
+"""More than a state takes with its write-ahead log (STATE_WAL_BYTES), so that it is full only when it is filled."""
 _FILLER = "verify-filler"
 
 
