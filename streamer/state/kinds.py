@@ -22,7 +22,7 @@ Note = tuple[Any, dict[Any, Any], Any, Any]
 
 
 class Undo:
-    """What the call at work has replaced, the last first: a chain, since that costs half as much as a list."""
+    """What the call at work has replaced, the last first: a chain, which costs an `add` a tenth less than a list."""
 
     __slots__ = ("last",)
 
