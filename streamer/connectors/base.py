@@ -7,7 +7,7 @@ runtime keeps the marks and the settled positions in a page that survives a kill
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -75,6 +75,14 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+class RefusedRecordsError(Exception):
+    """Some records can never be written: those of these indexes, for these reasons."""
+
+    def __init__(self, reasons: Mapping[int, Exception]) -> None:
+        super().__init__(f"{len(reasons)} records were refused")
+        self.reasons = reasons
+
+
 class Sink(Protocol):
     """Writes records. When `write` returns, a kill of the process loses and tears none of them."""
 
@@ -97,4 +105,9 @@ class CheckpointedSink(Sink, Protocol):
         """The note of the last checkpoint of this job, once it is open; empty if there was none."""
 
     def checkpoint(self, note: bytes) -> None:
-        """Put all that was written in force together with this note, or nothing of it. Raises ConnectorError."""
+        """Put all that was written in force together with this note, or nothing of it.
+
+        Raises ConnectorError, and is called again later; or RefusedRecordsError for records that it has taken out of
+        what is to be written. They are counted from the last checkpoint on, go to the dead letters, and it is called
+        again at once.
+        """

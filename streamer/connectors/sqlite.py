@@ -3,6 +3,7 @@
 A row cannot be taken back by its length, as a line of a file can; but a transaction holds many rows, and a note beside
 them. So what is written waits in memory until the next checkpoint, and then the rows and the checkpoint's note, by
 which the runtime knows what was written before, are committed together: each message is one row, whatever is killed.
+Rows that the table refuses are found one by one when a transaction has failed by one of them, and left out.
 Messages that are maps fill the columns named in `columns`; without them a row is the message's JSON form.
 """
 
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from streamer import limits
+from streamer.connectors.base import RefusedRecordsError
 from streamer.connectors.json_form import to_json
 from streamer.errors import ConnectorError
 
@@ -23,6 +25,8 @@ _NOTES = "_streamer_checkpoints"
 _WHOLE = "message"
 _ID_FILE = "sink-id"
 _PLAIN = (str, int, float, bytes, type(None))
+_REFUSALS = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError)
+"""What is the row's fault: it breaks a rule of its table, or is more than SQLite can hold."""
 
 
 class SqliteSink:
@@ -82,15 +86,33 @@ class SqliteSink:
     def checkpoint(self, note: bytes) -> None:
         db = self._opened()
         try:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(self._insert, self._rows)
-            db.execute(f"INSERT OR REPLACE INTO {_NOTES} VALUES (?, ?)", (self._id, note))
-            db.execute("COMMIT")
+            with _transaction(db):
+                try:
+                    db.executemany(self._insert, self._rows)
+                except _REFUSALS as error:
+                    raise RefusedRecordsError(self._refused(db)) from error
+                db.execute(f"INSERT OR REPLACE INTO {_NOTES} VALUES (?, ?)", (self._id, note))
+                db.execute("COMMIT")
         except sqlite3.Error as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
             raise self._unwritable(error) from error
         self._rows.clear()
+
+    def _refused(self, db: sqlite3.Connection) -> dict[int, Exception]:
+        """Take the rows that the table refuses out of what is to be written; gives them by their index."""
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        reasons: dict[int, Exception] = {}
+        with _transaction(db):
+            for index, row in enumerate(self._rows):
+                try:
+                    db.execute(self._insert, row)
+                except _REFUSALS as error:
+                    reasons[index] = error
+                    db.execute("SELECT 1")  # else an error in binding the next row is told as this one (CPython 3.11)
+                    if not db.in_transaction:  # a rule of the table that takes back all
+                        db.execute("BEGIN IMMEDIATE")
+        self._rows = [row for index, row in enumerate(self._rows) if index not in reasons]
+        return reasons
 
     def close(self) -> None:
         """The job has no more to write, and whoever opens the database next needs no note of it."""
@@ -109,6 +131,17 @@ class SqliteSink:
             f"table {self._table} of sink database {self._path} cannot be written: {error}",
             remedy="See that the file is a SQLite database that you may write, and that the disk has room.",
         )
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """What is not committed in it is taken back."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
 
 def sqlite_problems(spec: Mapping[str, Any]) -> list[str]:

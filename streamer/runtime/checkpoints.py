@@ -14,6 +14,7 @@ its producers may be waiting for what it settles (the rule of who rents skis for
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from threading import Condition
@@ -102,6 +103,7 @@ class Checkpoints:
         self._rows: deque[tuple[int, int]] = deque()
         self._due_at = self._idle_due_at = self._soonest = 0.0
         self._took_s = 0.0
+        self._problem = ""
         self._handled_at = 0.0
 
     # -- a new life ----------------------------------------------------------------------------------------------------
@@ -246,10 +248,12 @@ class Checkpoints:
         except (StateError, ConnectorError) as error:
             with self._keeper.lock:
                 self._frames[:0], self._outgoing[:0], self._barriers[:0] = frames, outgoing, barriers
-                self._keeper.failures.last_error = f"{error}. {error.advice}"
+                self._keeper.failures.last_error = problem = f"{error}. {error.advice}"
+            self._tell(problem)
             self.marks.rewrite()
             self._due_at = self._idle_due_at = self._soonest = self._clock() + CHECKPOINT_RETRY_S
             return False
+        self._tell("")
         self._next, self._edges_kept = next_, self._edges
         for _ in checkpoint.settled:
             self._rows.popleft()
@@ -270,6 +274,13 @@ class Checkpoints:
     def own(self, epoch: int, replicas: int) -> None:
         """This instance has other keys from now on: it goes by the marks of those who had them before."""
         self.marks.restore(self._vault.own(epoch, replicas))
+
+    def _tell(self, problem: str) -> None:
+        """In the instance's log: what keeps it from taking checkpoints, once, and that it takes them again."""
+        if problem != self._problem:
+            text = f"{problem} Nothing settles until then." if problem else "checkpoints are written again"
+            sys.stderr.write(f"node {self._keeper.exits.node}: {text}\n")
+        self._problem = problem
 
     def close(self) -> None:
         """The orderly end: nothing is left to keep."""

@@ -50,9 +50,9 @@ def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -
 
 def give_sink(instance: Instance, sink: Sink) -> None:
     """Let the instance write. Raises ConnectorError."""
-    instance.work = SinkWork(sink, restarted=instance.assignment.epoch > 1)
+    instance.work = work = SinkWork(sink, restarted=instance.assignment.epoch > 1)
     if isinstance(sink, CheckpointedSink):
-        instance.keep(SinkVault(sink))
+        instance.keep(SinkVault(sink, work, instance.failures.judge))
 
 
 def give_gateway(instance: Instance, gateway: Gateway, folder: Path, wall: Clock) -> None:

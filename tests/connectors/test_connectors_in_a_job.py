@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from streamer.state.dead_letters import DeadLetters
@@ -190,3 +192,29 @@ def test_what_is_gone_with_a_removed_file_stands_in_the_account_and_the_dead_let
     assert 1 <= len(letters) <= 101
     assert all("removed, compressed or emptied" in kept.letter.error for kept in letters)
     assert done.account["nodes"][0]["failed"] == len(letters)
+
+
+def test_rows_that_a_table_refuses_go_to_the_dead_letters_and_all_others_are_in_it(desk: Desk) -> None:
+    records = [{"id": n} for n in range(2_000)] + [{"id": 7}, {"id": 1 << 63}]
+    (desk.folder / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with closing(sqlite3.connect(desk.folder / "out.db")) as db:
+        db.execute("CREATE TABLE results (id INTEGER PRIMARY KEY)")
+    desk.pipeline(
+        "  - {nodeName: read, kind: source, spec: {connector: file, path: in.jsonl, format: jsonl}}\n"
+        "  - {nodeName: save, kind: sink, spec: {connector: sqlite, path: out.db, table: results, columns: [id]}}\n",
+        "{main: read >> save}",
+    )
+
+    done = desk.run("run", "pipeline.yaml", "--json")
+
+    assert done.code == 0, done.stderr
+    with closing(sqlite3.connect(desk.folder / "out.db")) as db:
+        assert db.execute("SELECT id FROM results ORDER BY id").fetchall() == [(n,) for n in range(2_000)]
+    letters = [kept.letter for kept in DeadLetters(desk.jobs()[0] / "dead-letters.sqlite").find()]
+    assert [msgpack.unpackb(letter.packed) for letter in letters] == [{"id": 7}, {"id": 1 << 63}]
+    assert [letter.error for letter in letters] == [
+        "IntegrityError: UNIQUE constraint failed: results.id",
+        "OverflowError: Python int too large to convert to SQLite INTEGER",
+    ]
+    (edge,) = done.account["edges"]
+    assert (edge["settled"], edge["dead_lettered"], edge["in_flight"]) == (2_000, 2, 0)

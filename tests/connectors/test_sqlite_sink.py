@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from streamer.connectors.base import CheckpointedSink
+from streamer import limits
+from streamer.connectors.base import CheckpointedSink, RefusedRecordsError
 from streamer.connectors.sqlite import SqliteSink, sqlite_problems
 from streamer.errors import ConnectorError
 
@@ -79,19 +80,50 @@ def test_another_job_appends_and_knows_nothing_of_the_one_before(tmp_path: Path)
     assert rows(tmp_path) == [("1",), ("2",)]
 
 
-def test_a_transaction_that_fails_has_written_nothing_and_is_tried_again(tmp_path: Path) -> None:
+def test_a_transaction_that_fails_has_written_nothing_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SQLITE_SINK_BUSY_S", 0.05)
     with killed(tmp_path) as sink:
         sink.checkpoint(b"before")
-        with closing(sqlite3.connect(tmp_path / "out.db")) as other:
-            other.execute("CREATE TRIGGER full BEFORE INSERT ON results BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        with closing(sqlite3.connect(tmp_path / "out.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
             sink.write([1])
-            with pytest.raises(ConnectorError, match=r"table results of .*out.db cannot be written: no room"):
+            with pytest.raises(
+                ConnectorError, match=r"table results of .*out.db cannot be written: database is locked"
+            ):
                 sink.checkpoint(b"after")
             assert sink.restore() == b"before"
-            other.execute("DROP TRIGGER full")
+            other.execute("ROLLBACK")
         sink.checkpoint(b"after")
         assert sink.restore() == b"after"
     assert rows(tmp_path) == [("1",)]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param("(id INTEGER PRIMARY KEY)", id="by itself"),
+        pytest.param("(id INTEGER PRIMARY KEY ON CONFLICT ROLLBACK)", id="with all before it"),
+    ],
+)
+def test_rows_that_the_table_refuses_are_told_and_the_others_are_written(tmp_path: Path, table: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "out.db")) as db:
+        db.execute(f"CREATE TABLE results {table}")
+    with killed(tmp_path, "id") as sink:
+        sink.write([{"id": 1}, {"id": 1}, {"id": 2}])
+        sink.write([{"id": 1 << 64}, {"id": "no number"}, {"id": 3}])
+        refused: dict[int, str] = {}
+        while True:
+            try:
+                sink.checkpoint(b"note")
+                break
+            except RefusedRecordsError as error:
+                refused.update({number: str(reason) for number, reason in error.reasons.items()})
+        assert sink.restore() == b"note"
+    assert rows(tmp_path) == [(1,), (2,), (3,)]
+    assert {"UNIQUE constraint failed: results.id", "datatype mismatch"} <= set(refused.values())
+    assert any("too large" in reason for reason in refused.values())
 
 
 def test_names_are_quoted(tmp_path: Path) -> None:

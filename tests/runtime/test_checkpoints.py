@@ -152,7 +152,7 @@ def test_nothing_settles_and_nothing_leaves_before_a_checkpoint(tmp_path: Path) 
 
 
 def test_a_checkpoint_that_could_not_be_written_is_whole_when_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit = LifeState.commit
     refused: list[Checkpoint] = []
@@ -168,6 +168,10 @@ def test_a_checkpoint_that_could_not_be_written_is_whole_when_it_is(
     chain.finish()
 
     assert len(refused) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"node work: the disk is full. {StateError.remedy} Nothing settles until then.",
+        "node work: checkpoints are written again",
+    ]
     assert chain.outcome[-1] == [249, 83]
     assert msgpack.unpackb(chain.state.facts["work-0"]["edges"]) == ["out"]
     assert sum(int.from_bytes(entry.value, "big") for entry in chain.state.entries.values()) == 250 - 3
