@@ -24,7 +24,10 @@ Ways = Mapping[str, Counter[Leaf]]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message in a sink. `count` is the number that a counting node gave it, for its `key`; 0 if there is none."""
+    """A message in a sink. `count` is the number that a counting node gave it, for its `key`.
+
+    It is 0, which no node may give, if there is none.
+    """
 
     id: str
     count: int = 0
@@ -40,12 +43,13 @@ class Arrival:
 class Evidence:
     """What is known of a job that has ended.
 
-    `ways` are all that its flows ever allowed, `owed` the records that must have arrived, `arrivals` by sink in their
-    order. `exposed` tells whether a record was unsettled at a fault, `sent` how often a client sent one (once, if it is
-    absent): with nothing else can it be there more than once, since a file takes each message once. `ordered` are sinks
-    that must get the records of each source in order. `edges` are the accounts of edges (in flight, balanced) by name.
-    `counted`: the numbers of a counting node must be exact; `keys_ordered`: and follow, for each key and source, the
-    order of the records, whatever was done to the job.
+    `ways` are all that its flows ever allowed; any two of them have the same leaves of a record or none in common, else
+    a loss by one could look like the whole of another. `owed` are the records that must have arrived, `arrivals` by
+    sink in their order. `exposed` tells whether a record was unsettled at a fault, `sent` how often a client sent one
+    (once, if it is absent): with nothing else can it be there more than once, since a file takes each message once.
+    `ordered` are sinks that must get the records of each source in order. `edges` are the accounts of edges (in flight,
+    balanced) by name. `counted`: every message in a sink has the number of a counting node, and these must be exact;
+    `keys_ordered`: and follow, for each key and source, the order of the records, whatever was done to the job.
     """
 
     ways: Sequence[Ways]
@@ -126,7 +130,11 @@ def judge(verdict: Verdict, evidence: Evidence, tell: Callable[[str], None]) -> 
 
 
 def _ways_taken(evidence: Evidence, copies: Counter[Leaf]) -> Mapping[str, Counter[Leaf]]:
-    """The leaves of each record by the version of the flows that fits best what arrived of it."""
+    """The leaves of each record by the version of the flows that fits best what arrived of it.
+
+    What is left of a record tells its version, since no other one has that leaf. Of a record of which nothing is left
+    the fewest leaves are demanded.
+    """
     got: dict[str, set[Leaf]] = {}
     for sink, message in copies:
         got.setdefault(message.partition("/")[0], set()).add((sink, message))
@@ -186,12 +194,14 @@ def _disorder_of_keys(evidence: Evidence) -> Iterable[str]:
 
 
 def _wrong_counts(evidence: Evidence) -> Iterable[str]:
-    """A counting node numbers the messages of each key from 1 on: one number each, and no number left out or twice."""
+    """A counting node numbers the messages of each key from 1 on: one number each, and no number left out or twice.
+
+    A message without a number is one of them, too: it leaves a number to nobody.
+    """
     numbers: dict[str, dict[str, set[int]]] = {}
     for arrivals in evidence.arrivals.values():
         for one in arrivals:
-            if one.count:
-                numbers.setdefault(one.key, {}).setdefault(one.id, set()).add(one.count)
+            numbers.setdefault(one.key, {}).setdefault(one.id, set()).add(one.count)
     for key, of_key in numbers.items():
         holders = Counter(count for counts in of_key.values() for count in counts)
         for message, counts in of_key.items():

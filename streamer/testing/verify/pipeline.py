@@ -7,14 +7,18 @@ the folder of the job, so that a person can run the same pipeline by hand.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from streamer.descriptor.flow import parse_flow
 from streamer.descriptor.load import load
 from streamer.errors import DescriptorError
 from streamer.plan.compile import Plan, compile_plan, flow_version, wired
-from streamer.testing.keyed import KEY_FIELD
+from streamer.testing.keyed import KEY_FIELD, keyed
+from streamer.testing.outcome import Cast, expected
+from streamer.testing.verify.checker import Leaf, Ways
 from streamer.testing.verify.shapes import Actor, Shape
 
 FLOW = "main"
@@ -38,6 +42,20 @@ def flow_plans(shape: Shape, plan: Plan) -> Sequence[Plan]:
     """The plan with each of the shape's flows as its only one."""
     versions = (flow_version({FLOW: parse_flow(text, FLOW)}, FLOW, 1) for text in shape.flows)
     return [wired(plan.pipeline, plan.nodes, (version,)) for version in versions]
+
+
+def ways(shape: Shape, plan: Plan, records: Collection[str]) -> Ways:
+    """What must come of these records by the flows of this plan."""
+    by_source: dict[str, list[object]] = {}
+    for record in records:
+        by_source.setdefault(record.partition("#")[0], []).append(record)
+    cast = Cast(by_source, {}, {}, {name: actor.behave for name, actor in shape.actors.items()})
+    if shape.keys:
+        cast = replace(cast, wrap=keyed(shape.keys, keyless=0))
+    leaves: dict[str, Counter[Leaf]] = {}
+    for (sink, message), count in expected(plan, cast).leaves.items():
+        leaves.setdefault(message.partition("/")[0], Counter())[sink, message] = count
+    return leaves
 
 
 def sink_file(folder: Path, sink: str) -> Path:

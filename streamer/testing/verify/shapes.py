@@ -52,6 +52,10 @@ class Actor:
 class Shape:
     """`flows` are texts of the one flow: the first one at the start, any at a change.
 
+    All that is known of the version that a record took is what arrived of it. So no two of them may share a leaf,
+    unless they make the same of the record: else what is left of a record by one can be the whole of it by another,
+    and nobody would miss the rest.
+
     `rates_per_s`: how fast each source may be, of which a job takes one. `ordered`: sinks that must get the records of
     each source in order. `keys`: how many keys the records have (0: none). `keys_ordered`: the messages of a key must
     be numbered in the order in which their source has read them.
@@ -101,12 +105,12 @@ SHAPES: Mapping[str, Shape] = {
         ),
         Shape(
             "fan",
-            ("s >> a & b & c >> out", "s >> a & b >> out"),
+            ("s >> a & b & c >> out", "s >> a >> b & c >> out"),
             {"a": _relay("a", 2, 4), "b": _relay("b"), "c": _relay("c")},
         ),
         Shape(
             "diamond",
-            ("s >> a >> b & c >> d >> out", "s >> a >> b & c >> d >> out | c >> out"),
+            ("s >> a >> b & c >> d >> out", "s >> b >> a & c >> d >> out | c >> out"),
             {"a": _relay("a"), "b": _relay("b", 1, 3), "c": _relay("c"), "d": _relay("d", 2, 3)},
         ),
         Shape(

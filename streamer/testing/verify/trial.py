@@ -7,7 +7,6 @@ Whatever ended it, by then nothing may be in flight, and everything that a sourc
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +18,14 @@ from streamer.control.records import KeptJob
 from streamer.limits import DRAIN_S
 from streamer.plan.compile import Plan
 from streamer.state.home import state_folder
-from streamer.testing.keyed import keyed, record_of
-from streamer.testing.outcome import Cast, expected
-from streamer.testing.verify.checker import Arrival, Evidence, Verdict, Ways, judge
+from streamer.testing.keyed import record_of
+from streamer.testing.verify.checker import Arrival, Evidence, Verdict, judge
 from streamer.testing.verify.client import Clients, Sent
 from streamer.testing.verify.disks import Disk, ForbiddenGrowth, MemoryDisk
 from streamer.testing.verify.job import TriedJob, arrivals, is_at_work
 from streamer.testing.verify.links import Links
 from streamer.testing.verify.nemesis import Nemesis
-from streamer.testing.verify.pipeline import descriptor_plan, flow_plans, sink_file
+from streamer.testing.verify.pipeline import descriptor_plan, flow_plans, sink_file, ways
 from streamer.testing.verify.schedule import Schedule, disk_nodes
 from streamer.testing.verify.shapes import Counting, Shape
 
@@ -174,7 +172,7 @@ class Trial:
             return exposure.covers(record.partition("#")[0], record_of(record))
 
         evidence = Evidence(
-            ways=[self._ways(plan, {*owed, *(one.record for one in sent)}) for plan in self._flows()],
+            ways=[ways(self._shape, plan, {*owed, *(one.record for one in sent)}) for plan in self._flows()],
             owed=owed,
             arrivals=found,
             exposed=exposed,
@@ -214,19 +212,6 @@ class Trial:
     def _flows(self) -> Sequence[Plan]:
         plans = flow_plans(self._shape, self._plan)
         return [plans[number] for number in dict.fromkeys(self._nemesis.flows)]
-
-    def _ways(self, plan: Plan, records: Collection[str]) -> Ways:
-        by_source: dict[str, list[object]] = {}
-        for record in records:
-            by_source.setdefault(record.partition("#")[0], []).append(record)
-        behaviours = {name: actor.behave for name, actor in self._shape.actors.items()}
-        cast = Cast(by_source, {}, {}, behaviours)
-        if self._shape.keys:
-            cast = replace(cast, wrap=keyed(self._shape.keys, keyless=0))
-        ways: dict[str, Counter[tuple[str, str]]] = {}
-        for (sink, message), count in expected(plan, cast).leaves.items():
-            ways.setdefault(message.partition("/")[0], Counter())[sink, message] = count
-        return ways
 
     def _edges(self) -> Mapping[str, tuple[int, bool]]:
         """Of each edge what is in flight, and whether it balances; out of a source also with what was read."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from streamer.testing.verify.checker import Arrival, Evidence, Verdict, Ways, judge
+from streamer.testing.verify.checker import Arrival, Evidence, Verdict, Ways, arrival, judge
 
 RECORDS = [f"s#{n}" for n in range(10)]
 
@@ -88,7 +88,7 @@ def test_a_message_that_its_client_sent_twice_may_come_twice_but_no_more() -> No
 def test_a_message_that_belongs_nowhere_is_one_too_many_whatever_has_happened() -> None:
     arrivals = [*arrived("a"), Arrival("s#3/b")]
 
-    found = verdict(replace(evidence(arrivals), exposed=lambda _record: True))
+    found = verdict(replace(evidence(arrivals), exposed=lambda _record: True, counted=False))
 
     assert found == Verdict(7, "chain", duplicates=1, duplicates_unexplained=1)
 
@@ -130,10 +130,10 @@ def test_order_is_not_asked_of_what_was_unsettled_at_a_fault_nor_of_repeats() ->
 
 def test_sources_have_no_order_between_them() -> None:
     of = evidence(arrived("a"))
-    others = [Arrival(one.id.replace("s#", "t#"), 0) for one in arrived("a")]
+    others = [Arrival(one.id.replace("s#", "t#")) for one in arrived("a")]
     both = ({**ways("a"), **{f"t#{n}": Counter({("out", f"t#{n}/a"): 1}) for n in range(10)}},)
 
-    assert verdict(replace(of, ways=both, arrivals={"out": [*arrived("a"), *others]})).kept
+    assert verdict(replace(of, ways=both, arrivals={"out": [*arrived("a"), *others]}, counted=False)).kept
 
 
 @pytest.mark.parametrize("edge", [pytest.param((1, True), id="in flight"), pytest.param((0, False), id="unbalanced")])
@@ -151,6 +151,19 @@ def test_a_number_that_nobody_has_is_a_wrong_count(at: int, count: int) -> None:
     arrivals[at] = replace(arrivals[at], count=count)
 
     assert verdict(evidence(arrivals)) == Verdict(7, "chain", wrong_counts=1)
+
+
+def test_numbers_that_begin_at_0_are_a_wrong_count() -> None:
+    arrivals = [replace(one, count=one.count - 1) for one in arrived("a")]
+
+    assert verdict(evidence(arrivals)) == Verdict(7, "chain", wrong_counts=1)
+
+
+@pytest.mark.parametrize("without", [pytest.param(1, id="one"), pytest.param(10, id="all")])
+def test_a_message_without_a_number_is_a_wrong_count(without: int) -> None:
+    arrivals = [*(arrival({"id": one.id}) for one in arrived("a")[:without]), *arrived("a")[without:]]
+
+    assert verdict(evidence(arrivals)) == Verdict(7, "chain", wrong_counts=without)
 
 
 def test_a_message_that_was_counted_twice_has_two_numbers_and_is_a_wrong_count() -> None:

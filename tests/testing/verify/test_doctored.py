@@ -13,12 +13,13 @@ from streamer import clock
 from streamer.testing.shapes import passes
 from streamer.testing.verify.checker import Verdict
 from streamer.testing.verify.proxy import ProxiedLinks
-from streamer.testing.verify.schedule import Schedule
-from streamer.testing.verify.shapes import Actor, Counting, Shape
+from streamer.testing.verify.schedule import Fault, Kind, Schedule
+from streamer.testing.verify.shapes import SHAPES, Actor, Counting, Shape
 from streamer.testing.verify.trial import Bench, Limits, Trial
 
 DOCTORED = Path(__file__).parent / "doctored.py"
 KEYED = Path(__file__).parent / "doctored_keys.py"
+LOSING = Path(__file__).parent / "doctored_relay.py"
 RECORDS = 200
 RATE_PER_S = 400.0
 PATIENCE_S = 60.0
@@ -56,10 +57,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     links.close()
 
 
-def verdict_on(shape: Shape, bench: Bench) -> Verdict:
+def verdict_on(shape: Shape, bench: Bench, *faults: Fault, rate_per_s: float = RATE_PER_S) -> Verdict:
     folder = Path(tempfile.mkdtemp(dir=bench.folder))
     ends_at = clock.now() + PATIENCE_S
-    trial = Trial(shape, Schedule((), RATE_PER_S, {"s": RECORDS}), bench, folder, Limits(0, ends_at, ends_at))
+    schedule = Schedule(faults, rate_per_s, {"s": RECORDS})
+    trial = Trial(shape, schedule, bench, folder, Limits(len(faults), ends_at, ends_at))
     return trial.run(Verdict(0, "doctored"))
 
 
@@ -86,3 +88,12 @@ def test_a_pipeline_that_harms_one_message_on_purpose_is_caught(shape: Shape, fo
 
     assert verdict == found
     assert not verdict.kept
+
+
+def test_a_branch_that_loses_one_message_is_caught_though_the_flows_change(bench: Bench) -> None:
+    fan = SHAPES["fan"]
+    losing = replace(fan, actors={**fan.actors, "c": replace(fan.actors["c"], code=LOSING)})
+
+    verdict = verdict_on(losing, bench, Fault(0.3, Kind.FLOWS, "", 0), rate_per_s=100.0)
+
+    assert verdict == replace(KEPT, lost=1, faults={Kind.FLOWS: 1})
