@@ -9,11 +9,13 @@ and would need a second order of messages beside that of the queues; a pause is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from streamer.errors import NoKeyError
 from streamer.limits import RELEASE_SETTLE_S
 from streamer.plan.assignment import Ownership, Peer, Peers, index_of
+from streamer.protocol.codec import UNPACK_ERRORS, unpack_one
 from streamer.protocol.keys import KeyPath, groups_of
 from streamer.protocol.session import unsettled
 
@@ -44,6 +46,19 @@ class Handover:
         """Those that this instance owns."""
         return groups_of(index_of(self._instance.assignment.instance), self.owned.replicas)
 
+    @property
+    def chooser(self) -> Callable[[bytes], bool] | None:
+        """Tells whether this instance is to handle a packed message; None where it handles all that come."""
+        return self._owns if self.keys is not None and self.owned.replicas > 1 else None
+
+    def _owns(self, packed: bytes) -> bool:
+        """One without a key is for whoever asks first, and goes to the dead letters again."""
+        assert self.keys is not None
+        try:
+            return self.keys.group(unpack_one(packed)) in self.groups
+        except (NoKeyError, *UNPACK_ERRORS):
+            return True
+
     def meet(self, peers: Peers, now: float) -> None:
         """These are the peers now, and the owners of keys among this node's instances."""
         self._parents = peers.parents
@@ -61,6 +76,7 @@ class Handover:
         if not self._paused(now):
             return
         inbox.hand_back(lambda frames: unsettled(frames, self._instance.outbox.edges))
+        self._instance.replaying.let_go()
         self.owned, self.asked, self._deadline = self.asked, None, None
         if self._instance.checkpoints is not None:
             self.hand_to(self._instance.checkpoints)

@@ -153,7 +153,7 @@ class Instance:
             self.lock.notify_all()
         self.inbox.receive(now)
         if self.stage is Stage.RUNNING:
-            self.replaying.feed(self.inbox, now, shared=self.handover.owned.replicas > 1)
+            self.replaying.feed(self.inbox, now, self.handover.chooser)
         if now - self.beat_at >= HEARTBEAT_S:
             self.beat_at = now
             self.outbox.check(now)

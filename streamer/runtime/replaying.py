@@ -31,25 +31,27 @@ from streamer.state.dead_letters import DeadLetter
 REPLAY_OF = "streamer-replay-of"
 """The header with the id that a replayed message had."""
 _PARTITION = "dead letters"
-_SHARED = "the keys of the node are shared by several instances: scale it to one, and replay then"
 
 
 class _Session(ReceivingSession):
-    """Hands on what is settled."""
+    """Hands on what is settled. `claimed` are the letters of its frame, until they are."""
 
     def __init__(
         self, number: int, parent: str, on_settled: Callable[[int], None], over: Callable[[InputFrame], None]
     ) -> None:
         super().__init__(number, parent, False, on_settled)
         self._over = over
+        self.claimed: Sequence[int] = ()
 
     def take(self, data: Data, numbers: Sequence[int], now: float) -> ReplayedFrame:
         self.received = data.sequence
+        self.claimed = numbers
         frame = self.frames[data.sequence] = ReplayedFrame(self, data, numbers, now)
         return frame
 
     def settled(self, frame: InputFrame) -> None:
         super().settled(frame)
+        self.claimed = ()
         self._over(frame)
 
 
@@ -105,33 +107,36 @@ class Replaying:
     def sessions(self) -> Iterator[ReceivingSession]:
         return iter(self._sessions.values())
 
-    def feed(self, inbox: Inbox, now: float, *, shared: bool) -> None:
-        """Let a frame in, if one is due. Raises StateError."""
-        if self.due and not inbox.shut and (frame := self._take(inbox.pace.window(1), now, shared=shared)) is not None:
+    def feed(self, inbox: Inbox, now: float, mine: Callable[[bytes], bool] | None) -> None:
+        """Let a frame in, if one is due: of letters that are `mine`, where instances own keys. Raises StateError."""
+        if self.due and not inbox.shut and (frame := self._take(inbox.pace.window(1), now, mine)) is not None:
             inbox.admit(frame)
 
-    def _take(self, most: int, now: float, *, shared: bool) -> InputFrame | None:
-        """Claim the letters of one frame; None if none can be had.
+    def let_go(self) -> None:
+        """The keys have other owners: frames that were handed back are theirs, and this instance looks for its own."""
+        for session in self._sessions.values():
+            if session.claimed and not session.frames:
+                assert self._store is not None
+                self._store.let_go(self._instance, session.claimed)
+                session.claimed = ()
+        self._asked = bool(self._lives) and self._store is not None
 
-        `shared`: the keys of the node are those of several instances, and whose a letter is is not known before it is
-        claimed.
-        """
+    def _take(self, most: int, now: float, mine: Callable[[bytes], bool] | None) -> InputFrame | None:
+        """Claim the letters of one frame; None if none can be had."""
         store = self._store
         assert store is not None
         if not self._begun:
             self._begun = True
             store.begin(self._instance, self._crashed, self._wall())
         number = self._number()
-        claimed = store.claim(self._node, self._instance, self._lives, number, 1, most)
+        claimed = store.claim(self._node, self._instance, self._lives, number, 1, most, mine)
         if not claimed:
             self._asked = False
             return None
         placed = []
         for one in claimed:
             route = self._route(one)
-            if shared:
-                store.refuse(one.kept.number, _SHARED)
-            elif route is None:
+            if route is None:
                 store.refuse(one.kept.number, _no_way(one))
             else:
                 placed.append((one, route))

@@ -6,7 +6,7 @@ play kills at any moment. Each returns when what it was given is safe from the d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from streamer.protocol.account import InstanceAccount
@@ -47,8 +47,17 @@ class ReplayStore(Protocol):
     def begin(self, holder: str, crashed: Sequence[InHand], now_s: float) -> None: ...
 
     def claim(
-        self, node: str, holder: str, lives: Sequence[str], session: int, sequence: int, most: int
+        self,
+        node: str,
+        holder: str,
+        lives: Sequence[str],
+        session: int,
+        sequence: int,
+        most: int,
+        mine: Callable[[bytes], bool] | None = None,
     ) -> Sequence[Claimed]: ...
+
+    def let_go(self, holder: str, numbers: Sequence[int]) -> None: ...
 
     def settled(self, node: str, holder: str, numbers: Sequence[int]) -> None: ...
 

@@ -287,11 +287,12 @@ def kept_of(connection: sqlite3.Connection, row: tuple[Any, ...], *, message: bo
     """The letter of a row of `KEPT_COLUMNS`."""
     number, first_s, state, replays, *values = row
     facts = dict(zip(_FACTS, values, strict=True))
-    packed = _packed(connection, number) if message else b""
+    packed = packed_of(connection, number) if message else b""
     return KeptLetter(number, first_s, state, replays, DeadLetter(time_s=facts.pop("last_s"), packed=packed, **facts))
 
 
-def _packed(connection: sqlite3.Connection, number: int) -> bytes:
+def packed_of(connection: sqlite3.Connection, number: int) -> bytes:
+    """The message of a letter."""
     pieces: dict[int, list[bytes]] = {}
     for piece, data in connection.execute(
         "SELECT piece, data FROM parts WHERE number = ? ORDER BY piece, at", (number,)

@@ -9,13 +9,13 @@ attempt, comes alone from then on, and is dead again after its last.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.limits import CRASH_ATTEMPTS_MAX, FRAME_BYTES_MAX, REPLAY_LETTERS_MAX
 from streamer.protocol.frames import InHand
-from streamer.state.dead_letters import KEPT_COLUMNS, DeadLetters, KeptLetter, kept_of, remove
+from streamer.state.dead_letters import KEPT_COLUMNS, DeadLetters, KeptLetter, kept_of, packed_of, remove
 from streamer.state.letter_search import LetterSearch
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ _CRASHED = (
     "UPDATE letters SET crashes = 0, state = 'dead', holder = '', reason = 'crash', traceback = '', "
     "error = ?, last_s = ? WHERE crashes >= ? AND state <> 'dead'"
 )
+
+
+Mine = Callable[[bytes], bool]
+"""Whether a packed message is one for the instance that asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,19 @@ class Replays:
             connection.execute("UPDATE letters SET state = 'wanted' WHERE holder = ? AND state = 'claimed'", (holder,))
 
     def claim(
-        self, node: str, holder: str, lives: Collection[str], session: int, sequence: int, most: int
+        self,
+        node: str,
+        holder: str,
+        lives: Collection[str],
+        session: int,
+        sequence: int,
+        most: int,
+        mine: Mine | None = None,
     ) -> list[Claimed]:
         """Claim letters of `node` for one frame, at most so many; all came from one node. Empty if there are none.
 
         `lives` are the instances of the node: what others have claimed is free. The frame is known by its `session` and
-        `sequence`.
+        `sequence`. Of a node whose instances own keys each claims those that are `mine`.
         """
         if not self._store.path.exists():
             return []
@@ -108,7 +119,7 @@ class Replays:
             if connection.execute(f"SELECT 1 FROM letters WHERE {where} LIMIT 1", values).fetchone() is None:
                 return []
         with self._store.writing() as connection:
-            numbers = _of_one_frame(connection, where, values, min(most, REPLAY_LETTERS_MAX))
+            numbers = _of_one_frame(connection, where, values, min(most, REPLAY_LETTERS_MAX), mine)
             connection.executemany(
                 "UPDATE letters SET replays = replays + (holder = ''), state = 'claimed', holder = ?, session = ?, "
                 "sequence = ?, place = ? WHERE number = ?",
@@ -132,28 +143,42 @@ class Replays:
                 (node, len(gone)),
             )
 
+    def let_go(self, holder: str, numbers: Sequence[int]) -> None:
+        """Not handled, and to be claimed by whoever owns their keys now; the ids stay."""
+        with self._store.writing() as connection:
+            connection.executemany(
+                "UPDATE letters SET state = 'wanted' WHERE number = ? AND state = 'claimed' AND holder = ?",
+                [(number, holder) for number in numbers],
+            )
+
     def refuse(self, number: int, why: str) -> None:
         """This one cannot be handled again, and is dead as before."""
         with self._store.writing() as connection:
             connection.execute(_REFUSED, (f" (not replayed: {why})", number))
 
 
-def _of_one_frame(connection: sqlite3.Connection, where: str, values: Sequence[object], most: int) -> list[int]:
+def _of_one_frame(
+    connection: sqlite3.Connection, where: str, values: Sequence[object], most: int, mine: Mine | None
+) -> list[int]:
     """The first letter, and those that can go with it."""
     found = connection.execute(
         "SELECT number, source, crashes, (SELECT total(length(data)) FROM parts WHERE parts.number = letters.number), "
         "(SELECT max(piece) FROM parts WHERE parts.number = letters.number) "
         f"FROM letters WHERE {where} ORDER BY number LIMIT ?",
-        (*values, most),
+        (*values, most if mine is None else -1),
     ).fetchall()
     numbers: list[int] = []
     size = 0
+    first_source = None
     for number, source, crashes, length, pieces in found:
-        if numbers and (source != found[0][1] or crashes or pieces or size + length > FRAME_BYTES_MAX):
+        if numbers and (source != first_source or crashes or pieces or size + length > FRAME_BYTES_MAX):
             continue
+        if mine is not None and not mine(packed_of(connection, number)):
+            continue
+        first_source = source
         numbers.append(number)
         size += length
-        if crashes or pieces:
+        if crashes or pieces or len(numbers) == most:
             break
     return numbers
 

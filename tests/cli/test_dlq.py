@@ -234,3 +234,35 @@ def test_of_10000_messages_and_a_poison_exactly_the_poison_is_a_dead_letter(desk
     assert set(numbers) == set(range(10_001)) - {4711}
     assert done.account["edges"][0]["dead_lettered"] == 1
     assert done.account["nodes"][1]["restarts"] == 3
+
+
+def test_letters_are_replayed_by_the_owners_of_their_keys_also_while_these_change(desk: Desk) -> None:
+    code = """
+import time
+from pathlib import Path
+
+def start(args, api):
+    counts = api.state.counter("counts")
+
+    def on_message(message, origin):
+        if not Path("mended").exists():
+            raise ConnectionError("not yet")
+        time.sleep(0.002)
+        api.sendMessage([message["id"], counts.add(message["id"])])
+
+    api.registerInputListener(on_message)
+"""
+    node = "stateType: stateful, partitionBy: id, minReplicas: 2, maxReplicas: 4"
+    with started(desk, code, count=1_000, node=node) as job:
+        job.until(lambda: letters_of(job).count() == 1_000)
+        (desk.folder / "mended").touch()
+
+        with desk.started("dlq", "replay", "words") as replay:
+            for replicas in (4, 3, 2):
+                assert desk.run("scale", "words", "work", replicas).code == 0
+            assert replay.finish().code == 0
+
+        assert letters_of(job).count() == 0
+        assert desk.run("stop", "words").code == 0
+    totals: list[Any] = written(desk)
+    assert sorted(totals) == [[n, 1] for n in range(1_000)]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from streamer.limits import CRASH_ATTEMPTS_MAX, FRAME_BYTES_MAX, REPLAY_LETTERS_MAX
-from streamer.protocol.codec import careful, packer
+from streamer.protocol.codec import careful, packer, unpack_one
 from streamer.protocol.frames import InHand
 from streamer.state.dead_letters import DeadLetter, DeadLetters
 from streamer.state.letter_search import LetterSearch
-from streamer.state.replays import Replays
+from streamer.state.replays import Mine, Replays
 from tests.state.endless_letters import letter
 
 NOW_S = 1_800_000_000.0
@@ -32,10 +32,12 @@ class Kept:
     def want(self, *numbers: int) -> None:
         self.replays.want(numbers, current_flows=False)
 
-    def claim(self, holder: str = "parse-0", lives: tuple[str, ...] = LIVES) -> list[int]:
+    def claim(
+        self, holder: str = "parse-0", lives: tuple[str, ...] = LIVES, most: int = 1_000, mine: Mine | None = None
+    ) -> list[int]:
         """The numbers of one frame, whose session is a number of its own."""
         self._session += 1
-        return [one.kept.number for one in self.replays.claim("parse", holder, lives, self._session, 1, 1_000)]
+        return [one.kept.number for one in self.replays.claim("parse", holder, lives, self._session, 1, most, mine)]
 
     def states(self) -> dict[int, str]:
         return {kept.number: kept.state for kept in self.store.find()}
@@ -64,6 +66,33 @@ def test_what_is_wanted_is_claimed_once_and_gone_when_it_is_settled(tmp_path: Pa
 
     assert store.states() == {2: "dead", 4: "dead"}
     assert store.replays.counts() == {"parse": 2}
+
+
+def test_an_instance_that_owns_keys_claims_those_that_are_its_own_however_many_come_before(tmp_path: Path) -> None:
+    store = kept(tmp_path, 50)
+    store.want(*range(1, 51))
+    even = [number for number in range(1, 51) if unpack_one(letter("parse-0", number, number).packed) % 2 == 0]
+
+    def mine(packed: bytes) -> bool:
+        return bool(unpack_one(packed) % 2 == 0)
+
+    assert store.claim(mine=mine, most=3) == even[:3]
+    assert store.claim(mine=mine) == even[3:]
+    assert store.claim(mine=mine) == []
+    assert store.claim("parse-1") == [number for number in range(1, 51) if number not in even]
+
+
+def test_what_an_instance_lets_go_is_claimed_by_another_under_the_same_id(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    store.want(1, 2, 3)
+    store.claim()
+    store.replays.settled("parse", "parse-0", [1])
+
+    store.replays.let_go("parse-0", [1, 2])
+    store.replays.let_go("parse-1", [3])
+
+    assert store.claim("parse-1") == [2]
+    assert {kept.number: kept.replays for kept in store.store.find()} == {2: 1, 3: 1, 4: 0}
 
 
 def test_only_letters_of_the_node_are_claimed(tmp_path: Path) -> None:
