@@ -132,7 +132,8 @@ RETRY_DELAY_MAX_S = 60.0
 RETRY_DELAY_S_MAX = 86_400.0
 RETRY_FACTOR_MAX = 100.0
 TTL_LOOK_S = 0.1
-"""How often the watchdog of a node with a `ttl` looks at its calls, at most."""
+TTL_LOOK_LEAST_S = 0.001
+"""The watchdog of a node with a `ttl` looks at its calls after a quarter of that, but between these two."""
 HOLD_S_MAX = 600.0
 """A message that its handler holds for longer is given up."""
 RESTART_DELAY_S = 0.1

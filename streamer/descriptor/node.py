@@ -107,7 +107,7 @@ class Node:
     batch_operation: str = "indexed"
     retry: Retry | None = None
     on_error: ErrorPolicy | None = None
-    ttl: int = 0
+    ttl: float = 0
     include_in_results: bool = False
     metrics: Mapping[str, Value] = field(default_factory=dict)
     spec: Mapping[str, Value] = field(default_factory=dict)
@@ -163,7 +163,7 @@ def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
         batch_operation=fields.optional("batchOperation", choice("indexed", "cartesian"), "indexed"),
         retry=_retry(fields.child("retry")),
         on_error=_on_error(fields, kind),
-        ttl=fields.optional("ttl", whole(0), 0),
+        ttl=fields.optional("ttl", number(0), 0),
         include_in_results=fields.optional("includeInResults", flag, False)
         | fields.optional("includeInResult", flag, False),
         metrics=_metrics(fields.child("metrics")),

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from streamer.clock import Clock
 from streamer.errors import HandlerTimeoutError
-from streamer.limits import TTL_LOOK_S
+from streamer.limits import TTL_LOOK_LEAST_S, TTL_LOOK_S
 from streamer.runtime.algorithm import Algorithm, Form, Function, form_of, listener
 
 _END = object()
@@ -76,7 +76,7 @@ class Deadline:
         self._over.set()
 
     def _watch(self) -> None:
-        while not self._over.wait(min(TTL_LOOK_S, self._ttl_s / 4)):
+        while not self._over.wait(min(TTL_LOOK_S, max(TTL_LOOK_LEAST_S, self._ttl_s / 4))):
             self.look()
 
     def look(self) -> None:

@@ -7,9 +7,14 @@ makes them durable before the message counts as dead-lettered.
 
 from __future__ import annotations
 
-import traceback
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from traceback import TracebackException
 
+import msgpack
+
+import streamer
 from streamer.clock import Clock
 from streamer.connectors.base import BadRecord
 from streamer.connectors.json_form import to_json
@@ -23,11 +28,14 @@ from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame
 from streamer.runtime.stores import LetterStore
-from streamer.state.dead_letters import DeadLetter
+from streamer.state.dead_letters import DeadLetter, shortened
 
 TOO_LATE = "it came by a version of the flows that is over: all that was known of that version was settled"
-_NOT_USERS = {__name__.partition(".")[0], "importlib", "runpy"}
-"""Packages whose frames stand above user code."""
+_OURS = f"{Path(streamer.__file__).parent}{os.sep}"
+_STANDARD = f"{Path(os.__file__).parent}{os.sep}"
+_INSTALLED = (f"{_STANDARD}site-packages{os.sep}", f"{_STANDARD}dist-packages{os.sep}")
+_USED_BY_US = (_STANDARD, "<frozen ", "msgpack/", f"{Path(msgpack.__file__).parent}{os.sep}")
+"""Files whose functions the engine calls: what executes a file of the user, and what packs a message."""
 
 
 class Failure:
@@ -55,12 +63,38 @@ class Failure:
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback of an error in user code, without the engine's own frames above it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
-    first = next((i for i, name in enumerate(modules) if name.partition(".")[0] not in _NOT_USERS), 0)
-    lines = traceback.format_list(frames[first:]) + traceback.format_exception_only(error)
-    return "Traceback (most recent call last):\n" + "".join(lines)
+    """The traceback of an error in user code, with what it came from, without the engine's own frames.
+
+    What the engine does above the user's code, and below it where that calls the api, tells the user nothing; nor does
+    an error that the engine was handling by itself.
+    """
+    told = TracebackException.from_exception(error, compact=True)
+    left = [told]
+    while left:
+        one = left.pop()
+        _trim(one)
+        if one.__context__ is not None and one.__cause__ is None and not _trim(one.__context__):
+            one.__context__ = None
+        left += [inner for inner in (one.__cause__, one.__context__, *(one.exceptions or ())) if inner is not None]
+    return shortened("".join(told.format()))
+
+
+def has_user_frames(error: BaseException) -> bool:
+    """Whether code that is not the engine's had a part in it; else it is a defect of the engine, or of its machine."""
+    return _trim(TracebackException.from_exception(error, compact=True))
+
+
+def _trim(told: TracebackException) -> bool:
+    """Whether frames of the user are left. Those of a library that the engine has called are the engine's."""
+    users, ours = [], False
+    for frame in told.stack:
+        name = frame.filename
+        library = name.startswith(_USED_BY_US) and not name.startswith(_INSTALLED)
+        ours = name.startswith(_OURS) or (ours and library)
+        if not ours:
+            users.append(frame)
+    told.stack[:] = users
+    return bool(users)
 
 
 Position = Callable[[int], tuple[str, int, int]]

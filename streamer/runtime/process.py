@@ -13,6 +13,7 @@ import ctypes
 import gc
 import os
 import sys
+import traceback
 from pathlib import Path
 from threading import Thread
 
@@ -28,7 +29,7 @@ from streamer.runtime.algorithm_work import AlgorithmWork
 from streamer.runtime.control_link import ControlLink
 from streamer.runtime.drive import drive
 from streamer.runtime.instance import Instance
-from streamer.runtime.letters import user_traceback
+from streamer.runtime.letters import has_user_frames, user_traceback
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
@@ -162,12 +163,14 @@ def _keep_memory() -> None:
 
 def _tell(error: BaseException) -> None:
     """Show an error: of user code without our frames, of the engine whole."""
-    if isinstance(error, StreamerError) and error.__cause__ is None:
-        text = f"{error}. {error.advice}"
-    elif isinstance(error, StreamerError) and error.__cause__ is not None:
-        text = f"{user_traceback(error.__cause__)}{error}. {error.advice}"
+    last = f"{error}. {error.advice}" if isinstance(error, StreamerError) else ""
+    shown = error.__cause__ if last else error
+    if shown is None:
+        text = last
+    elif isinstance(error, AlgorithmError | HandlerError) or has_user_frames(shown):
+        text = user_traceback(shown) + last
     else:
-        text = user_traceback(error)
+        text = "".join(traceback.format_exception(shown)) + last
     sys.stderr.write(text.rstrip("\n") + "\n")
 
 

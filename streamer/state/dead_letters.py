@@ -312,9 +312,15 @@ def remove(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
     connection.executemany("DELETE FROM letters WHERE number = ?", [(number,) for number in numbers])
 
 
+def shortened(text: str) -> str:
+    """Of a text that is too long its beginning and its end."""
+    if len(text) <= DEAD_LETTER_TEXT_CHARS_MAX:
+        return text
+    half = DEAD_LETTER_TEXT_CHARS_MAX // 2
+    return f"{text[:half]}\n...\n{text[-half:]}"
+
+
 def _text(text: str) -> str:
     """As it can be kept: of a bounded length, and of characters that can be encoded."""
-    if len(text) > DEAD_LETTER_TEXT_CHARS_MAX:
-        half = DEAD_LETTER_TEXT_CHARS_MAX // 2
-        text = f"{text[:half]}\n...\n{text[-half:]}"
+    text = shortened(text)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -104,6 +104,28 @@ def test_stop_fails_the_job_with_the_traceback_of_the_users_frames(desk: Desk) -
     assert "ValueError: seven" in status.stdout
 
 
+def test_an_error_of_the_api_is_told_with_the_users_frames_of_it_and_of_what_followed(desk: Desk) -> None:
+    code = """
+def root(api):
+    api.sendMessage(object())
+
+def start(args, api):
+    try:
+        root(api)
+    except Exception as error:
+        raise ValueError("not sent") from error
+"""
+    job(desk, code, "", count=1)
+    [kept] = dead(desk)
+    done = job(desk, code, "onError: {then: stop}", count=1)
+    assert done.code == 1
+
+    for told in (kept.letter.traceback, done.stderr[done.stderr.index("onError says: stop") :]):
+        assert told.count("work.py") == 3 and "    root(api)\n" in told and "    api.sendMessage(object())\n" in told
+        assert "ValueError: not sent" in told and "direct cause" in told
+        assert "streamer/runtime" not in told and "msgpack/" not in told
+
+
 def test_a_stateful_node_stops_its_job_too(desk: Desk) -> None:
     code = """
 def start(args, api):

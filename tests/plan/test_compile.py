@@ -183,6 +183,13 @@ def test_a_node_outside_every_flow_is_planned_without_edges(algorithms: dict[str
     assert (node.replicas, node.inputs, node.outputs) == (1, (), ())
 
 
+@pytest.mark.parametrize("ttl", [0, 0.5, 20])
+def test_a_call_may_take_a_part_of_a_second(algorithms: dict[str, Algorithm], ttl: float) -> None:
+    node = compiled(algorithms, "in >> work >> out", work(ttl=ttl)).nodes["work"]
+
+    assert (node.ttl_s, node.args["ttl"]) == (ttl, ttl)
+
+
 def test_args_are_those_that_algorithms_know(algorithms: dict[str, Algorithm]) -> None:
     plan = compiled(
         algorithms,

@@ -40,7 +40,7 @@ class AlgorithmArgs(TypedDict, total=False):
     parsedFlow: dict[str, list[dict[str, Any]]]
     defaultFlow: str
     priority: int
-    ttl: int
+    ttl: float
     retry: dict[str, Any]
     spec: dict[str, Any]
     info: AlgorithmInfo
