@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
-from benchmarks.scenario.switched import Effort, Switch
+from benchmarks.scenario.pairs import Effort
+from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
 
 _GROUP_BYTES = 256 * 1024

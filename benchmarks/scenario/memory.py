@@ -9,7 +9,6 @@ memory of every process is watched for as long as that lasts. An instance may ta
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -18,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import page, record
+from benchmarks import page
+from benchmarks.command import chosen, parser_of, publish
 from benchmarks.processes import rss_bytes
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.side import BenchmarkError
-from streamer.cli.output import say, tell
+from streamer.cli.output import tell
 from streamer.limits import CREDIT_BYTES, RETAINED_BYTES_MAX
 from streamer.plan.compile import Plan
 
@@ -130,24 +130,14 @@ def over_limit(figures: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{NAME}", description="Memory under overload.")
+    parser = parser_of(NAME, "Memory under overload.")
     parser.add_argument("--window", type=float, default=10.0, metavar="SECONDS", help="how long the overload lasts")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose names hold this text")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write here, and leave the documents alone")
     options = parser.parse_args(arguments)
-    cases = [case for case in CASES if options.only in case.name]
-    if not cases:
-        parser.error(f"no case holds {options.only!r}; the cases are: {'; '.join(case.name for case in CASES)}")
     figures: list[dict[str, Any]] = []
-    for case in cases:
+    for case in chosen(parser, CASES, options.only):
         tell(case.name)
         figures += watch(case, options.window)
-    done = record.document(NAME, arguments, figures)
-    record.write(done, options.json or record.home_of(NAME))
-    text = f"{table(figures)}\n\n{page.provenance(done)}"
-    if options.json is None:
-        page.put(NAME, text)
-    say(text)
+    publish(NAME, arguments, figures, table(figures), options.json)
     for problem in over_limit(figures):
         tell(problem)
     return 1 if over_limit(figures) else 0

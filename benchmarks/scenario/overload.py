@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page, record
+from benchmarks.command import chosen
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.memory import limit_bytes, most_rss
 from streamer.cli.output import say, tell
@@ -145,11 +146,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--window", type=float, default=60.0, metavar="SECONDS", help="how long each overload lasts")
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose names hold this text")
     options = parser.parse_args(arguments)
-    cases = [case for case in CASES if options.only in case.name]
-    if not cases:
-        parser.error(f"no case holds {options.only!r}; the cases are: {'; '.join(case.name for case in CASES)}")
     outcomes = []
-    for case in cases:
+    for case in chosen(parser, CASES, options.only):
         tell(case.name)
         outcomes.append(play(case, options.window))
     provenance = page.provenance(record.document(NAME, arguments, []))

@@ -9,7 +9,6 @@ to open the state, to be told by all others. A node with a million keys is fille
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -20,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import page, record
+from benchmarks import page
+from benchmarks.command import chosen, parser_of, publish
 from benchmarks.processes import own_children
 from benchmarks.scenario.engine import EngineSide, Node, algorithm, plan_of, source
 from benchmarks.scenario.side import BenchmarkError
-from streamer.cli.output import say, tell
+from streamer.cli.output import tell
 from streamer.control.hosts.home import open_log
 from streamer.control.jobs import JobStatus
 from streamer.control.wishes import want_replicas
@@ -153,16 +153,11 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{NAME}", description="How long a stream stands still.")
+    parser = parser_of(NAME, "How long a stream stands still.")
     parser.add_argument("--events", type=int, default=5, help="how often it happens")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose names hold this text")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write here, and leave the documents alone")
     options = parser.parse_args(arguments)
-    cases = [case for case in CASES if options.only in case.name]
-    if not cases:
-        parser.error(f"no case holds {options.only!r}; the cases are: {'; '.join(case.name for case in CASES)}")
     figures = []
-    for case in cases:
+    for case in chosen(parser, CASES, options.only):
         silences = silences_s(case, options.events)
         figures.append(
             {
@@ -173,12 +168,7 @@ def main(arguments: Sequence[str]) -> int:
                 "limit_s": case.limit_s,
             }
         )
-    done = record.document(NAME, arguments, figures)
-    record.write(done, options.json or record.home_of(NAME))
-    text = f"{table(figures)}\n\n{page.provenance(done)}"
-    if options.json is None:
-        page.put(NAME, text)
-    say(text)
+    publish(NAME, arguments, figures, table(figures), options.json)
     late = [figure for figure in figures if figure["silence_s_max"] > figure["limit_s"]]
     for figure in late:
         tell(f"{figure['case']}: the stream stood still for {figure['silence_s_max']:.1f} s")

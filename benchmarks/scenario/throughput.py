@@ -10,21 +10,18 @@ in between happens to both.
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import page, record
+from benchmarks import page
+from benchmarks.command import chosen, parser_of, publish
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
-from benchmarks.scenario.side import Figures, Side, measure_in_quiet
+from benchmarks.scenario.pairs import Effort, Pair, median_cpu_us, median_rate, summary, taken
 from benchmarks.scenario.straight import StraightSide
 from benchmarks.scenario.tally import Tally
-from streamer.cli.output import say, tell
 
 NAME = "scenario.throughput"
 
@@ -57,17 +54,6 @@ CASES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How long each side is measured, how often, and in what company at most."""
-
-    pairs: int
-    window_s: float
-    warm_up_s: float = 1.0
-    elsewhere_cores_max: float = 0.15
-    tries: int = 2
-
-
 def engine(case: Case, folder: Path) -> EngineSide:
     tally = folder / "tally"
     nodes = [
@@ -85,58 +71,19 @@ def straight(case: Case, folder: Path) -> StraightSide:
     return StraightSide(folder / "tally", case.payload_bytes, relay=case.relay)
 
 
-def _measure(make: Callable[[Case, Path], Side], case: Case, effort: Effort) -> Figures:
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        ways = (Path(folder) / str(n) for n in range(effort.tries))
-
-        def fresh() -> Side:
-            way = next(ways)
-            way.mkdir()
-            return make(case, way)
-
-        return measure_in_quiet(
-            fresh,
-            effort.warm_up_s,
-            effort.window_s,
-            elsewhere_cores_max=effort.elsewhere_cores_max,
-            tries=effort.tries,
-        )
-
-
 def compare(cases: Sequence[Case], effort: Effort) -> list[dict[str, Any]]:
-    """All pairs of all cases, one round over the cases after the other."""
-    taken: dict[Case, list[tuple[Figures, Figures]]] = {case: [] for case in cases}
-    for number in range(1, effort.pairs + 1):
-        for case in cases:
-            pair = _measure(engine, case, effort), _measure(straight, case, effort)
-            taken[case].append(pair)
-            tell(f"pair {number} of {effort.pairs}, {case.name}: {pair[0].rate / pair[1].rate:.2f}")
-    return [_summary(case, pairs) for case, pairs in taken.items()]
+    return [_summary(name, pairs) for name, pairs in taken(cases, engine, straight, effort).items()]
 
 
-def _summary(case: Case, pairs: Sequence[tuple[Figures, Figures]]) -> dict[str, Any]:
-    ratios = [ours.rate / theirs.rate for ours, theirs in pairs]
+def _summary(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
+    ours, theirs = zip(*pairs, strict=True)
     return {
-        "case": case.name,
-        "ratio": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-        "cpu_ratio": round(statistics.median(_cpu_us(theirs) / _cpu_us(ours) for ours, theirs in pairs), 3),
-        "engine_per_s": round(statistics.median(ours.rate for ours, _ in pairs)),
-        "straight_per_s": round(statistics.median(theirs.rate for _, theirs in pairs)),
-        "engine_cpu_us": _median_cpu([ours for ours, _ in pairs]),
-        "straight_cpu_us": _median_cpu([theirs for _, theirs in pairs]),
-        "elsewhere_cores_max": max(figures.elsewhere_cores for pair in pairs for figures in pair),
+        **summary(name, pairs),
+        "engine_per_s": median_rate(ours),
+        "straight_per_s": median_rate(theirs),
+        "engine_cpu_us": median_cpu_us(ours),
+        "straight_cpu_us": median_cpu_us(theirs),
     }
-
-
-def _cpu_us(figures: Figures) -> float:
-    """CPU time a message of all processes together: a neighbour can change it only a little."""
-    return sum(figures.cpu_us.values())
-
-
-def _median_cpu(figures: Sequence[Figures]) -> dict[str, float]:
-    return {name: round(statistics.median(f.cpu_us[name] for f in figures), 2) for name in figures[0].cpu_us}
 
 
 def table(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -163,22 +110,12 @@ def _by_process(cpu_us: Mapping[str, float]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{NAME}", description="Engine beside raw pyzmq.")
+    parser = parser_of(NAME, "Engine beside raw pyzmq.")
     parser.add_argument("--pairs", type=int, default=5, help="measurements of each side")
     parser.add_argument("--window", type=float, default=2.0, metavar="SECONDS", help="length of each")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose names hold this text")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write here, and leave the documents alone")
     options = parser.parse_args(arguments)
-    cases = [case for case in CASES if options.only in case.name]
-    if not cases:
-        parser.error(f"no case holds {options.only!r}; the cases are: {'; '.join(case.name for case in CASES)}")
-    figures = compare(cases, Effort(pairs=options.pairs, window_s=options.window))
-    done = record.document(NAME, arguments, figures)
-    record.write(done, options.json or record.home_of(NAME))
-    text = f"{table(figures)}\n\n{page.provenance(done)}"
-    if options.json is None:
-        page.put(NAME, text)
-    say(text)
+    figures = compare(chosen(parser, CASES, options.only), Effort(options.pairs, options.window))
+    publish(NAME, arguments, figures, table(figures), options.json)
     return 0
 
 

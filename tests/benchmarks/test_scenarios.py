@@ -9,11 +9,12 @@ from types import TracebackType
 import psutil
 import pytest
 
+from benchmarks.command import Named
 from benchmarks.scenario import durability, memory, overload, recovery, settlement, state, throughput
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.side import BenchmarkError, measure, measure_in_quiet
 from benchmarks.scenario.straight import StraightSide
-from benchmarks.scenario.switched import Named, Switch
+from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
 from benchmarks.scenario.throughput import Case
 from streamer.control.jobs import EdgeAccount, JobAccount, JobStatus
