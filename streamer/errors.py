@@ -137,6 +137,12 @@ class ScaleError(StreamerError):
     remedy = "Stay within minStatelessCount and maxStatelessCount, or change them in the descriptor and start anew."
 
 
+class ResumeError(StreamerError):
+    """A job cannot go on from where it stands."""
+
+    remedy = "Only a job that has failed can be resumed: `streamer ps -a` lists them; `streamer run` begins a new one."
+
+
 class TapError(StreamerError):
     """The edges of a job cannot be watched."""
 

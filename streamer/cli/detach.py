@@ -16,6 +16,7 @@ from streamer.cli.jobs import LOOK_S, Jobs, begin_supervising, home_folder, last
 from streamer.cli.output import json_line, say, tell
 from streamer.control.hosts.home import LOGS_FOLDER, submit
 from streamer.control.hosts.lock import is_supervised
+from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.records import KeptJob
@@ -32,8 +33,7 @@ _AT_WORK = frozenset(InstancePhase) - {
 
 def detach(plan: Plan, *, duration_s: float | None, metrics_port: int, as_json: bool) -> int:
     """Begin the job; the exit code."""
-    readers = [node.name for node in plan.nodes.values() if node.connector and node.connector.name == "stdin"]
-    if readers:
+    if readers := lost_input(plan):
         tell(
             f"node {', '.join(readers)}: reads stdin, which a detached job does not have.\n"
             "  Run it without --detach, or let the node read a file."
@@ -45,8 +45,13 @@ def detach(plan: Plan, *, duration_s: float | None, metrics_port: int, as_json: 
             metrics = endpoint.url
     with opened_jobs() as jobs:
         job = submit(plan, home_folder(), duration_s=duration_s, metrics=metrics).job
-        kept = jobs.again(job)
-        kept = _at_work(jobs, kept, begin_supervising(kept.line))
+        return begun(jobs, job, as_json=as_json)
+
+
+def begun(jobs: Jobs, job: str, *, as_json: bool) -> int:
+    """Have a job supervised that stands in the log and waits for it, and say when it is at work; the exit code."""
+    kept = jobs.again(job)
+    kept = _at_work(jobs, kept, begin_supervising(kept.line))
     line = kept.line
     if line.status == JobStatus.FAILED or (line.live and not _is_at_work(kept)):
         tell(line.error or f"job {job} does not start:\n{last_words(line)}")

@@ -71,11 +71,12 @@ class Jobs:
 
     def take_up(self) -> None:
         """See that every live job is supervised, or is told to have failed."""
-        lost = lost_jobs(self.log)
+        home = home_folder()
+        lost = lost_jobs(self.log, home)
         for line in lost:
-            if not can_go_on(line):
-                bury(self.log, line)
-        started = [(line, begin_supervising(line)) for line in lost if can_go_on(line)]
+            if not can_go_on(line, home):
+                bury(self.log, line, home)
+        started = [(line, begin_supervising(line)) for line in lost if can_go_on(line, home)]
         for line, process in started:
             if not self._is_taken_up(line, process):
                 tell(f"job {line.facts.job} cannot be taken up:\n{last_words(line)}")

@@ -154,6 +154,24 @@ def stop_command(
     raise typer.Exit(stop(job, now=now, as_json=as_json))
 
 
+@app.command("resume", short_help="Go on with a job that has failed.")
+def resume_command(
+    job: Job,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Write {"job"} to stdout as one line of JSON, all else to stderr.')
+    ] = False,
+) -> None:
+    """Go on with a job that has failed, from where it stood, and return when every node is at work.
+
+    It has its folder again: the positions of its sources, its state, and what was not settled, so nothing is lost or
+    counted twice. Its algorithms are read anew: mend what has failed before. It goes on as a detached job, also if it
+    was none. $STREAMER_HOME may have moved, or be a copy.
+    """
+    from streamer.cli.resume import resume
+
+    raise typer.Exit(resume(job, as_json=as_json))
+
+
 @app.command("logs", short_help="Show what the instances of a job have printed.")
 def logs_command(
     job: Job,

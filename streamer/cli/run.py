@@ -29,6 +29,7 @@ from streamer.cli.progress import ProgressLog, progress_line
 from streamer.connectors.installed import connector_tables
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import DEAD_LETTERS_FILE
+from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.preflight import preflight
@@ -220,6 +221,8 @@ def _conclude(account: JobAccount, last: JobSnapshot, *, to_stderr: bool, as_jso
     """Show how it ended."""
     if last.error:
         tell(last.error)
+    if last.status is JobStatus.FAILED and not lost_input(last.plan):
+        tell(f"once this is mended, it goes on from where it stood: streamer resume {last.job}")
     if letters := DeadLetters(last.folder / DEAD_LETTERS_FILE).count():
         tell(f"dead letters: {letters} (streamer dlq list {last.job})")
     if as_json:

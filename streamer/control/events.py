@@ -59,9 +59,13 @@ class Ask(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A person, or a time limit that a person set, wants the job to end."""
+    """A person, or a time limit that a person set, wants the job to end.
+
+    `number` grows as that of `Scaled`; None if it did not come by the log.
+    """
 
     ask: Ask
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,18 @@ class ReplayWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A job that has failed is to go on from where it stood. What was wanted before `number` is over."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | ReplayWanted | Ticked
+Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | ReplayWanted | Resumed | Ticked
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class JobEvent(StrEnum):
     FAIL = "fail"
     GONE = "gone"
     """The last instance is gone."""
+    RESUME = "resume"
+    """It goes on from where it failed."""
 
 
 JOB: Mapping[JobPhase, Mapping[JobEvent, JobPhase]] = {
@@ -79,7 +81,11 @@ JOB: Mapping[JobPhase, Mapping[JobEvent, JobPhase]] = {
     },
     JobPhase.COMPLETED: {JobEvent.DRAIN: JobPhase.COMPLETED, JobEvent.KILL: JobPhase.COMPLETED},
     JobPhase.STOPPED: {JobEvent.DRAIN: JobPhase.STOPPED, JobEvent.KILL: JobPhase.STOPPED},
-    JobPhase.FAILED: {JobEvent.DRAIN: JobPhase.FAILED, JobEvent.KILL: JobPhase.FAILED},
+    JobPhase.FAILED: {
+        JobEvent.DRAIN: JobPhase.FAILED,
+        JobEvent.KILL: JobPhase.FAILED,
+        JobEvent.RESUME: JobPhase.STARTING,
+    },
 }
 
 
@@ -87,8 +93,8 @@ class InstancePhase(StrEnum):
     """The first four are what a living instance says about itself.
 
     `left`: its process ended in order, but the word that it had ended is not here yet: the two come on different ways.
-    `restarting`: dead, and waits its delay. `dead`: will not be started again. `retired`: its node was scaled down; it
-    may be started again when the node is scaled up.
+    `restarting`: dead, and waits its delay. `dead`: will not be started again, unless its job is resumed. `retired`:
+    its node was scaled down; it may be started again when the node is scaled up.
     """
 
     STARTING = "starting"
@@ -125,6 +131,8 @@ class InstanceEvent(StrEnum):
     """It is gone, and its node needs it no more."""
     ENDS = "ends"
     """It is gone while its job is being ended by force, or waits for a start that will not come."""
+    RESUMES = "resumes"
+    """Its job failed, and goes on."""
 
 
 def _ways_out(left: InstancePhase, died: InstancePhase) -> Mapping[InstanceEvent, InstancePhase]:
@@ -168,7 +176,7 @@ INSTANCE: Mapping[InstancePhase, Mapping[InstanceEvent, InstancePhase]] = {
         InstanceEvent.ENDS: InstancePhase.DEAD,
     },
     InstancePhase.COMPLETED: {},
-    InstancePhase.DEAD: {},
+    InstancePhase.DEAD: {InstanceEvent.RESUMES: InstancePhase.RESTARTING},
     InstancePhase.RETIRED: {InstanceEvent.STARTS: InstancePhase.STARTING},
 }
 

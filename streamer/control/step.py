@@ -26,6 +26,7 @@ from streamer.control.events import (
     KillInstance,
     ReplayWanted,
     Reported,
+    Resumed,
     Scaled,
     SendCommand,
     Ticked,
@@ -59,16 +60,10 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
             stepped = _reported(state, event, now), ()
         case Exited():
             stepped = _exited(state, event, now)
-        case Asked():
-            stepped = _asked(state, event, now)
-        case Scaled():
-            stepped = scaling.wished(state, event), ()
-        case ReplayWanted():
-            stepped = _replay_wanted(state, event), ()
-        case FlowsSet():
-            stepped = flows.wished(state, event, now), ()
         case Ticked():
             stepped = _ticked(state, now)
+        case _:
+            stepped = _wished(state, event, now)
     after, effects = stepped
     return _advanced(after, now), effects
 
@@ -161,13 +156,56 @@ def _moved(record: InstanceRecord, event: InstanceEvent) -> InstanceRecord:
 # -- wishes, and ends by force ----------------------------------------------------------------------------------------
 
 
+def _wished(state: JobState, event: Asked | Scaled | ReplayWanted | Resumed | FlowsSet, now: float) -> Stepped:
+    match event:
+        case Asked():
+            return _asked(state, event, now)
+        case Scaled():
+            return scaling.wished(state, event), ()
+        case ReplayWanted():
+            return _replay_wanted(state, event), ()
+        case Resumed():
+            return _resumed(state, event, now), ()
+        case FlowsSet():
+            return flows.wished(state, event, now), ()
+
+
 def _asked(state: JobState, event: Asked, now: float) -> Stepped:
+    if event.number is not None and event.number <= state.wish:
+        return state, ()  # of a life of the job that is over
     if event.ask is Ask.KILL:
         return _killed(state, None)
     phase = follow(JOB, state.phase, JobEvent.DRAIN)
     if phase is state.phase:
         return state, ()
     return dataclasses.replace(state, phase=phase, drain_deadline=now + limits.DRAIN_S), ()
+
+
+def _resumed(state: JobState, event: Resumed, now: float) -> JobState:
+    """Every instance that died with the job starts again, and may die as often as a new one before it is given up."""
+    if event.number <= state.wish or state.phase is not JobPhase.FAILED:
+        return state
+    records = {
+        name: dataclasses.replace(
+            _moved(r, InstanceEvent.RESUMES),
+            restart_at=now,
+            deaths=0,
+            quick_deaths=0,
+            leave_deadline=None,
+            endpoint="",
+        )
+        for name, r in state.instances.items()
+        if r.phase is InstancePhase.DEAD
+    }
+    return dataclasses.replace(
+        state,
+        phase=follow(JOB, state.phase, JobEvent.RESUME),
+        wish=event.number,
+        error=None,
+        ended_at=None,
+        drain_deadline=None,
+        instances={**state.instances, **records},
+    )
 
 
 def _replay_wanted(state: JobState, event: ReplayWanted) -> JobState:

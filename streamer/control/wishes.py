@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from streamer.control.events import Ask, Asked, FlowsSet, ReplayWanted, Scaled
+from streamer.control.events import Ask, Asked, FlowsSet, ReplayWanted, Resumed, Scaled
 from streamer.errors import StateError
 from streamer.log.base import ControlLog, Record
 from streamer.log.topics import Topic
 from streamer.plan.change import FlowsChange
 
-Wish = Asked | Scaled | FlowsSet | ReplayWanted
+Wish = Asked | Scaled | FlowsSet | ReplayWanted | Resumed
 
 
-def want_end(log: ControlLog, job: str, ask: Ask) -> None:
-    log.append(Topic.COMMANDS, job, json.dumps({"wish": str(ask)}).encode())
+def want_end(log: ControlLog, job: str, ask: Ask) -> int:
+    """The wish's number."""
+    return log.append(Topic.COMMANDS, job, json.dumps({"wish": str(ask)}).encode())
 
 
 def want_replicas(log: ControlLog, job: str, node: str, replicas: int | None) -> int:
@@ -39,6 +40,11 @@ def want_replay(log: ControlLog, job: str, node: str) -> None:
     log.append(Topic.COMMANDS, job, json.dumps({"wish": "replay", "node": node}).encode())
 
 
+def want_resumption(log: ControlLog, job: str) -> int:
+    """The wish's number: whatever was wanted before it is over."""
+    return log.append(Topic.COMMANDS, job, json.dumps({"wish": "resume"}).encode())
+
+
 def wishes(records: Sequence[Record]) -> Sequence[Wish]:
     """Raises StateError for a record that no version up to this one writes."""
     return [_wish(record) for record in records]
@@ -53,6 +59,8 @@ def _wish(record: Record) -> Wish:
             return FlowsSet(FlowsChange(raw["flows"], raw["default"]), record.offset)
         if raw["wish"] == "replay":
             return ReplayWanted(raw["node"], record.offset)
-        return Asked(Ask(raw["wish"]))
+        if raw["wish"] == "resume":
+            return Resumed(record.offset)
+        return Asked(Ask(raw["wish"]), record.offset)
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"the command {record.offset} for {record.key} cannot be read: {error}") from error

@@ -18,6 +18,7 @@ from streamer.control.events import (
     JobSubmitted,
     KillInstance,
     Reported,
+    Resumed,
     Scaled,
     SendCommand,
     StartInstance,
@@ -56,7 +57,9 @@ class Chapter:
 chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
-    kind=st.sampled_from(["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "drain", "kill"]),
+    kind=st.sampled_from(
+        ["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "drain", "kill", "resume"]
+    ),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
     says=st.sampled_from(InstanceState),
@@ -98,6 +101,8 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
             return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
         case "flows":
             return FlowsSet(_CHANGES[(chapter.count + chapter.code) % 4], state.wish + 1 - chapter.lives_ago)
+        case "resume":
+            return Resumed(state.wish + 1 - chapter.lives_ago)
     return Ticked()
 
 

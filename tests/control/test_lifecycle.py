@@ -22,13 +22,14 @@ def test_every_phase_has_a_row_in_its_table() -> None:
 
 
 @pytest.mark.parametrize("phase", [p for p in JobPhase if p.ended])
-def test_an_ended_job_stays_as_it_is(phase: JobPhase) -> None:
-    assert set(JOB[phase].values()) == {phase}
+def test_an_ended_job_stays_as_it_is_unless_it_has_failed_and_is_resumed(phase: JobPhase) -> None:
+    after = {event: to for event, to in JOB[phase].items() if to is not phase}
+    assert after == ({JobEvent.RESUME: JobPhase.STARTING} if phase is JobPhase.FAILED else {})
 
 
-@pytest.mark.parametrize("phase", [InstancePhase.COMPLETED, InstancePhase.DEAD])
-def test_nothing_happens_to_an_instance_that_is_gone(phase: InstancePhase) -> None:
-    assert INSTANCE[phase] == {}
+def test_nothing_happens_to_an_instance_that_is_gone_unless_it_died_with_its_job() -> None:
+    assert INSTANCE[InstancePhase.COMPLETED] == {}
+    assert INSTANCE[InstancePhase.DEAD] == {InstanceEvent.RESUMES: InstancePhase.RESTARTING}
 
 
 def test_an_instance_that_was_scaled_away_can_only_be_started_again() -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from streamer import clock
 from streamer.control.book import Book, find, lines
-from streamer.control.events import Ask, Asked, FlowsSet, JobSubmitted, Reported, Scaled, SendCommand, Ticked
+from streamer.control.events import Ask, Asked, FlowsSet, JobSubmitted, Reported, Resumed, Scaled, SendCommand, Ticked
 from streamer.control.jobs import JobStatus
 from streamer.control.records import JobFacts, KeptJob, instance_entry, job_entry, kept_job, line_of, plan_entry
 from streamer.control.state import Answer, InstanceRecord, JobState
 from streamer.control.step import step
-from streamer.control.wishes import want_end, want_flows, want_replicas
+from streamer.control.wishes import want_end, want_flows, want_replicas, want_resumption
 from streamer.errors import ClaimError, StateError
 from streamer.log.base import BEGINNING, Record
 from streamer.log.memory import MemoryLog, MemoryStore
@@ -136,8 +136,10 @@ def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() ->
     first.begin(LINE)
     number = want_replicas(log, "job", "parse", 3)
     change = FlowsChange({"main": "lines >> save", "gone": None}, "main")
-    wanted = [Scaled("parse", 3, number), FlowsSet(change, want_flows(log, "job", change)), Asked(Ask.DRAIN)]
-    want_end(log, "job", Ask.DRAIN)
+    flows = want_flows(log, "job", change)
+    end = want_end(log, "job", Ask.DRAIN)
+    again = want_resumption(log, "job")
+    wanted = [Scaled("parse", 3, number), FlowsSet(change, flows), Asked(Ask.DRAIN, end), Resumed(again)]
     assert list(first.wishes()) == wanted
     assert list(first.wishes()) == []
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from streamer import clock
 from streamer.control.book import Book
 from streamer.control.jobs import JobAccount, account
-from streamer.control.records import JobFacts, KeptJob
+from streamer.control.records import JobFacts, JobLine, KeptJob
 from streamer.errors import HomeError, StateError
 from streamer.log.sqlite import SqliteLog
 from streamer.plan.compile import Plan
@@ -50,6 +50,19 @@ def has_log(home: Path) -> bool:
     return (home / _LOG_FOLDER).exists()
 
 
+def folder_of(home: Path, job: str) -> Path:
+    """Where what belongs to the job lies in this home."""
+    return home.absolute() / _JOBS_FOLDER / job
+
+
+def is_at_home(line: JobLine, folder: Path) -> bool:
+    """Whether the job was last seen in this folder: a home may have moved since, or be a copy of another one."""
+    try:
+        return folder.samefile(line.facts.folder)
+    except OSError:
+        return False
+
+
 def new_job(plan: Plan, home: Path, *, detached: bool) -> JobFacts:
     """The facts of a job that begins now."""
     job = "".join(secrets.choice(_JOB_ID_LETTERS) for _ in range(_JOB_ID_LENGTH))
@@ -57,7 +70,7 @@ def new_job(plan: Plan, home: Path, *, detached: bool) -> JobFacts:
         job=job,
         pipeline=plan.pipeline,
         token=secrets.token_hex(16),
-        folder=str(home.absolute() / _JOBS_FOLDER / job),
+        folder=str(folder_of(home, job)),
         directory=str(Path.cwd()),
         started_at=clock.wall(),
         detached=detached,

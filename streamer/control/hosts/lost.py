@@ -3,6 +3,7 @@
 A supervising process can be killed at any moment, and there is no service that would notice. So every command that
 looks at the log looks for such jobs first. A detached one goes on under a new supervisor; one that belonged to a
 command has died with it, and is written down as failed, by whoever finds it: a job that is told to be running must be.
+`resume` brings it back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from streamer import clock
 from streamer.control.book import Book, find, lines
 from streamer.control.events import JobSubmitted
+from streamer.control.hosts.home import folder_of, is_at_home
 from streamer.control.hosts.lock import JobLock, is_supervised
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.records import JobLine
@@ -21,19 +23,21 @@ from streamer.errors import SupervisedError
 from streamer.log.base import ControlLog
 
 
-def lost_jobs(log: ControlLog) -> list[JobLine]:
-    return [line for line in lines(log) if line.live and not is_supervised(Path(line.facts.folder))]
+def lost_jobs(log: ControlLog, home: Path) -> list[JobLine]:
+    """A copy of a home has the jobs of the other one in its log: whoever supervises those, does it there."""
+    return [line for line in lines(log) if line.live and not is_supervised(folder_of(home, line.facts.job))]
 
 
-def can_go_on(line: JobLine) -> bool:
-    return line.facts.detached and Path(line.facts.folder).is_dir()
+def can_go_on(line: JobLine, home: Path) -> bool:
+    return line.facts.detached and is_at_home(line, folder_of(home, line.facts.job))
 
 
-def bury(log: ControlLog, line: JobLine) -> None:
+def bury(log: ControlLog, line: JobLine, home: Path) -> None:
     """Write down that the job has failed with the process that it belonged to."""
-    folder = Path(line.facts.folder)
-    if not folder.is_dir():
-        _write_failed(log, line.facts.job, f"its folder {folder} is gone")
+    folder = folder_of(home, line.facts.job)
+    if not is_at_home(line, folder):
+        gone = "has moved" if folder.is_dir() else "is gone"
+        _write_failed(log, line.facts.job, f"its folder {line.facts.folder} {gone}")
         return
     try:
         lock = JobLock(folder)
