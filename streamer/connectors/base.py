@@ -101,13 +101,16 @@ class CheckpointedSink(Sink, Protocol):
     What was written is in force with the next checkpoint; a restarted one begins where the last checkpoint stood.
     """
 
+    refuses: bool
+    """Whether a checkpoint may refuse single records: then their messages are kept in memory until it is taken."""
+
     def restore(self) -> bytes:
         """The note of the last checkpoint of this job, once it is open; empty if there was none."""
 
     def checkpoint(self, note: bytes) -> None:
         """Put all that was written in force together with this note, or nothing of it.
 
-        Raises ConnectorError, and is called again later; or RefusedRecordsError for records that it has taken out of
-        what is to be written. They are counted from the last checkpoint on, go to the dead letters, and it is called
-        again at once.
+        Raises ConnectorError, and is called again later; or, if it `refuses`, RefusedRecordsError for records that it
+        has taken out of what is to be written. They are counted from the last checkpoint on, go to the dead letters,
+        and it is called again at once.
         """

@@ -119,6 +119,8 @@ class FileSink:
     A file has one writer: a lock on it, which the system takes back from a killed process, keeps others out.
     """
 
+    refuses = False
+
     def __init__(self, spec: Mapping[str, Any], state: Path) -> None:
         self._path: str = spec["path"]
         self._format = format_of(spec, Format.JSONL)

@@ -32,6 +32,8 @@ _REFUSALS = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEn
 class SqliteSink:
     """`spec` has `path`, `table` and perhaps `columns`; `state` is the folder of this instance."""
 
+    refuses = True
+
     def __init__(self, spec: Mapping[str, Any], state: Path) -> None:
         self._path: str = spec["path"]
         self._table: str = spec["table"]

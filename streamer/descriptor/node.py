@@ -120,6 +120,8 @@ class Node:
 
 _KEY_PATH = rf"\A(\.|[^.]+(\.[^.]+){{0,{limits.KEY_PATH_STEPS_MAX - 1}}})\Z"
 _KEY_PATH_TEXT = "a path of names with dots between, such as user.id, or . for the message itself"
+_HANDLING = (NodeKind.ALGORITHM, NodeKind.DEBUG)
+_LEAVE_OUT = "Leave it out here."
 _NAMED = SpecField(text(what="a name"))
 _SPECS: Mapping[NodeKind, Mapping[str, SpecField]] = {
     NodeKind.PIPELINE: {"name": SpecField(name, required=True, example="name: simple")},
@@ -144,7 +146,7 @@ _SPECS: Mapping[NodeKind, Mapping[str, SpecField]] = {
 def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
     """One element of `nodes`."""
     kind = fields.optional("kind", member(NodeKind), NodeKind.ALGORITHM)
-    has_algorithm = kind in (NodeKind.ALGORITHM, NodeKind.DEBUG)
+    has_algorithm = kind in _HANDLING
     spec, paths = _spec(fields, kind, connectors)
     node = Node(
         name=fields.named("nodeName", _node_name, example="nodeName: parse"),
@@ -163,7 +165,7 @@ def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
         batch_operation=fields.optional("batchOperation", choice("indexed", "cartesian"), "indexed"),
         retry=_retry(fields.child("retry")),
         on_error=_on_error(fields, kind),
-        ttl=fields.optional("ttl", number(0), 0),
+        ttl=_ttl(fields, kind),
         include_in_results=fields.optional("includeInResults", flag, False)
         | fields.optional("includeInResult", flag, False),
         metrics=_metrics(fields.child("metrics")),
@@ -213,12 +215,19 @@ def _retry(fields: Fields | None) -> Retry | None:
     return retry
 
 
+def _ttl(fields: Fields, kind: NodeKind) -> float:
+    found = fields.optional("ttl", number(0), 0)
+    if found and kind in (NodeKind.SOURCE, NodeKind.SINK, NodeKind.GATEWAY):
+        fields.finding("ttl", f"a node of kind {kind} has no handler whose calls could take too long", _LEAVE_OUT)
+    return found
+
+
 def _on_error(fields: Fields, kind: NodeKind) -> ErrorPolicy | None:
     inner = fields.child("onError")
     if inner is None:
         return None
-    if kind not in (NodeKind.ALGORITHM, NodeKind.DEBUG):
-        fields.finding("onError", f"a node of kind {kind} has no handler that could fail", "Leave it out here.")
+    if kind not in _HANDLING:
+        fields.finding("onError", f"a node of kind {kind} has no handler that could fail", _LEAVE_OUT)
     if fields.has("retry"):
         fields.finding("onError", "retry says the same in HKube's words", "Keep one of onError and retry.")
     then = inner.optional("then", choice("dead-letter", "drop", "stop"), "dead-letter")

@@ -6,10 +6,8 @@ kept here until the next checkpoint. It holds the effects, the marks of what was
 nothing. After it the frames settle and the messages leave, as new roots which this node can make again, numbered from
 the checkpoint. A new life sends again what was not settled, and drops by its marks what comes to it again.
 
-Checkpoints cost by their number, hardly by what they hold: so they come as often as costs a small part of the time, at
-most every tenth of a second, which is what such a node adds to the delay of its messages. A node that has nothing else
-to do may spend a larger part; and if it has had nothing to do for as long as a checkpoint takes, it takes one, since
-its producers may be waiting for what it settles (the rule of who rents skis for as much as they cost, and buys them).
+They come at most every tenth of a second, which is what such a node adds to the delay of its messages; `schedule` says
+when.
 """
 
 from __future__ import annotations
@@ -24,14 +22,7 @@ import msgpack
 
 from streamer.clock import Clock
 from streamer.errors import ConnectorError, FencedError, PeerError, StateError
-from streamer.limits import (
-    CHECKPOINT_BYTES,
-    CHECKPOINT_IDLE_PART,
-    CHECKPOINT_MAX_S,
-    CHECKPOINT_PART,
-    CHECKPOINT_RETRY_S,
-    CHECKPOINT_S,
-)
+from streamer.limits import CHECKPOINT_BYTES
 from streamer.plan.assignment import Assignment
 from streamer.protocol.chunk import joined
 from streamer.protocol.entry import decode_roots, encode_roots
@@ -43,6 +34,7 @@ from streamer.protocol.settlement import Barrier, intervals
 from streamer.runtime.exits import Exits
 from streamer.runtime.failures import Failures
 from streamer.runtime.outbox import Outbox
+from streamer.runtime.schedule import Schedule
 from streamer.state.base import Checkpoint, Kept, Outgoing
 
 _NEXT, _EDGES = "next", "edges"
@@ -101,8 +93,7 @@ class Checkpoints:
         self._outgoing_bytes = 0
         self._barriers: list[Barrier] = []
         self._rows: deque[tuple[int, int]] = deque()
-        self._due_at = self._idle_due_at = self._soonest = 0.0
-        self._took_s = 0.0
+        self._schedule = Schedule()
         self._problem = ""
         self._handled_at = 0.0
 
@@ -212,18 +203,15 @@ class Checkpoints:
 
     def wait_s(self) -> float | None:
         """Seconds until an idle node takes its next checkpoint; None while there is nothing to keep."""
-        return None if self.empty else max(0.0, self._due_when(idle=True) - self._clock())
+        return None if self.empty else max(0.0, self._schedule.due_at(self._handled_at, idle=True) - self._clock())
 
     def due(self, *, ending: bool, idle: bool) -> bool:
         """Whether to take a checkpoint now: at the end of the stream, as soon as there is anything to keep."""
         if self.empty:
             return False
-        return ending or self._outgoing_bytes >= CHECKPOINT_BYTES or self._clock() >= self._due_when(idle=idle)
-
-    def _due_when(self, *, idle: bool) -> float:
-        if not idle:
-            return self._due_at
-        return min(self._idle_due_at, max(self._soonest, self._handled_at + self._took_s))
+        if ending or self._outgoing_bytes >= CHECKPOINT_BYTES:
+            return True
+        return self._clock() >= self._schedule.due_at(self._handled_at, idle=idle)
 
     def take(self) -> bool:
         """Take a checkpoint; False if it could not be written, which has changed nothing: it is tried again.
@@ -251,7 +239,7 @@ class Checkpoints:
                 self._keeper.failures.last_error = problem = f"{error}. {error.advice}"
             self._tell(problem)
             self.marks.rewrite()
-            self._due_at = self._idle_due_at = self._soonest = self._clock() + CHECKPOINT_RETRY_S
+            self._schedule = self._schedule.after_failure(self._clock())
             return False
         self._tell("")
         self._next, self._edges_kept = next_, self._edges
@@ -263,12 +251,7 @@ class Checkpoints:
                 frame.kept = False
                 frame.settle(1)
         now = self._clock()
-        self._took_s = now - began
-        self._soonest = now + CHECKPOINT_S
-        self._due_at, self._idle_due_at = (
-            now + min(CHECKPOINT_MAX_S, max(CHECKPOINT_S, self._took_s / part))
-            for part in (CHECKPOINT_PART, CHECKPOINT_IDLE_PART)
-        )
+        self._schedule = Schedule.after(now, now - began)
         return True
 
     def own(self, epoch: int, replicas: int) -> None:

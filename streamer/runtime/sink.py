@@ -3,7 +3,7 @@
 A frame is settled when it is written, or, where the connector can take back what it has written, with the checkpoint
 after it, so that each record is written once. A message fails alone if it does not even unpack, or if its record is one
 that the connector refuses, as a table does a row. That comes to light with the checkpoint, when the frame is done with:
-so until then its messages are kept here, for the dead letters.
+so until then the messages of a connector that may refuse some are kept here, for the dead letters.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class SinkWork:
 
     def __init__(self, sink: Sink, *, restarted: bool) -> None:
         self._sink = sink
-        self._written: list[_Written] | None = [] if isinstance(sink, CheckpointedSink) else None
+        refuses = isinstance(sink, CheckpointedSink) and sink.refuses
+        self._written: list[_Written] | None = [] if refuses else None
         sink.open(restarted)
 
     def handle(self, frame: InputFrame) -> list[Failure]:

@@ -209,7 +209,8 @@ def test_a_crash_loop_fails_the_job_and_names_the_node(desk: Desk) -> None:
     assert (done.code, done.account["status"]) == (1, "failed"), done.stderr
     assert done.account["nodes"][1]["restarts"] == 4
     assert "node pass: an instance died and is started again" in done.stderr
-    assert "pass" in done.stderr.splitlines()[-1]
+    assert "node pass: instance pass-0 died 5 times in a row" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(f"streamer resume {done.account['job']}")
 
 
 def test_metrics_are_served_at_the_address_that_is_printed(desk: Desk) -> None:

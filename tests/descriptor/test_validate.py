@@ -158,6 +158,8 @@ def test_a_descriptor_that_is_right_has_no_findings(base: dict[str, Any]) -> Non
         ("nodes.1.onError", {"retry": {"limit": 1, "policy": "Always"}}, '"policy" is not a field of onError.retry'),
         ("nodes.0.onError", {"then": "drop"}, "a node of kind source has no handler that could fail"),
         ("nodes.3.onError", {"then": "drop"}, "a node of kind sink has no handler that could fail"),
+        ("nodes.0.ttl", 5, "a node of kind source has no handler whose calls could take too long"),
+        ("nodes.3.ttl", 5, "a node of kind sink has no handler whose calls could take too long"),
         ("nodes.1.ttl", -0.5, "-0.5 is not a number of at least 0"),
         ("nodes.1.includeInResults", "maybe", '"maybe" is not true or false'),
         ("nodes.1.metrics", {"tensorbord": True}, '"tensorbord" is not a field of metrics'),
