@@ -14,6 +14,9 @@ from streamer.cli.output import tell
 BENCHMARKS = (
     "micro",
     "scenario.throughput",
+    "scenario.opaque",
+    "scenario.codecs",
+    "scenario.payloads",
     "scenario.settlement",
     "scenario.durability",
     "scenario.state",

@@ -6,8 +6,10 @@ Nothing is made lighter for the measurement: accounts, settlement, reports and h
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -69,11 +71,40 @@ def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "") -> Plan:
     return compile_plan(loaded.pipeline, loaded.algorithms, folder=folder)
 
 
-class EngineSide:
-    """A job of this plan below `folder`. `tally` is the page of its last node, if that has one."""
+@contextmanager
+def _with_variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Processes that are started meanwhile have these: a platform hands on what its own process has."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
-    def __init__(self, plan: Plan, folder: Path, tally: Tally | None = None) -> None:
+
+class EngineSide:
+    """A job of this plan below `folder`.
+
+    `tally` is the page of its last node, if that has one; without it, what the node `counted` has handled is shown.
+    Instances get the variables of `environment` beside those of this process.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        tally: Tally | None = None,
+        *,
+        counted: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._tally = tally
+        self._counted = counted
+        self._environment = environment or {}
         self.home = folder
         self._lines: list[str] = []
         self._host = EmbeddedHost(plan, folder, on_output=self._note)
@@ -82,7 +113,8 @@ class EngineSide:
         self._lines = [*self._lines[1 - _LINES_KEPT :], f"{instance}: {line}"]
 
     def __enter__(self) -> EngineSide:
-        self._host.start()
+        with _with_variables(self._environment):
+            self._host.start()
         return self
 
     def __exit__(
@@ -96,7 +128,9 @@ class EngineSide:
 
     @property
     def shown(self) -> int:
-        return self._tally.shown if self._tally else 0
+        if self._tally:
+            return self._tally.shown
+        return self.handled(self._counted) if self._counted else 0
 
     def go_on(self, duration_s: float) -> None:
         deadline = time.monotonic() + duration_s
@@ -116,13 +150,22 @@ class EngineSide:
         return sum(page.received for page in pages.values())
 
     def processes(self) -> dict[str, psutil.Process]:
-        """By the name of the node."""
-        children = own_children()
-        return {
-            Path(last).parent.name.rpartition("-")[0]: process
-            for last, process in children.items()
-            if Path(last).name == ASSIGNMENT_FILE
-        }
+        """By the name of the node; the second instance of a node and those after it by their own."""
+        found: dict[str, psutil.Process] = {}
+        for path, process in sorted((Path(last), process) for last, process in own_children().items()):
+            if path.name == ASSIGNMENT_FILE:
+                node = path.parent.name.rpartition("-")[0]
+                found[path.parent.name if node in found else node] = process
+        return found
+
+    @property
+    def running(self) -> bool:
+        """Whether every instance has told the controller that it runs."""
+        return self._host.poll(0.0).status is JobStatus.RUNNING
+
+    def account(self) -> JobAccount:
+        """What has become of the messages so far."""
+        return self._host.account()
 
     def end(self) -> JobAccount:
         """Drain the job; what came of it."""
@@ -131,7 +174,7 @@ class EngineSide:
         while not self._host.poll(_END_S).status.ended:
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"the job has not ended {_END_S:.0f} s after the request to drain")
-        return self._host.account()
+        return self.account()
 
     def stop(self) -> None:
         """Drain the job; every message must be settled."""
@@ -139,5 +182,7 @@ class EngineSide:
         settled = all(edge.sent == edge.settled for edge in account.edges)
         if account.status is not JobStatus.STOPPED or not settled or not account.balanced:
             raise BenchmarkError(f"the job ended badly: {account.to_json()} {' / '.join(self._lines)}")
-        if self._tally and self._tally.shown != account.edges[-1].settled:
-            raise BenchmarkError(f"{account.edges[-1].settled} messages were settled, {self._tally.shown} counted")
+        last = self._counted or account.edges[-1].target
+        expected = sum(edge.settled for edge in account.edges if edge.target == last)
+        if (self._tally or self._counted) and self.shown != expected:
+            raise BenchmarkError(f"{expected} messages were settled, {self.shown} counted")

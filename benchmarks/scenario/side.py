@@ -55,12 +55,7 @@ class Figures:
 def measure(make: Callable[[], Side], warm_up_s: float, window_s: float) -> Figures:
     """Start a side, measure it in the middle, stop it."""
     with make() as side:
-        deadline = time.monotonic() + _BEGIN_S
-        while not side.shown:
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"nothing has arrived after {_BEGIN_S:.0f} s")
-            side.go_on(_POLL_S)
-        side.go_on(warm_up_s)
+        warm_up(side, warm_up_s)
         meter = CpuMeter(side.processes())
         began_s, before = time.monotonic(), side.shown
         side.go_on(window_s)
@@ -72,6 +67,16 @@ def measure(make: Callable[[], Side], warm_up_s: float, window_s: float) -> Figu
         raise BenchmarkError(f"nothing has arrived in {window_s} s")
     cpu_us = {name: round(1e6 * s / count, 3) for name, s in spent.cpu_s.items()}
     return Figures(count / (ended_s - began_s), cpu_us, round(spent.elsewhere_cores, 2))
+
+
+def warm_up(side: Side, warm_up_s: float) -> None:
+    """Wait for the first message, and so long after it."""
+    deadline = time.monotonic() + _BEGIN_S
+    while not side.shown:
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"nothing has arrived after {_BEGIN_S:.0f} s")
+        side.go_on(_POLL_S)
+    side.go_on(warm_up_s)
 
 
 def measure_in_quiet(

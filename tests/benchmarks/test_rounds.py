@@ -1,0 +1,86 @@
+"""Sides beside one reference, for a moment each: every side of a case carries messages and loses none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.scenario import codecs, opaque, payloads
+from benchmarks.scenario.codecs import without_msgspec
+from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
+from benchmarks.scenario.pairs import Effort
+from benchmarks.scenario.rounds import Rounds, taken
+from benchmarks.scenario.side import measure
+from benchmarks.scenario.straight import StraightSide
+from benchmarks.scenario.straight_stage import WAYS
+from benchmarks.scenario.tally import Tally
+
+_A_MOMENT = Effort(pairs=1, window_s=0.2, warm_up_s=0.0, tries=1)
+_ALL = [opaque.ROUNDS, codecs.ROUNDS, payloads.ROUNDS]
+
+
+@pytest.mark.parametrize("rounds", _ALL, ids=lambda rounds: rounds.name)
+def test_cases_and_their_sides_are_told_apart_by_their_names(rounds: Rounds) -> None:
+    assert len({case.name for case in rounds.cases}) == len(rounds.cases)
+    for case in rounds.cases:
+        assert len({case.reference.name, *(side.name for side in case.entrants)}) == 1 + len(case.entrants)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "only"),
+    [
+        pytest.param(opaque.ROUNDS, "connector -> relay -> sink, 100 B", id="opaque"),
+        pytest.param(codecs.ROUNDS, "connector -> sink", id="codecs"),
+        pytest.param(payloads.ROUNDS, "1,024 KiB", id="payloads"),
+    ],
+)
+def test_each_side_has_its_ratio_to_the_reference(rounds: Rounds, only: str) -> None:
+    case = next(case for case in rounds.cases if only in case.name)
+
+    figures = rounds.summarize(case, taken(case, _A_MOMENT))
+
+    assert [figure["side"] for figure in figures] == [side.name for side in case.entrants]
+    for figure in figures:
+        assert figure["ratio"] == pytest.approx(figure["per_s"] / figure["reference_per_s"], abs=0.01)
+        assert f"| {case.name} | {figure['side']} | **{figure['ratio']:.2f}** |" in rounds.table(figures)
+
+
+def test_a_command_writes_the_figures_of_its_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+    options = ["--rounds", "1", "--window", "0.2", "--only", "64 KiB", "--json", str(out)]
+
+    assert payloads.ROUNDS.main(options) == 0
+
+    (figure,) = json.loads(out.read_text())["figures"]
+    assert figure["case"] == "connector -> sink, 64 KiB"
+    assert f"**{figure['ratio']:.2f}**" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_of_the_reference_carries_messages_over_a_relay_and_loses_none(way: str, tmp_path: Path) -> None:
+    side = StraightSide(tmp_path / "tally", 100, relay=True, way=WAYS[way])
+
+    assert measure(lambda: side, warm_up_s=0.1, window_s=0.2).rate > 0
+
+
+def test_instances_get_the_variables_that_hide_msgspec(tmp_path: Path) -> None:
+    nodes = [source(100), algorithm("sink", "stateful", "count", str(tmp_path / "tally"))]
+    variables = without_msgspec()
+
+    with EngineSide(plan_of(nodes, tmp_path), tmp_path, Tally(tmp_path / "tally"), environment=variables) as side:
+        while not side.shown:
+            side.go_on(0.02)
+        given = [process.environ()["PYTHONPATH"] for process in side.processes().values()]
+        side.stop()
+
+    assert given == [variables["PYTHONPATH"]] * 2
+
+
+def test_the_codec_goes_without_msgspec_where_it_is_hidden() -> None:
+    code = "from streamer.protocol import codec; raise SystemExit(codec.msgspec is not None)"
+
+    assert subprocess.run([sys.executable, "-c", code], env={**without_msgspec()}, check=False).returncode == 0
