@@ -17,6 +17,7 @@ BENCHMARKS = (
     "scenario.opaque",
     "scenario.codecs",
     "scenario.payloads",
+    "scenario.latency",
     "scenario.settlement",
     "scenario.durability",
     "scenario.state",
