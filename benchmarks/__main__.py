@@ -18,6 +18,8 @@ BENCHMARKS = (
     "scenario.codecs",
     "scenario.payloads",
     "scenario.latency",
+    "scenario.chain",
+    "scenario.shape",
     "scenario.settlement",
     "scenario.durability",
     "scenario.state",

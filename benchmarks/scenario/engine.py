@@ -22,6 +22,7 @@ from benchmarks.scenario.tally import Tally
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import INSTANCES_FOLDER, pages_of
 from streamer.control.jobs import JobAccount, JobStatus
+from streamer.control.lifecycle import InstancePhase
 from streamer.descriptor.load import load
 from streamer.plan.compile import Plan, compile_plan
 from streamer.platform.local import ASSIGNMENT_FILE
@@ -53,10 +54,14 @@ def algorithm(name: str, state_type: str, code: str, *inputs: object) -> Node:
     }
 
 
-def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "") -> Plan:
-    """A chain of these nodes, or another flow through them, by the same files and checks as anybody's pipeline."""
+def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "", more: Mapping[str, str] | None = None) -> Plan:
+    """A chain of these nodes, or another flow through them, by the same files and checks as anybody's pipeline.
+
+    `more` are flows beside it, by name.
+    """
     flow = flow or " >> ".join(node["nodeName"] for node in nodes)
-    pipeline = {"name": "benchmark", "kind": "stream", "nodes": list(nodes), "streaming": {"flows": {"main": flow}}}
+    streaming = {"defaultFlow": "main", "flows": {"main": flow, **(more or {})}}
+    pipeline = {"name": "benchmark", "kind": "stream", "nodes": list(nodes), "streaming": streaming}
     names = sorted({node["algorithmName"] for node in nodes if "algorithmName" in node})
     files = [folder / "pipeline.json"]
     files[0].write_text(json.dumps(pipeline))
@@ -158,10 +163,9 @@ class EngineSide:
                 found[path.parent.name if node in found else node] = process
         return found
 
-    @property
-    def running(self) -> bool:
-        """Whether every instance has told the controller that it runs."""
-        return self._host.poll(0.0).status is JobStatus.RUNNING
+    def runs(self, instance: str) -> bool:
+        """Whether this instance has told the controller that it runs."""
+        return self._host.poll(0.0).instances.get(instance) == InstancePhase.RUNNING
 
     def account(self) -> JobAccount:
         """What has become of the messages so far."""
