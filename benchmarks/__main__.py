@@ -25,6 +25,8 @@ BENCHMARKS = (
     "scenario.state",
     "scenario.recovery",
     "scenario.memory",
+    "scenario.footprint",
+    "scenario.idle",
 )
 
 
