@@ -1,14 +1,17 @@
 """How long a message takes over two hops, from its source to the handler of the last node.
 
 *One at a time*: the source sends the next message once the sink has the last one, so nothing ever waits in a queue, and
-what is left is what the two hops need. pyzmq and msgpack written straight down do the same beside it. The sink tells
-the source by a named pipe (`loop`), which costs nothing while a message is under way.
+what is left is what the two hops need. The sink tells the source by a named pipe (`loop`), which costs nothing while a
+message is under way.
 
 *At a rate*: the source sends by the clock. A latency counts from the moment when its message was due and not from when
-it was sent, or a source that is held up would leave out just the messages that took longest. Processes of one machine
-share the monotonic clock. A source wakes up for the messages of 0.2 ms together, and that is part of what is told.
+it was sent, or a source that is held up would leave out just the messages that took longest. A source wakes up for the
+messages of 0.2 ms together, and that is part of what is told.
 
-    python -m benchmarks.scenario.latency [--rounds 3] [--window 2] [--only TEXT] [--json FILE]
+pyzmq and msgpack written straight down do the same beside it, in the same round; by the clock, they pack as one list
+what has come due.
+
+    python -m benchmarks.scenario.latency [--rounds 3] [--window 1.5] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from benchmarks.scenario.latencies import Latencies, percentile_us
 from benchmarks.scenario.pairs import Effort
 from benchmarks.scenario.side import BenchmarkError, Side, in_quiet, warm_up
 from benchmarks.scenario.straight import StraightSide
-from benchmarks.scenario.straight_stage import TIMED
+from benchmarks.scenario.straight_stage import IN_TURN, PACED
 from streamer.cli.output import tell
 
 NAME = "scenario.latency"
@@ -77,9 +80,9 @@ def engine(case: Case, folder: Path) -> tuple[Side, Latencies]:
     return EngineSide(plan_of([source, relay, sink], folder), folder, latencies), latencies
 
 
-def straight(_case: Case, folder: Path) -> tuple[Side, Latencies]:
-    """One message at a time."""
-    side = StraightSide(folder / "latencies", _PAYLOAD_BYTES, relay=True, way=TIMED)
+def straight(case: Case, folder: Path) -> tuple[Side, Latencies]:
+    way = PACED if case.rate else IN_TURN
+    side = StraightSide(folder / "latencies", _PAYLOAD_BYTES, relay=True, way=way, rate=case.rate)
     assert isinstance(side.tally, Latencies)
     return side, side.tally
 
@@ -117,21 +120,20 @@ def _watched(side: Side, latencies: Latencies, effort: Effort) -> Distribution:
 
 
 def told_of(case: Case, effort: Effort) -> dict[str, Any]:
-    """What the record says of one case: medians of the rounds; one at a time, beside the reference."""
+    """What the record says of one case: medians of the rounds."""
     ours: list[Distribution] = []
     theirs: list[Distribution] = []
     for number in range(1, effort.pairs + 1):
         ours.append(measure(engine, case, effort))
-        if not case.rate:
-            theirs.append(measure(straight, case, effort))
-        tell(f"round {number} of {effort.pairs}, {case.name}: p50 {ours[-1].p50_us:,.0f} us")
-    ratios = [one.p50_us / other.p50_us for one, other in zip(ours, theirs, strict=False)]
+        theirs.append(measure(straight, case, effort))
+        p50s_us = f"p50 {ours[-1].p50_us:,.0f} us, straight {theirs[-1].p50_us:,.0f} us"
+        tell(f"round {number} of {effort.pairs}, {case.name}: {p50s_us}")
     return {
         "case": case.name,
         **_medians(ours),
         "spread": round(statistics.median(one.p99_us / one.p50_us for one in ours), 2),
-        "straight": _medians(theirs) if theirs else None,
-        "p50_ratio": round(statistics.median(ratios), 2) if ratios else None,
+        "straight": _medians(theirs),
+        "p50_ratio": round(statistics.median(a.p50_us / b.p50_us for a, b in zip(ours, theirs, strict=True)), 2),
         "elsewhere_cores_max": max(one.elsewhere_cores for one in (*ours, *theirs)),
     }
 
@@ -154,7 +156,9 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
             f"**{f['p99_us']:,.0f}**",
             f"{f['p999_us']:,.0f}",
             f"{f['spread']:.1f}",
-            *_beside(f),
+            f"{f['straight']['p50_us']:,.0f}",
+            f"{f['straight']['p99_us']:,.0f}",
+            f"**{f['p50_ratio']:.2f}**",
             f"{f['elsewhere_cores_max']:.2f}",
         )
         for f in figures
@@ -163,20 +167,12 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
     return page.table(("messages",), (*columns, "straight: p50, us", "p99, us", "p50 ratio", "others"), rows)
 
 
-def _beside(figure: Mapping[str, Any]) -> tuple[str, str, str]:
-    """The reference's cells."""
-    other = figure["straight"]
-    if other is None:
-        return "", "", ""
-    return f"{other['p50_us']:,.0f}", f"{other['p99_us']:,.0f}", f"**{figure['p50_ratio']:.2f}**"
-
-
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Latency over two hops, one message at a time and at a rate.")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each case")
-    parser.add_argument("--window", type=float, default=2.0, metavar="SECONDS", help="length of each")
+    parser.add_argument("--window", type=float, default=1.5, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
-    effort = Effort(options.rounds, options.window)
+    effort = Effort(options.rounds, options.window, warm_up_s=0.5)
     figures = [told_of(case, effort) for case in chosen(parser, CASES, options.only)]
     publish(NAME, arguments, figures, table(figures), options.json)
     return 0

@@ -17,7 +17,7 @@ from benchmarks.scenario.rounds import Case, Entrant, Rounds
 
 _PAYLOAD_BYTES = 100
 _FLOWS = (1, 2, 4, 8)
-_INSTANCES = (1, 2, 4)
+_INSTANCES = (2, 4)
 
 
 def flows(count: int, folder: Path) -> EngineSide:
@@ -62,8 +62,11 @@ ROUNDS = Rounds(
     "Flows, consumers and producers, beside one of each.",
     (
         Case("beside one flow", _flows(_FLOWS[0]), [_flows(count) for count in _FLOWS[1:]]),
-        Case("beside one consumer", _consumers(_INSTANCES[0]), [_consumers(count) for count in _INSTANCES[1:]]),
-        Case("beside one producer", _producers(_INSTANCES[0]), [_producers(count) for count in _INSTANCES[1:]]),
+        Case(
+            "beside one source and one sink",
+            _consumers(1),
+            [*(_consumers(count) for count in _INSTANCES), *(_producers(count) for count in _INSTANCES)],
+        ),
     ),
 )
 

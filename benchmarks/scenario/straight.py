@@ -24,13 +24,14 @@ _END_S = 30.0
 
 
 class StraightSide:
-    """A source, a relay if asked for, and a sink, as processes; `page` is where the last one counts."""
+    """A source, a relay if asked for, and a sink, as processes; `page` is where the last one counts.
 
-    def __init__(self, page: Path, payload_bytes: int, *, relay: bool, way: Way = PACKED) -> None:
-        self._page = page
-        self._way = way
+    `rate` messages a second are sent if the way goes by the clock.
+    """
+
+    def __init__(self, page: Path, payload_bytes: int, *, relay: bool, way: Way = PACKED, rate: int = 0) -> None:
+        self._arguments = (way.name, str(page), str(payload_bytes), str(rate))
         self.tally = way.page(page)
-        self._payload_bytes = payload_bytes
         self._names = ["source", "relay", "sink"] if relay else ["source", "sink"]
         self._children: dict[str, subprocess.Popen[str]] = {}
 
@@ -38,7 +39,7 @@ class StraightSide:
         endpoint = "-"
         for name in self._names:
             child = subprocess.Popen(
-                [*_PROGRAM, self._way.name, str(self._page), str(self._payload_bytes), endpoint, name],
+                [*_PROGRAM, *self._arguments, endpoint, name],
                 stdout=subprocess.PIPE,
                 text=True,
             )

@@ -21,6 +21,7 @@ import zmq
 
 from benchmarks.scenario.latencies import Latencies
 from benchmarks.scenario.loop import Loop
+from benchmarks.scenario.pace import Pace
 from benchmarks.scenario.tally import REST, Tally
 from streamer.cli.output import say
 from streamer.limits import CREDIT_BYTES
@@ -31,7 +32,10 @@ _END = b""
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a stage has: its sockets, as far as it needs them, the page, and how messages are made."""
+    """What a stage has: its sockets, as far as it needs them, the page, and how messages are made.
+
+    `loop` is where the sink tells a source that sends one message at a time, `rate` how many one sends by the clock.
+    """
 
     into: zmq.Socket[bytes]
     out: zmq.Socket[bytes]
@@ -39,6 +43,7 @@ class Link:
     payload_bytes: int
     batch: int
     loop: Path
+    rate: int
 
 
 def source(link: Link) -> int:
@@ -114,7 +119,7 @@ def opaque_sink(link: Link) -> int:
     return tally.count
 
 
-def timed_source(link: Link) -> int:
+def waiting_source(link: Link) -> int:
     """Sends a message once the sink has the one before it."""
     pack, send, tally, now_ns = msgpack.Packer().pack, link.out.send, link.tally, time.monotonic_ns
     wait = Loop(link.loop).wait
@@ -128,15 +133,38 @@ def timed_source(link: Link) -> int:
     return number
 
 
+def paced_source(link: Link) -> int:
+    """Sends what has come due by the clock, as one list."""
+    pack, send, tally = msgpack.Packer().pack, link.out.send, link.tally
+    data, pace = b"x" * link.payload_bytes, Pace(link.rate)
+    count = 0
+    while not tally.stopped:
+        due = pace.due()
+        send(pack([{"id": number, "at_ns": pace.at_ns(number), "data": data} for number in due]))
+        count = due.stop
+    send(_END)
+    return count
+
+
+def answering_sink(link: Link) -> int:
+    """Notes how long each message took, and tells the source."""
+    return _noted(link, Loop(link.loop).arrived)
+
+
 def timed_sink(link: Link) -> int:
+    """Notes how long each message took."""
+    return _noted(link, None)
+
+
+def _noted(link: Link, arrived: Callable[[], None] | None) -> int:
     unpack, receive, now_ns = msgpack.unpackb, link.into.recv, time.monotonic_ns
-    arrived = Loop(link.loop).arrived
     assert isinstance(link.tally, Latencies)
     note = link.tally.note
     while body := receive():
         for message in unpack(body):
             note(now_ns() - message["at_ns"])
-            arrived()
+            if arrived is not None:
+                arrived()
     return link.tally.count
 
 
@@ -161,17 +189,18 @@ class Way:
 PACKED = Way("packed", BATCH, source, relay, sink)
 SINGLE = Way("single", 1, source, relay, sink)
 OPAQUE = Way("opaque", BATCH, opaque_source, opaque_relay, opaque_sink)
-TIMED = Way("timed", 1, timed_source, relay, timed_sink, Latencies)
-WAYS = {way.name: way for way in (PACKED, SINGLE, OPAQUE, TIMED)}
+IN_TURN = Way("in turn", 1, waiting_source, relay, answering_sink, Latencies)
+PACED = Way("paced", 1, paced_source, relay, timed_sink, Latencies)
+WAYS = {way.name: way for way in (PACKED, SINGLE, OPAQUE, IN_TURN, PACED)}
 
 
-def main(way_name: str, page: str, payload: str, endpoint: str, name: str) -> None:
+def main(way_name: str, page: str, payload: str, rate: str, endpoint: str, name: str) -> None:
     way, payload_bytes = WAYS[way_name], int(payload)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     out, into = context.socket(zmq.PUSH), context.socket(zmq.PULL)
     out.setsockopt(zmq.SNDHWM, way.high_water_mark(payload_bytes))
     into.setsockopt(zmq.RCVHWM, way.high_water_mark(payload_bytes))
-    link = Link(into, out, way.page(Path(page)), payload_bytes, way.batch, Path(page).with_name("loop"))
+    link = Link(into, out, way.page(Path(page)), payload_bytes, way.batch, Path(page).with_name("loop"), int(rate))
     if name == "sink":
         say("")
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from benchmarks.scenario import latency
 from benchmarks.scenario.latencies import Latencies, percentile_us
 from benchmarks.scenario.latency import Case
+from benchmarks.scenario.pace import Pace
 from benchmarks.scenario.pairs import Effort
 
 _A_MOMENT = Effort(pairs=1, window_s=0.3, warm_up_s=0.1, tries=1)
@@ -64,6 +66,18 @@ def test_a_message_at_a_time_goes_over_both_hops(make: latency.Make) -> None:
     assert found.rate > 0
 
 
+def test_a_message_that_is_late_keeps_the_time_when_it_was_due() -> None:
+    pace = Pace(1_000)
+
+    first = pace.due()
+    second = pace.due()
+
+    assert first.start == 0
+    assert second.start == first.stop < second.stop
+    assert pace.at_ns(1_000) - pace.at_ns(0) == 1_000_000_000
+    assert pace.at_ns(second.stop - 1) <= time.monotonic_ns() < pace.at_ns(second.stop) + 60_000_000_000
+
+
 def test_a_rate_is_offered_and_what_arrives_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
     options = ["--rounds", "1", "--window", "0.3", "--only", "1,000 a second", "--json", str(out)]
@@ -72,5 +86,6 @@ def test_a_rate_is_offered_and_what_arrives_is_told(tmp_path: Path, capsys: pyte
 
     (figure,) = json.loads(out.read_text())["figures"]
     assert figure["per_s"] == pytest.approx(1000, rel=0.9)
-    assert figure["straight"] is None
+    assert figure["straight"]["per_s"] == pytest.approx(1000, rel=0.9)
+    assert figure["p50_ratio"] == pytest.approx(figure["p50_us"] / figure["straight"]["p50_us"], abs=0.01)
     assert "| 1,000 a second |" in capsys.readouterr().out
