@@ -36,11 +36,11 @@ from streamer.limits import MIB
 NAME = "scenario.footprint"
 _PAYLOAD_BYTES = 100
 _RATE = 100
-_LOOK_S = 0.002
+_LOOK_S = 0.005
 _PATIENCE_S = 60.0
 _HANDLER_S = 1.0
 _FEW_BYTES, _MANY_BYTES = 8 * MIB, 64 * MIB
-_STEADY_S = 0.5
+_STEADY_S = 1.0
 _STEADY_MESSAGES = 10
 """So few more or less in that time: the edge is full, and its sink has handled one or two."""
 _MB = 1_000_000
