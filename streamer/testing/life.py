@@ -300,8 +300,9 @@ class Life:
     # -- the control thread --------------------------------------------------------------------------------------------
 
     def _sends_again(self, message: object) -> None:
-        """It stands in the checkpoint of a former life."""
-        self.emits(text_of(message))
+        """It stands in the checkpoint of a former life. Only texts have promises to keep: a user's may be anything."""
+        if isinstance(text := text_of(message), str):
+            self.emits(text)
 
     def pulse_for(self, busy_s: float) -> None:
         """What the slow thread of an instance does while its handler takes long: tell that the process lives."""

@@ -248,6 +248,19 @@ def test_a_message_that_was_in_hand_at_a_kill_comes_again(tmp_path: Path) -> Non
     assert work.restarts == 1
 
 
+def test_what_keeps_state_is_killed_and_sends_messages_of_any_kind_once(tmp_path: Path) -> None:
+    code = """\
+def start(args, api):
+    count = api.state.counter("seen")
+    api.registerInputListener(lambda message, origin: api.sendMessage({"n": count.add("all")}))
+    api.startMessageListening()
+"""
+
+    played = run(written(tmp_path, code, state="stateful"), {"lines": range(300)}, failures=[kill("work", after=100)])
+
+    assert played == {"out": [{"n": n} for n in range(1, 301)]}
+
+
 def test_a_message_that_kills_three_instances_is_given_up(tmp_path: Path) -> None:
     played = run(written(tmp_path, DOUBLE), {"lines": range(5)}, failures=[kill("work", 3)])
 
