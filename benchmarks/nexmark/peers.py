@@ -1,0 +1,94 @@
+"""The same queries in programs of one process: started, timed and ended from outside.
+
+The plain loop is run by our interpreter, the other engines by that of an environment of their own; one that is not
+there has no figures, and no query fails for it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.nexmark.programs.course import BEGAN, ENDED
+from benchmarks.processes import FamilyMeter, Passage
+from benchmarks.record import ROOT
+from benchmarks.scenario.side import BenchmarkError
+
+ENVIRONMENT = ROOT / ".venv-peers"
+_FIRST_QUERIES = frozenset({"q0", "q1", "q2", "q3", "q14", "q18", "q19"})
+_LINES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program by the name of its module, run by `python`; `queries` are those that it has."""
+
+    name: str
+    module: str
+    python: Path
+    queries: frozenset[str] = _FIRST_QUERIES
+    package: str = ""
+
+    def version(self) -> str | None:
+        """Of its package; None if it is not installed there."""
+        if not self.python.exists():
+            return None
+        asked = f"import importlib.metadata; print(importlib.metadata.version({self.package!r}))"
+        done = subprocess.run([str(self.python), "-c", asked], capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+
+LOOP = Peer("loop", "loop", Path(sys.executable))
+
+
+def engines(environment: Path) -> tuple[Peer, ...]:
+    """The other engines, whether or not they are installed there."""
+    python = environment / "bin" / "python"
+    return (
+        Peer("Bytewax", "bytewax_flow", python, package="bytewax"),
+        Peer("Pathway", "pathway_tables", python, package="pathway"),
+    )
+
+
+def installed(found: tuple[Peer, ...]) -> Mapping[str, str]:
+    """Versions by package, of those that are there."""
+    versions = {peer.package: peer.version() for peer in found}
+    return {package: version for package, version in versions.items() if version is not None}
+
+
+def passed(peer: Peer, query: str, count: int, out: Path) -> Passage:
+    """Let `count` events through, and the results into `out`. Raises BenchmarkError if the program fails."""
+    program = f"benchmarks.nexmark.programs.{peer.module}"
+    errors = out.with_suffix(".errors")
+    with errors.open("w") as stderr:
+        child = subprocess.Popen(
+            [str(peer.python), "-m", program, query, str(count), str(out)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    try:
+        _await(child, BEGAN)
+        meter = FamilyMeter()
+        _await(child, ENDED)
+        passage = meter.read()
+        child.communicate()
+    finally:
+        child.kill()
+        child.wait()
+    if child.returncode:
+        said = " / ".join(errors.read_text().splitlines()[-_LINES_SHOWN:])
+        raise BenchmarkError(f"{peer.name} ended with code {child.returncode} at {query}: {said}")
+    return passage
+
+
+def _await(child: subprocess.Popen[str], word: str) -> None:
+    """Until the program says this word, or is over."""
+    assert child.stdout is not None
+    while (line := child.stdout.readline()) and line.strip() != word:
+        pass
