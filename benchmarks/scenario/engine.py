@@ -17,6 +17,7 @@ import psutil
 from benchmarks.processes import own_children
 from benchmarks.scenario.side import BenchmarkError
 from benchmarks.scenario.tally import Tally
+from streamer.connectors.installed import connector_tables
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import INSTANCES_FOLDER, pages_of
 from streamer.control.jobs import JobAccount, JobStatus
@@ -63,7 +64,7 @@ def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "", algorithms: Pat
         files.append(folder / f"{name}.json")
         path = str(algorithms / state_type / f"{code}.py")
         files[-1].write_text(json.dumps({"name": name, "code": {"path": path}}))
-    loaded = load(files)
+    loaded = load(files, connectors=connector_tables())
     if loaded.pipeline is None:
         raise BenchmarkError("; ".join(map(str, loaded.findings)))
     return compile_plan(loaded.pipeline, loaded.algorithms, folder=folder)

@@ -125,7 +125,7 @@ def _sum_up(changes: Path, path: Path) -> None:
 
 def main(query: str, count: int, path: Path) -> None:
     events = pw.io.python.read(Events(count), schema=Event, autocommit_duration_ms=_COMMIT_MS)
-    bids = events.filter(events.kind == "bid").select(*_columns(events, *_BID))
+    bids = events.filter(events.kind == "bid").select(*_columns(pw.this, *_BID))
     changes = path.with_suffix(".changes")
     pw.io.jsonlines.write(QUERIES[query](events, bids), changes)
     pw.run(monitoring_level=pw.MonitoringLevel.NONE)
