@@ -19,6 +19,7 @@ BENCHMARKS = (
     "scenario.state",
     "scenario.recovery",
     "scenario.memory",
+    "nexmark",
 )
 
 

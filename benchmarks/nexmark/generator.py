@@ -155,10 +155,8 @@ def _bid(k: int, draws: tuple[int, ...]) -> Event:
     else:
         first = max(auction - IN_FLIGHT_AUCTIONS, 0)
         auction = first + _below(draws[1], auction - first + 1 + LEAD)
-    if draws[2] >= _QUARTER:
-        bidder = person // HOT_EVERY * HOT_EVERY + 1
-    else:
-        bidder = _active_person(person, draws[3])
+    hot_bidder = draws[2] >= _QUARTER
+    bidder = person // HOT_EVERY * HOT_EVERY + 1 if hot_bidder else _active_person(person, draws[3])
     channel, url = _hot(draws[6]) if draws[5] < _HALF else _cold(_below(draws[6], COLD_CHANNELS))
     return {
         "kind": "bid",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.nexmark.programs.course import BEGAN, ENDED
+from benchmarks.nexmark.programs.course import ENDED, READY
 from benchmarks.processes import FamilyMeter, Passage
 from benchmarks.record import ROOT
 from benchmarks.scenario.side import BenchmarkError
@@ -73,22 +73,29 @@ def passed(peer: Peer, query: str, count: int, out: Path) -> Passage:
             text=True,
         )
     try:
-        _await(child, BEGAN)
-        meter = FamilyMeter()
-        _await(child, ENDED)
-        passage = meter.read()
-        child.communicate()
+        passage = _passage(child)
+        child.communicate("\n")
     finally:
         child.kill()
         child.wait()
-    if child.returncode:
+    if passage is None or child.returncode:
         said = " / ".join(errors.read_text().splitlines()[-_LINES_SHOWN:])
         raise BenchmarkError(f"{peer.name} ended with code {child.returncode} at {query}: {said}")
     return passage
 
 
-def _await(child: subprocess.Popen[str], word: str) -> None:
-    """Until the program says this word, or is over."""
+def _passage(child: subprocess.Popen[str]) -> Passage | None:
+    """What it has cost between its two words; None if it died before."""
+    assert child.stdin is not None
+    if not _says(child, READY):
+        return None
+    meter = FamilyMeter()
+    child.stdin.write("\n")
+    child.stdin.flush()
+    return meter.read() if _says(child, ENDED) else None
+
+
+def _says(child: subprocess.Popen[str], word: str) -> bool:
+    """Wait for this word, whatever else the program says; False if it is over."""
     assert child.stdout is not None
-    while (line := child.stdout.readline()) and line.strip() != word:
-        pass
+    return any(line.strip() == word for line in child.stdout)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.nexmark import connector
@@ -18,7 +19,7 @@ from benchmarks.processes import FamilyMeter, Passage
 from benchmarks.scenario.engine import EngineSide, Node, algorithm, plan_of
 from benchmarks.scenario.side import BenchmarkError
 
-_ALGORITHMS = Path(__file__).resolve().parent
+ALGORITHMS = Path(__file__).resolve().parent
 _BEGIN_S = 60.0
 _KILL_S = 60.0
 _COMPLETE_S = 180.0
@@ -59,8 +60,8 @@ def passed(query: Query, count: int, folder: Path, out: Path) -> Passage:
         return meter.read()
 
 
-def killed(query: Query, count: int, folder: Path, out: Path) -> Sequence[str]:
-    """The same, but every instance is killed once, one after the other; the names of those that were.
+def killed(query: Query, count: int, folder: Path, out: Path) -> Passage:
+    """The same, but every instance is killed once, one after the other.
 
     The events come in as many parts as there are kills, and one more. While a part goes through at full speed, its
     instance is killed when half of it has been handled; the next part is let in only then, so no kill comes too late.
@@ -69,14 +70,14 @@ def killed(query: Query, count: int, folder: Path, out: Path) -> Sequence[str]:
         gate = _started(side, folder)
         victims = [*(node["nodeName"] for node in query.nodes), _SINK, _SOURCE]
         part = count // (len(victims) + 1)
+        meter = FamilyMeter()
         for number, victim in enumerate(victims):
             gate.open(part * (number + 1))
-            half = part * number + part // 2
-            _wait(side, lambda half=half: side.handled(query.nodes[0]["nodeName"]) >= half, _KILL_S)  # type: ignore[misc]  # mypy cannot infer a default
+            _wait(side, partial(_handled, side, query, part * number + part // 2), _KILL_S)
             side.processes()[victim].kill()
         gate.open(count)
         side.complete(_COMPLETE_S)
-        return victims
+        return meter.read()
 
 
 def _side(query: Query, count: int, folder: Path, out: Path) -> EngineSide:
@@ -86,13 +87,18 @@ def _side(query: Query, count: int, folder: Path, out: Path) -> EngineSide:
         *query.nodes,
         {"nodeName": _SINK, "kind": "sink", "spec": {"connector": "file", "path": str(out)}},
     ]
-    return EngineSide(plan_of(nodes, folder, algorithms=_ALGORITHMS), folder)
+    return EngineSide(plan_of(nodes, folder, algorithms=ALGORITHMS), folder)
 
 
 def _started(side: EngineSide, folder: Path) -> Gate:
     """The gate of this side, once all instances are there to wait for it."""
     _wait(side, lambda: side.running, _BEGIN_S)
     return Gate(folder / "gate")
+
+
+def _handled(side: EngineSide, query: Query, count: int) -> bool:
+    """Whether the query has had so many events; those that it has had twice count twice."""
+    return side.handled(query.nodes[0]["nodeName"]) >= count
 
 
 def _wait(side: EngineSide, done: Callable[[], bool], within_s: float) -> None:

@@ -39,7 +39,7 @@ def _latest(rows: Iterable[Row]) -> Iterable[Row]:
 def _staying(rows: Iterable[Row]) -> Iterable[Row]:
     """What came and has not gone; event times are as good as ids, no two bids have the same."""
     kept = list(rows)
-    gone = Counter(row["gone_us"] for row in kept if row["gone_us"] is not None)
+    gone = Counter(row["gone_us"] for row in kept if row.get("gone_us") is not None)
     staying: list[Row] = []
     for row in kept:
         if gone[row["time_us"]]:

@@ -1,7 +1,7 @@
 """What a program and its driver say to each other, so that neither start nor end of a process is measured.
 
-The program says `began` when its first event is asked for, and `ended` when all its results are on their way to the
-disk; then it waits until its driver has looked at its CPU time, and goes.
+The program says `ready` when its first event is asked for, and `ended` when all its results are in their file. Both
+times it waits for a word of its driver, who looks at the clock and at the CPU time of the program meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.nexmark.generator import Event, stream
 
-BEGAN = "began"
+READY = "ready"
 ENDED = "ended"
 BATCH = 512
 
@@ -25,17 +25,18 @@ def arguments() -> tuple[str, int, Path]:
 
 def batches(count: int) -> Iterator[list[Event]]:
     """The first `count` events, in batches."""
-    _say(BEGAN)
+    _say(READY)
     for first in range(0, count, BATCH):
         yield stream(range(first, min(first + BATCH, count)))
 
 
 def end() -> None:
-    """All is done; wait for the driver's leave."""
+    """All is done."""
     _say(ENDED)
-    sys.stdin.read()
 
 
 def _say(word: str) -> None:
+    """Say it, and wait for the answer."""
     sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
+    sys.stdin.readline()

@@ -107,7 +107,43 @@ def q18(_events: Any, bids: Any) -> Any:
     ).select(*_columns(pw.this, *_BID))
 
 
-QUERIES = {"q0": q0, "q1": q1, "q2": q2, "q3": q3, "q14": q14, "q18": q18}
+class _Top(pw.BaseCustomAccumulator):
+    """The highest bids of an auction, as texts behind what they are ordered by."""
+
+    def __init__(self, ranked: list[tuple[int, int, str]]) -> None:
+        self.ranked = ranked
+
+    @classmethod
+    def from_row(cls, row: list[Any]) -> _Top:
+        price, time_us, bid = row
+        return cls([(-price, time_us, bid)])
+
+    def update(self, other: _Top) -> None:
+        self.ranked = sorted([*self.ranked, *other.ranked])[:_TOP]
+
+    def compute_result(self) -> tuple[str, ...]:
+        return tuple(bid for _, _, bid in self.ranked)
+
+
+def _encoded(*values: Any) -> str:
+    return json.dumps(dict(zip(_BID, values, strict=True)))
+
+
+_top = pw.reducers.udf_reducer(_Top)
+
+
+def q19(_events: Any, bids: Any) -> Any:
+    encoded = bids.select(
+        *_columns(bids, "auction", "price", "time_us"),
+        bid=pw.apply_with_type(
+            lambda *values: json.dumps(dict(zip(_BID, values, strict=True))), str, *_columns(bids, *_BID)
+        ),
+    )
+    tops = encoded.groupby(encoded.auction).reduce(top=_top(encoded.price, encoded.time_us, encoded.bid))
+    return tops.flatten(tops.top)
+
+
+QUERIES = {"q0": q0, "q1": q1, "q2": q2, "q3": q3, "q14": q14, "q18": q18, "q19": q19}
 
 
 def _sum_up(changes: Path, path: Path) -> None:
@@ -118,7 +154,7 @@ def _sum_up(changes: Path, path: Path) -> None:
             row = json.loads(line)
             diff = row.pop("diff")
             del row["time"]
-            rows[json.dumps(row)] += diff
+            rows[row["top"] if "top" in row else json.dumps(row)] += diff
     with path.open("w", encoding="utf-8") as file:
         file.writelines(f"{row}\n" for row in rows.elements())
 
