@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from streamer.cli.output import tell
 
 OURS = "streamer"
 KILLED = "streamer, killed"
+_RESULTS = "results.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,13 @@ class Judge:
         self._right: dict[str, Results] = {}
 
     def through_loop(self, query: Query) -> Pass:
-        """To be taken before all others of the query, since it says what is right."""
-        return self.through_peer(query, LOOP)
+        """To be taken before all others of the query: it says what is right. Raises BenchmarkError if it fails."""
+        with self._room(query) as folder:
+            out = folder / _RESULTS
+            passage = peers.passed(LOOP, query.name, self._count, out)
+            found = read(query.name, out)
+        self._right.setdefault(query.name, found)
+        return self._judged(query, LOOP.name, passage, found)
 
     def through_peer(self, query: Query, peer: Peer) -> Pass:
         return self._taken(query, peer.name, lambda _folder, out: peers.passed(peer, query.name, self._count, out))
@@ -60,17 +67,23 @@ class Judge:
         return self._taken(query, KILLED, partial(pipelines.killed, query, self._count))
 
     def _taken(self, query: Query, by: str, go: Callable[[Path, Path], Passage]) -> Pass:
-        with tempfile.TemporaryDirectory(prefix=f"{query.name}-", dir=self._folder) as name:
-            out = Path(name) / "results.jsonl"
+        with self._room(query) as folder:
             try:
-                passage = go(Path(name), out)
+                passage = go(folder, folder / _RESULTS)
             except BenchmarkError as error:
                 tell(f"{query.name}, {by}: {error}")
                 return Pass(query.name, by, None, 0, str(error))
-            found = read(query.name, out)
-        wrong = difference(found, self._right.setdefault(query.name, found))
+            return self._judged(query, by, passage, read(query.name, folder / _RESULTS))
+
+    def _judged(self, query: Query, by: str, passage: Passage, found: Results) -> Pass:
+        wrong = difference(found, self._right[query.name])
         tell(f"{query.name}, {by}: {self._count / passage.elapsed_s:,.0f} events/s, {wrong or 'results are right'}")
         return Pass(query.name, by, passage, sum(found.values()), wrong)
+
+    @contextmanager
+    def _room(self, query: Query) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix=f"{query.name}-", dir=self._folder) as name:
+            yield Path(name)
 
 
 def figures_of(passes: Sequence[Pass], count: int) -> list[dict[str, Any]]:

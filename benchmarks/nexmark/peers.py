@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +19,18 @@ from benchmarks.record import ROOT
 from benchmarks.scenario.side import BenchmarkError
 
 ENVIRONMENT = ROOT / ".venv-peers"
-_FIRST_QUERIES = frozenset({"q0", "q1", "q2", "q3", "q14", "q18", "q19"})
 _LINES_SHOWN = 20
+_PASS_S = 300.0
+"""A program that takes longer, its start included, is killed: the command must end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A program by the name of its module, run by `python`; `queries` are those that it has."""
+    """A program by the name of its module, run by `python`, and the package that it needs, if any."""
 
     name: str
     module: str
     python: Path
-    queries: frozenset[str] = _FIRST_QUERIES
     package: str = ""
 
     def version(self) -> str | None:
@@ -72,10 +73,13 @@ def passed(peer: Peer, query: str, count: int, out: Path) -> Passage:
             stderr=stderr,
             text=True,
         )
+    late = threading.Timer(_PASS_S, child.kill)
+    late.start()
     try:
         passage = _passage(child)
         child.communicate("\n")
     finally:
+        late.cancel()
         child.kill()
         child.wait()
     if passage is None or child.returncode:

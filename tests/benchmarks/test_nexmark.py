@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.command import chosen, parser_of
 from benchmarks.nexmark import pipelines
 from benchmarks.nexmark.__main__ import verdict
 from benchmarks.nexmark.connector import NexmarkSource
@@ -40,7 +41,7 @@ from benchmarks.nexmark.pipelines import Query
 from benchmarks.nexmark.programs import loop
 from benchmarks.nexmark.results import difference, results_of
 from benchmarks.nexmark.stateless import q14
-from benchmarks.processes import Passage
+from benchmarks.processes import FamilyMeter, Passage
 from benchmarks.scenario.engine import plan_of, source
 from benchmarks.scenario.side import BenchmarkError
 from streamer.connectors.plugin import Mark
@@ -324,6 +325,20 @@ def test_an_engine_that_is_not_installed_has_no_version(tmp_path: Path) -> None:
     elsewhere = Peer("Nothing", "nothing", Path(sys.executable), package="no-such-package")
 
     assert installed((absent, elsewhere)) == {}
+
+
+def test_a_query_can_be_chosen_by_its_whole_name() -> None:
+    parser = parser_of("nexmark", "")
+
+    assert [query.name for query in chosen(parser, pipelines.QUERIES, "q1")] == ["q1"]
+    assert [query.name for query in chosen(parser, pipelines.QUERIES, "1")] == ["q1", "q14", "q18", "q19"]
+
+
+def test_children_that_have_ended_are_measured_too() -> None:
+    meter = FamilyMeter()
+    subprocess.run([sys.executable, "-c", "sum(range(1_000_000))"], check=True)
+
+    assert meter.read().cpu_s >= 0.01
 
 
 def _command(*options: str) -> subprocess.CompletedProcess[str]:
