@@ -27,6 +27,7 @@ BENCHMARKS = (
     "scenario.memory",
     "scenario.footprint",
     "scenario.idle",
+    "nexmark",
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from benchmarks import page, record
@@ -34,18 +35,26 @@ def parser_of(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def chosen(parser: argparse.ArgumentParser, cases: Sequence[Case], only: str) -> list[Case]:
-    """The cases whose names hold `only`; without any, the command ends and names those that there are."""
-    found = [case for case in cases if only in case.name]
+    """The case of that name, or those whose names hold it; without any, the command ends and names those there are."""
+    found = [case for case in cases if case.name == only] or [case for case in cases if only in case.name]
     if not found:
         parser.error(f"no case holds {only!r}; the cases are: {'; '.join(case.name for case in cases)}")
     return found
 
 
 def publish(
-    name: str, arguments: Sequence[str], figures: Sequence[Mapping[str, Any]], table: str, file: Path | None
+    name: str,
+    arguments: Sequence[str],
+    figures: Sequence[Mapping[str, Any]],
+    table: str,
+    file: Path | None,
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Show the figures and keep them: in `file`, or in the repository's record and on its page."""
-    done = record.document(name, arguments, figures)
+    """Show the figures and keep them: in `file`, or in the repository's record and on its page.
+
+    `beside` are versions of what they were taken beside.
+    """
+    done = record.document(name, arguments, figures, beside)
     record.write(done, file or record.home_of(name))
     text = f"{table}\n\n{page.provenance(done)}"
     if file is None:

@@ -7,6 +7,7 @@ each measurement, and one that was taken in bad company is taken again.
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,13 @@ def own_children() -> dict[str, psutil.Process]:
     return found
 
 
+def family_cpu_s() -> float:
+    """CPU time of this process and its children so far, of those that have ended too."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    living = [psutil.Process(), *psutil.Process().children()]
+    return ended.ru_utime + ended.ru_stime + sum(map(cpu_s, living))
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """CPU time in a span: by process, and on average by everybody else, in cores."""
@@ -91,3 +99,27 @@ class CpuMeter:
         driver_s = cpu_s(psutil.Process()) - self._driver_s
         others_s = machine_busy_s() - self._busy_s - sum(spent.values()) - driver_s
         return Spent(spent, max(0.0, others_s / (time.monotonic() - self._began_s)))
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A span of work of this process and its children: its length, their CPU time, and what others used meanwhile."""
+
+    elapsed_s: float
+    cpu_s: float
+    elsewhere_cores: float
+
+
+class FamilyMeter:
+    """Begins with its making. Children may come and go, so that it serves where a job or a program ends by itself."""
+
+    def __init__(self) -> None:
+        self._busy_s = machine_busy_s()
+        self._cpu_s = family_cpu_s()
+        self._began_s = time.monotonic()
+
+    def read(self) -> Passage:
+        elapsed_s = time.monotonic() - self._began_s
+        spent_s = family_cpu_s() - self._cpu_s
+        others_s = machine_busy_s() - self._busy_s - spent_s
+        return Passage(elapsed_s, spent_s, max(0.0, others_s / elapsed_s))

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -69,15 +70,23 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def document(benchmark: str, arguments: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The whole record. `arguments` are those of the command `python -m benchmarks.<benchmark>`."""
+def document(
+    benchmark: str,
+    arguments: Sequence[str],
+    figures: Sequence[Mapping[str, Any]],
+    beside: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The whole record. `arguments` are those of the command `python -m benchmarks.<benchmark>`.
+
+    `beside` are the versions of what it was measured beside, where that is installed elsewhere.
+    """
     return {
         "benchmark": benchmark,
         "command": " ".join(["python", "-m", f"benchmarks.{benchmark}", *arguments]),
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit(),
         "machine": machine(),
-        "versions": versions(),
+        "versions": {**versions(), **beside},
         "figures": list(figures),
     }
 

@@ -19,6 +19,7 @@ import psutil
 from benchmarks.processes import own_children
 from benchmarks.scenario.side import BenchmarkError
 from benchmarks.scenario.tally import Tally
+from streamer.connectors.installed import connector_tables
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import INSTANCES_FOLDER, pages_of
 from streamer.control.jobs import JobAccount, JobStatus
@@ -44,7 +45,7 @@ def source(payload_bytes: int, **spec: Any) -> Node:
 
 
 def algorithm(name: str, state_type: str, code: str, *inputs: object) -> Node:
-    """A node of one instance that runs `benchmarks/scenario/<state_type>/<code>.py`."""
+    """A node of one instance that runs `<state_type>/<code>.py` of the plan's folder of algorithms."""
     return {
         "nodeName": name,
         "kind": "algorithm",
@@ -54,7 +55,13 @@ def algorithm(name: str, state_type: str, code: str, *inputs: object) -> Node:
     }
 
 
-def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "", more: Mapping[str, str] | None = None) -> Plan:
+def plan_of(
+    nodes: Sequence[Node],
+    folder: Path,
+    flow: str = "",
+    more: Mapping[str, str] | None = None,
+    algorithms: Path = _ALGORITHMS,
+) -> Plan:
     """A chain of these nodes, or another flow through them, by the same files and checks as anybody's pipeline.
 
     `more` are flows beside it, by name.
@@ -68,9 +75,9 @@ def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "", more: Mapping[s
     for name in names:
         state_type, _, code = name.partition("-")
         files.append(folder / f"{name}.json")
-        path = str(_ALGORITHMS / state_type / f"{code}.py")
+        path = str(algorithms / state_type / f"{code}.py")
         files[-1].write_text(json.dumps({"name": name, "code": {"path": path}}))
-    loaded = load(files)
+    loaded = load(files, connectors=connector_tables())
     if loaded.pipeline is None:
         raise BenchmarkError("; ".join(map(str, loaded.findings)))
     return compile_plan(loaded.pipeline, loaded.algorithms, folder=folder)
@@ -171,13 +178,28 @@ class EngineSide:
         """What has become of the messages so far."""
         return self._host.account()
 
+    @property
+    def running(self) -> bool:
+        """Whether all instances are there."""
+        return self._host.poll(0.0).status is JobStatus.RUNNING
+
     def end(self) -> JobAccount:
         """Drain the job; what came of it."""
         self._host.drain()
-        deadline = time.monotonic() + _END_S
-        while not self._host.poll(_END_S).status.ended:
+        return self._ended(_END_S, f"the job has not ended {_END_S:.0f} s after the request to drain")
+
+    def complete(self, within_s: float) -> None:
+        """Wait until the sources have ended, and the job with them; all that they gave must be settled."""
+        account = self._ended(within_s, f"the job has not completed within {within_s:.0f} s")
+        unsettled = any(edge.dead_lettered or edge.in_flight or edge.dropped for edge in account.edges)
+        if account.status is not JobStatus.COMPLETED or unsettled or not account.balanced:
+            raise BenchmarkError(f"the job ended badly: {account.to_json()} {' / '.join(self._lines)}")
+
+    def _ended(self, within_s: float, complaint: str) -> JobAccount:
+        deadline = time.monotonic() + within_s
+        while not self._host.poll(max(0.0, deadline - time.monotonic())).status.ended:
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"the job has not ended {_END_S:.0f} s after the request to drain")
+                raise BenchmarkError(f"{complaint}: {self.account().to_json()} {' / '.join(self._lines)}")
         return self.account()
 
     def stop(self) -> None:

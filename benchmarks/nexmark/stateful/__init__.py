@@ -1,0 +1,5 @@
+"""The stateful algorithms of the queries, as a user would write them.
+
+They are loaded by their files and not imported, so each holds the few lines of its query and nothing else. What they
+keep is in `api.state`, so that their results are exact whatever is killed.
+"""
