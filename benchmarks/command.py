@@ -42,10 +42,18 @@ def chosen(parser: argparse.ArgumentParser, cases: Sequence[Case], only: str) ->
 
 
 def publish(
-    name: str, arguments: Sequence[str], figures: Sequence[Mapping[str, Any]], table: str, file: Path | None
+    name: str,
+    arguments: Sequence[str],
+    figures: Sequence[Mapping[str, Any]],
+    table: str,
+    file: Path | None,
+    peers: Mapping[str, str] | None = None,
 ) -> None:
-    """Show the figures and keep them: in `file`, or in the repository's record and on its page."""
-    done = record.document(name, arguments, figures)
+    """Show the figures and keep them: in `file`, or in the repository's record and on its page.
+
+    `peers` are the versions of what was compared with.
+    """
+    done = record.document(name, arguments, figures, peers)
     record.write(done, file or record.home_of(name))
     text = f"{table}\n\n{page.provenance(done)}"
     if file is None:

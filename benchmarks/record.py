@@ -69,15 +69,20 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def document(benchmark: str, arguments: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The whole record. `arguments` are those of the command `python -m benchmarks.<benchmark>`."""
+def document(
+    benchmark: str,
+    arguments: Sequence[str],
+    figures: Sequence[Mapping[str, Any]],
+    peers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The whole record. `arguments` are those of the command `python -m benchmarks.<benchmark>`, `peers` versions."""
     return {
         "benchmark": benchmark,
         "command": " ".join(["python", "-m", f"benchmarks.{benchmark}", *arguments]),
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit(),
         "machine": machine(),
-        "versions": versions(),
+        "versions": {**versions(), **(peers or {})},
         "figures": list(figures),
     }
 
