@@ -19,6 +19,8 @@ BENCHMARKS = (
     "scenario.state",
     "scenario.recovery",
     "scenario.memory",
+    "peers.hkube",
+    "peers.engines",
 )
 
 
