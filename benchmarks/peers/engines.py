@@ -26,7 +26,7 @@ from pathlib import Path
 
 from benchmarks.command import chosen, parser_of, publish
 from benchmarks.peers.comparison import figure_of, table
-from benchmarks.peers.environment import PROGRAMS, interpreter, versions
+from benchmarks.peers.environment import PROGRAMS, interpreter, used
 from benchmarks.peers.side import PeerSide, Program
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.pairs import Effort, taken
@@ -114,13 +114,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--window", type=float, default=2.0, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
     cases = chosen(parser, CASES, options.only)
-    used = versions(PACKAGES)
+    peers = used(parser, PACKAGES)
     figures = []
     for work, warm_up_s in ((MAP, _WARM_UP_S), (COUNT, _WARM_UP_COUNT_S)):
         alike = [case for case in cases if case.work == work]
         pairs = taken(alike, engine, peer, Effort(options.pairs, options.window, warm_up_s))
         figures += [figure_of(case, pairs[case.name]) for case in alike]
-    publish(NAME, arguments, figures, table("work", figures), options.json, used)
+    publish(NAME, arguments, figures, table("work", figures), options.json, peers)
     return 0
 
 

@@ -6,6 +6,7 @@ which libraries it is measured. So they share nothing with it but the machine, a
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 from collections.abc import Sequence
@@ -44,3 +45,11 @@ def versions(packages: Sequence[str], home: Path = HOME) -> dict[str, str]:
     if done.returncode:
         raise PeersError(f"{home} lacks one of {', '.join(packages)}: {done.stderr.strip().splitlines()[-1]}")
     return {name: str(version) for name, version in json.loads(done.stdout).items()}
+
+
+def used(parser: argparse.ArgumentParser, packages: Sequence[str], home: Path = HOME) -> dict[str, str]:
+    """The versions for a command, which ends without them and says what to do."""
+    try:
+        return versions(packages, home)
+    except PeersError as missing:
+        parser.exit(1, f"{parser.prog}: {missing}\n{missing.advice}\n")

@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.command import Named, chosen, parser_of, publish
 from benchmarks.peers import latency
 from benchmarks.peers.comparison import figure_of, table
-from benchmarks.peers.environment import PROGRAMS, interpreter, versions
+from benchmarks.peers.environment import PROGRAMS, interpreter, used
 from benchmarks.peers.side import PeerSide, Program
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.pairs import Effort, taken
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--window", type=float, default=1.0, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
     cases = chosen(parser, CASES, options.only)
-    used = versions(PACKAGES)
+    peers = used(parser, PACKAGES)
     effort = Effort(options.pairs, options.window, _WARM_UP_S, tries=1)
     rates = [case for case in cases if isinstance(case, Case)]
     pairs = taken(rates, engine, peer, effort)
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
     if LATENCY in cases:
         figures.append(latency.compare(LATENCY, peer_one_by_one, effort))
         tables.append(latency.table(figures[-1:]))
-    publish(NAME, arguments, figures, "\n\n".join(tables), options.json, used)
+    publish(NAME, arguments, figures, "\n\n".join(tables), options.json, peers)
     return 0
 
 

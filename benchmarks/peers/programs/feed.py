@@ -24,7 +24,7 @@ _END = b""
 
 def batches(endpoint: str) -> Iterator[list[dict[str, Any]]]:
     """What a source sends that is bound there, until its end."""
-    into = zmq.Context.instance().socket(zmq.PULL)
+    into: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
     into.setsockopt(zmq.RCVHWM, _MARK)
     into.connect(endpoint)
     while body := into.recv():
@@ -33,7 +33,7 @@ def batches(endpoint: str) -> Iterator[list[dict[str, Any]]]:
 
 def main(folder: str, payload: str) -> None:
     tally, data, pack = Tally(folder), b"x" * int(payload), msgpack.Packer().pack
-    out = zmq.Context.instance().socket(zmq.PUSH)
+    out: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
     out.setsockopt(zmq.SNDHWM, _MARK)
     out.bind("tcp://127.0.0.1:*")
     neighbour(out.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode())

@@ -47,7 +47,7 @@ def changed(number: int) -> int:
 def main(folder: str) -> None:
     tally = Tally(folder)
 
-    def count(key: pw.Pointer, row: dict[str, Any], time: int, is_addition: bool) -> None:  # noqa: ARG001  # by name
+    def count(key: object, row: dict[str, Any], time: int, is_addition: bool) -> None:  # noqa: ARG001  # by name
         tally.count += 1
         if not tally.count & REST:
             tally.show()
