@@ -4,13 +4,17 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench soak soak-simulated soak-overload clean setup
+.PHONY: demo test lint bench peers soak soak-simulated soak-overload clean setup
 
 VENV ?= .venv
 # The first of these that is 3.11 or later; `python3` comes first, as it is what a person expects to be used.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$p"; break; fi; done)
 SETUP := $(VENV)/setup.stamp
+# What the engine is measured beside, apart from it. Bytewax has builds for Python 3.11 and 3.12: PEERS_PYTHON=...
+PEERS := .venv-peers
+PEERS_PYTHON ?= $(PYTHON)
+PEERS_SETUP := $(PEERS)/setup.stamp
 EXAMPLE := examples/02-telemetry
 
 demo: $(SETUP)
@@ -27,7 +31,7 @@ lint: $(SETUP)
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-bench: $(SETUP)
+bench: $(SETUP) $(PEERS_SETUP)
 	@$(VENV)/bin/python -m benchmarks
 
 # How long a soak is, in seconds of real jobs under faults.
@@ -47,6 +51,19 @@ soak-overload: $(SETUP)
 
 setup: $(SETUP)
 
+peers: $(PEERS_SETUP)
+
+$(PEERS_SETUP): benchmarks/peers/requirements.txt benchmarks/peers/requirements-alone.txt
+	@echo "Setting up $(PEERS), what the engine is measured beside: some minutes and 1.5 GB (once)"
+	@if ! { "$(PEERS_PYTHON)" -m venv $(PEERS) \
+		&& $(PEERS)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt \
+		&& $(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/requirements-alone.txt; }; then \
+		echo "The peers are not installed. They need Python 3.11 or 3.12, which can be named: make PEERS_PYTHON=/path/to/python3.12 peers" >&2; \
+		echo "Without them, benchmarks/peers cannot be taken; all others can, each by its own command (docs/benchmarks.md)." >&2; \
+		exit 1; \
+	fi
+	@touch $@
+
 # Both pyproject files, because a new dependency in either must reach the virtual environment.
 $(SETUP): pyproject.toml wrappers/python/pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
@@ -63,5 +80,5 @@ $(SETUP): pyproject.toml wrappers/python/pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info wrappers/python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info wrappers/python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,6 +28,8 @@ BENCHMARKS = (
     "scenario.footprint",
     "scenario.idle",
     "nexmark",
+    "peers.hkube",
+    "peers.engines",
 )
 
 

@@ -1,7 +1,8 @@
 """One side of a comparison, and how a side is measured: from outside, in the middle of its flow.
 
 The driver waits until messages arrive, lets it warm up, and reads the count of the last process at two moments. Start
-and end are left out; what was lost or made twice shows when the side is stopped, and is an error.
+and end are left out; what was lost or made twice shows when the side is stopped. It is an error, unless the side is
+another engine, which may lose what it likes: then it is told.
 """
 
 from __future__ import annotations
@@ -39,17 +40,21 @@ class Side(AbstractContextManager["Side"], Protocol):
 
     def processes(self) -> Mapping[str, psutil.Process]: ...
 
-    def stop(self) -> None:
-        """End the flow in order. Raises BenchmarkError unless all that was sent has arrived, once."""
+    def stop(self) -> int:
+        """End the flow in order; how many messages it has lost. Raises BenchmarkError where losing any is a defect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One measurement. `cpu_us` is CPU time per message by process, `elsewhere_cores` what others used meanwhile."""
+    """One measurement. `cpu_us` is CPU time per message by process, `elsewhere_cores` what others used meanwhile.
+
+    `lost` is how many messages have not arrived, from the start to the end of the side.
+    """
 
     rate: float
     cpu_us: Mapping[str, float]
     elsewhere_cores: float
+    lost: int = 0
 
 
 class InCompany(Protocol):
@@ -71,12 +76,12 @@ def measure(make: Callable[[], Side], warm_up_s: float, window_s: float) -> Figu
         side.go_on(window_s)
         ended_s, after = time.monotonic(), side.shown
         spent = meter.read()
-        side.stop()
+        lost = side.stop()
     count = after - before
     if count <= 0:
         raise BenchmarkError(f"nothing has arrived in {window_s} s")
     cpu_us = {name: round(1e6 * s / count, 3) for name, s in spent.cpu_s.items()}
-    return Figures(count / (ended_s - began_s), cpu_us, round(spent.elsewhere_cores, 2))
+    return Figures(count / (ended_s - began_s), cpu_us, round(spent.elsewhere_cores, 2), lost)
 
 
 def warm_up(side: Side, warm_up_s: float) -> None:
