@@ -70,7 +70,7 @@ class Api:
         self._turn = turn
         self._listeners: Listeners | None = None
         if isinstance(turn, Turn):
-            quick = turn.sender(self, self.sendMessage)
+            quick = turn.sender(self.sendMessage)
             vars(self).update(sendMessage=quick, send_message=quick)
 
     def in_handler(self, on: bool) -> None:
