@@ -25,6 +25,9 @@ class Host(Protocol):
 
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None: ...
 
+    def root_sender(self) -> Callable[[object], None]:
+        """`send_root` for messages without headers along the default flow."""
+
     def ask_later(self, time_s: float, message: object, flow: str | None) -> Effect: ...
 
     def watch_roots(self, tell: Callable[[], None]) -> None: ...
@@ -69,6 +72,7 @@ class Api:
         self._host = host
         self._turn = turn
         self._listeners: Listeners | None = None
+        self._send_root = host.root_sender()
         if isinstance(turn, Turn):
             quick = turn.sender(self.sendMessage)
             vars(self).update(sendMessage=quick, send_message=quick)
@@ -89,6 +93,8 @@ class Api:
         """Send to the next nodes of the message's flow, or along the flow named; `headers` beside those inherited."""
         if self._turn is not None and get_ident() == self.handler_thread:
             self._turn.send(msg, flowName, headers)
+        elif flowName is None and not headers:
+            self._send_root(msg)
         else:
             self._host.send_root(msg, flowName, headers)
 

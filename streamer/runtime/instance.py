@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import Condition, RLock, get_ident
 from typing import Any
 
@@ -355,6 +356,10 @@ class Instance:
         self.roots.send(message, flow, headers, self._flush_full, pump=self._pump_here())
         if not self.roots.looked_after:
             self.wake()
+
+    def root_sender(self) -> Callable[[object], None]:
+        """The same, along the default flow and without headers: the way of nearly all."""
+        return self.roots.sender(self.wake, partial(self.send_root, flow=None))
 
     def wait_for_room(self) -> None:
         """Wait until something may be sent. Under the lock, which is given back meanwhile."""
