@@ -14,11 +14,19 @@ from streamer.cli.output import tell
 BENCHMARKS = (
     "micro",
     "scenario.throughput",
+    "scenario.opaque",
+    "scenario.codecs",
+    "scenario.payloads",
+    "scenario.latency",
+    "scenario.chain",
+    "scenario.shape",
     "scenario.settlement",
     "scenario.durability",
     "scenario.state",
     "scenario.recovery",
     "scenario.memory",
+    "scenario.footprint",
+    "scenario.idle",
 )
 
 

@@ -6,8 +6,10 @@ Nothing is made lighter for the measurement: accounts, settlement, reports and h
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +22,7 @@ from benchmarks.scenario.tally import Tally
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import INSTANCES_FOLDER, pages_of
 from streamer.control.jobs import JobAccount, JobStatus
+from streamer.control.lifecycle import InstancePhase
 from streamer.descriptor.load import load
 from streamer.plan.compile import Plan, compile_plan
 from streamer.platform.local import ASSIGNMENT_FILE
@@ -51,10 +54,14 @@ def algorithm(name: str, state_type: str, code: str, *inputs: object) -> Node:
     }
 
 
-def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "") -> Plan:
-    """A chain of these nodes, or another flow through them, by the same files and checks as anybody's pipeline."""
+def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "", more: Mapping[str, str] | None = None) -> Plan:
+    """A chain of these nodes, or another flow through them, by the same files and checks as anybody's pipeline.
+
+    `more` are flows beside it, by name.
+    """
     flow = flow or " >> ".join(node["nodeName"] for node in nodes)
-    pipeline = {"name": "benchmark", "kind": "stream", "nodes": list(nodes), "streaming": {"flows": {"main": flow}}}
+    streaming = {"defaultFlow": "main", "flows": {"main": flow, **(more or {})}}
+    pipeline = {"name": "benchmark", "kind": "stream", "nodes": list(nodes), "streaming": streaming}
     names = sorted({node["algorithmName"] for node in nodes if "algorithmName" in node})
     files = [folder / "pipeline.json"]
     files[0].write_text(json.dumps(pipeline))
@@ -69,11 +76,40 @@ def plan_of(nodes: Sequence[Node], folder: Path, flow: str = "") -> Plan:
     return compile_plan(loaded.pipeline, loaded.algorithms, folder=folder)
 
 
-class EngineSide:
-    """A job of this plan below `folder`. `tally` is the page of its last node, if that has one."""
+@contextmanager
+def _with_variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Processes that are started meanwhile have these: a platform hands on what its own process has."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
-    def __init__(self, plan: Plan, folder: Path, tally: Tally | None = None) -> None:
+
+class EngineSide:
+    """A job of this plan below `folder`.
+
+    `tally` is the page of its last node, if that has one; without it, what the node `counted` has handled is shown.
+    Instances get the variables of `environment` beside those of this process.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        tally: Tally | None = None,
+        *,
+        counted: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._tally = tally
+        self._counted = counted
+        self._environment = environment or {}
         self.home = folder
         self._lines: list[str] = []
         self._host = EmbeddedHost(plan, folder, on_output=self._note)
@@ -82,7 +118,8 @@ class EngineSide:
         self._lines = [*self._lines[1 - _LINES_KEPT :], f"{instance}: {line}"]
 
     def __enter__(self) -> EngineSide:
-        self._host.start()
+        with _with_variables(self._environment):
+            self._host.start()
         return self
 
     def __exit__(
@@ -96,7 +133,9 @@ class EngineSide:
 
     @property
     def shown(self) -> int:
-        return self._tally.shown if self._tally else 0
+        if self._tally:
+            return self._tally.shown
+        return self.handled(self._counted) if self._counted else 0
 
     def go_on(self, duration_s: float) -> None:
         deadline = time.monotonic() + duration_s
@@ -116,13 +155,21 @@ class EngineSide:
         return sum(page.received for page in pages.values())
 
     def processes(self) -> dict[str, psutil.Process]:
-        """By the name of the node."""
-        children = own_children()
-        return {
-            Path(last).parent.name.rpartition("-")[0]: process
-            for last, process in children.items()
-            if Path(last).name == ASSIGNMENT_FILE
-        }
+        """By the name of the node; the second instance of a node and those after it by their own."""
+        found: dict[str, psutil.Process] = {}
+        for path, process in sorted((Path(last), process) for last, process in own_children().items()):
+            if path.name == ASSIGNMENT_FILE:
+                node = path.parent.name.rpartition("-")[0]
+                found[path.parent.name if node in found else node] = process
+        return found
+
+    def runs(self, instance: str) -> bool:
+        """Whether this instance has told the controller that it runs."""
+        return self._host.poll(0.0).instances.get(instance) == InstancePhase.RUNNING
+
+    def account(self) -> JobAccount:
+        """What has become of the messages so far."""
+        return self._host.account()
 
     def end(self) -> JobAccount:
         """Drain the job; what came of it."""
@@ -131,7 +178,7 @@ class EngineSide:
         while not self._host.poll(_END_S).status.ended:
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"the job has not ended {_END_S:.0f} s after the request to drain")
-        return self._host.account()
+        return self.account()
 
     def stop(self) -> None:
         """Drain the job; every message must be settled."""
@@ -139,5 +186,7 @@ class EngineSide:
         settled = all(edge.sent == edge.settled for edge in account.edges)
         if account.status is not JobStatus.STOPPED or not settled or not account.balanced:
             raise BenchmarkError(f"the job ended badly: {account.to_json()} {' / '.join(self._lines)}")
-        if self._tally and self._tally.shown != account.edges[-1].settled:
-            raise BenchmarkError(f"{account.edges[-1].settled} messages were settled, {self._tally.shown} counted")
+        last = self._counted or account.edges[-1].target
+        expected = sum(edge.settled for edge in account.edges if edge.target == last)
+        if (self._tally or self._counted) and self.shown != expected:
+            raise BenchmarkError(f"{expected} messages were settled, {self.shown} counted")

@@ -10,6 +10,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +39,25 @@ def taken(
     second: Callable[[Case, Path], Side],
     effort: Effort,
 ) -> dict[str, list[Pair]]:
-    """All pairs of all cases by their names, one round over the cases after the other; a side gets an empty folder."""
+    """All pairs of all cases by their names, one round over the cases after the other."""
     found: dict[str, list[Pair]] = {case.name: [] for case in cases}
     for number in range(1, effort.pairs + 1):
         for case in cases:
-            pair = figures_of(first, case, effort), figures_of(second, case, effort)
+            pair = figures_of(partial(first, case), effort), figures_of(partial(second, case), effort)
             found[case.name].append(pair)
             tell(f"pair {number} of {effort.pairs}, {case.name}: {pair[0].rate / pair[1].rate:.2f}")
     return found
 
 
-def figures_of(make: Callable[[Case, Path], Side], case: Case, effort: Effort) -> Figures:
-    """One measurement of one side."""
+def figures_of(make: Callable[[Path], Side], effort: Effort) -> Figures:
+    """One measurement of one side, which gets an empty folder."""
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=effort.folder) as folder:
         ways = (Path(folder) / str(n) for n in range(effort.tries))
 
         def fresh() -> Side:
             way = next(ways)
             way.mkdir()
-            return make(case, way)
+            return make(way)
 
         return measure_in_quiet(
             fresh,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psutil
 
@@ -52,15 +52,20 @@ class Figures:
     elsewhere_cores: float
 
 
+class InCompany(Protocol):
+    """A measurement that knows how many cores others used meanwhile."""
+
+    @property
+    def elsewhere_cores(self) -> float: ...
+
+
+Measured = TypeVar("Measured", bound=InCompany)
+
+
 def measure(make: Callable[[], Side], warm_up_s: float, window_s: float) -> Figures:
     """Start a side, measure it in the middle, stop it."""
     with make() as side:
-        deadline = time.monotonic() + _BEGIN_S
-        while not side.shown:
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"nothing has arrived after {_BEGIN_S:.0f} s")
-            side.go_on(_POLL_S)
-        side.go_on(warm_up_s)
+        warm_up(side, warm_up_s)
         meter = CpuMeter(side.processes())
         began_s, before = time.monotonic(), side.shown
         side.go_on(window_s)
@@ -74,13 +79,28 @@ def measure(make: Callable[[], Side], warm_up_s: float, window_s: float) -> Figu
     return Figures(count / (ended_s - began_s), cpu_us, round(spent.elsewhere_cores, 2))
 
 
+def warm_up(side: Side, warm_up_s: float) -> None:
+    """Wait for the first message, and so long after it."""
+    deadline = time.monotonic() + _BEGIN_S
+    while not side.shown:
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"nothing has arrived after {_BEGIN_S:.0f} s")
+        side.go_on(_POLL_S)
+    side.go_on(warm_up_s)
+
+
 def measure_in_quiet(
     make: Callable[[], Side], warm_up_s: float, window_s: float, *, elsewhere_cores_max: float, tries: int
 ) -> Figures:
+    """A measurement in good company."""
+    return in_quiet(lambda: measure(make, warm_up_s, window_s), elsewhere_cores_max=elsewhere_cores_max, tries=tries)
+
+
+def in_quiet(take: Callable[[], Measured], *, elsewhere_cores_max: float, tries: int) -> Measured:
     """The first measurement in which others used little, or the one of `tries` in which they used least."""
-    taken: list[Figures] = []
+    taken: list[Measured] = []
     for _ in range(tries):
-        taken.append(measure(make, warm_up_s, window_s))
+        taken.append(take())
         if taken[-1].elsewhere_cores <= elsewhere_cores_max:
             return taken[-1]
-    return min(taken, key=lambda figures: figures.elsewhere_cores)
+    return min(taken, key=lambda measured: measured.elsewhere_cores)

@@ -1,4 +1,4 @@
-"""The reference: the same way over pyzmq and msgpack written straight down, in batches of 100.
+"""The reference: the same way over pyzmq and msgpack written straight down, in batches of 100 unless asked otherwise.
 
 This is what a programmer writes who needs no engine: PUSH and PULL, a list of messages in each ZeroMQ message, one
 thread in each process, the same functions called for each message. It has no acknowledgement, no account and no credit:
@@ -17,19 +17,21 @@ import psutil
 
 from benchmarks.processes import own_children
 from benchmarks.scenario.side import BenchmarkError
-from benchmarks.scenario.tally import Tally
+from benchmarks.scenario.straight_stage import PACKED, Way
 
 _PROGRAM = (sys.executable, "-m", "benchmarks.scenario.straight_stage")
 _END_S = 30.0
 
 
 class StraightSide:
-    """A source, a relay if asked for, and a sink, as processes; `page` is where the last one counts."""
+    """A source, a relay if asked for, and a sink, as processes; `page` is where the last one counts.
 
-    def __init__(self, page: Path, payload_bytes: int, *, relay: bool) -> None:
-        self._page = page
-        self._tally = Tally(page)
-        self._payload_bytes = payload_bytes
+    `rate` messages a second are sent if the way goes by the clock.
+    """
+
+    def __init__(self, page: Path, payload_bytes: int, *, relay: bool, way: Way = PACKED, rate: int = 0) -> None:
+        self._arguments = (way.name, str(page), str(payload_bytes), str(rate))
+        self.tally = way.page(page)
         self._names = ["source", "relay", "sink"] if relay else ["source", "sink"]
         self._children: dict[str, subprocess.Popen[str]] = {}
 
@@ -37,7 +39,7 @@ class StraightSide:
         endpoint = "-"
         for name in self._names:
             child = subprocess.Popen(
-                [*_PROGRAM, str(self._page), str(self._payload_bytes), endpoint, name],
+                [*_PROGRAM, *self._arguments, endpoint, name],
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -57,7 +59,7 @@ class StraightSide:
 
     @property
     def shown(self) -> int:
-        return self._tally.shown
+        return self.tally.shown
 
     def go_on(self, duration_s: float) -> None:
         """Its processes need nobody."""
@@ -70,7 +72,7 @@ class StraightSide:
         return {name: children[name] for name in self._names}
 
     def stop(self) -> None:
-        self._tally.stop()
+        self.tally.stop()
         counts: dict[str, int] = {}
         for name, child in self._children.items():
             told, _ = child.communicate(timeout=_END_S)

@@ -14,14 +14,16 @@ EVERY = 256
 """A power of two: `count & (EVERY - 1)` is zero once in so many messages."""
 REST = EVERY - 1
 _COUNT, _STOP = 0, 1
+_WORDS = 2
 
 
 class Tally:
-    """The page: a count, written by the last process, and a wish to stop, written by the driver."""
+    """The page: a count, written by the last process, a wish to stop, written by the driver, and `more` words."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, more: int = 0) -> None:
         self.count = 0
-        self.words = MappedWords(path, 2).words
+        self.words = MappedWords(path, _WORDS + more).words
+        self.more = self.words[_WORDS:]
 
     def show(self) -> None:
         """Put the present count in the page."""

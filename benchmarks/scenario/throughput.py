@@ -54,7 +54,7 @@ CASES = tuple(
 )
 
 
-def engine(case: Case, folder: Path) -> EngineSide:
+def engine(case: Case, folder: Path, environment: Mapping[str, str] | None = None) -> EngineSide:
     tally = folder / "tally"
     nodes = [
         source(case.payload_bytes)
@@ -64,7 +64,7 @@ def engine(case: Case, folder: Path) -> EngineSide:
     if case.relay:
         nodes.append(algorithm("relay", case.state_type, "relay"))
     nodes.append(algorithm("sink", case.state_type, "count", str(tally)))
-    return EngineSide(plan_of(nodes, folder), folder, Tally(tally))
+    return EngineSide(plan_of(nodes, folder), folder, Tally(tally), environment=environment)
 
 
 def straight(case: Case, folder: Path) -> StraightSide:

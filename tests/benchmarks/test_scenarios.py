@@ -18,13 +18,6 @@ from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
 from benchmarks.scenario.throughput import Case
 from streamer.control.jobs import EdgeAccount, JobAccount, JobStatus
-from tests.house.source import ROOT
-
-
-@pytest.fixture(autouse=True)
-def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes of the benchmarks find their modules in the folder in which they are started."""
-    monkeypatch.chdir(ROOT)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""Large payloads: the engine beside pyzmq and msgpack that pack each message by itself and let ZeroMQ copy it.
+
+Buffers of 128 KiB and more travel beside their message, uncopied, and smaller ones in it. So the one size lies below
+that limit, where the engine copies as often as the reference, and the other above it.
+
+    python -m benchmarks.scenario.payloads [--rounds 3] [--only TEXT] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
+from benchmarks.scenario.rounds import Case, Entrant, Rounds
+from benchmarks.scenario.straight import StraightSide
+from benchmarks.scenario.straight_stage import SINGLE
+from benchmarks.scenario.tally import Tally
+from streamer.limits import KIB
+
+_AIMS = {64 * KIB: 0.9, 1024 * KIB: 1.3}
+_SHOWN_EVERY = 1
+"""Some thousand messages pass in a second: a count that is told once in 256 would be too coarse."""
+
+
+def engine(payload_bytes: int, folder: Path) -> EngineSide:
+    tally = folder / "tally"
+    sink = algorithm("sink", "stateful", "count", str(tally), _SHOWN_EVERY)
+    return EngineSide(plan_of([source(payload_bytes), sink], folder), folder, Tally(tally))
+
+
+def straight(payload_bytes: int, folder: Path) -> StraightSide:
+    return StraightSide(folder / "tally", payload_bytes, relay=False, way=SINGLE)
+
+
+def _case(payload_bytes: int, aim: float) -> Case:
+    return Case(
+        f"connector -> sink, {payload_bytes // KIB:,} KiB",
+        Entrant("straight", partial(straight, payload_bytes)),
+        [Entrant("engine", partial(engine, payload_bytes), aim)],
+    )
+
+
+ROUNDS = Rounds(
+    "scenario.payloads",
+    "Large payloads, beside raw pyzmq and msgpack.",
+    tuple(_case(payload_bytes, aim) for payload_bytes, aim in _AIMS.items()),
+)
+
+if __name__ == "__main__":
+    sys.exit(ROUNDS.main(sys.argv[1:]))

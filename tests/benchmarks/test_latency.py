@@ -1,0 +1,91 @@
+"""Latencies are kept in buckets that are fine enough, and both sides of the benchmark have some to tell."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.scenario import latency
+from benchmarks.scenario.latencies import Latencies, percentile_us
+from benchmarks.scenario.latency import Case
+from benchmarks.scenario.pace import Pace
+from benchmarks.scenario.pairs import Effort
+
+_A_MOMENT = Effort(pairs=1, window_s=0.3, warm_up_s=0.1, tries=1)
+
+
+@pytest.mark.parametrize("latency_ns", [1, 31, 63, 64, 1_000, 65_535, 1_234_567, 999_999_999_999])
+def test_a_latency_is_told_within_a_few_percent(latency_ns: int, tmp_path: Path) -> None:
+    latencies = Latencies(tmp_path / "page")
+
+    latencies.note(latency_ns)
+
+    assert percentile_us(latencies.counts, 50) == pytest.approx(latency_ns / 1000, rel=0.02, abs=0.001)
+
+
+def test_a_latency_beyond_the_last_bucket_counts_in_it(tmp_path: Path) -> None:
+    latencies = Latencies(tmp_path / "page")
+
+    latencies.note(1 << 60)
+
+    assert latencies.counts[-1] == 1
+
+
+def test_a_percentile_is_what_so_many_messages_did_not_exceed(tmp_path: Path) -> None:
+    latencies = Latencies(tmp_path / "page")
+    for latency_us in range(1, 1001):
+        latencies.note(1000 * latency_us)
+
+    found = [percentile_us(latencies.counts, percent) for percent in (50, 99, 100)]
+
+    assert found == [pytest.approx(expected, rel=0.04) for expected in (500, 990, 1000)]
+
+
+def test_another_process_reads_how_many_messages_came(tmp_path: Path) -> None:
+    latencies, reader = Latencies(tmp_path / "page"), Latencies(tmp_path / "page")
+
+    latencies.note(1000)
+
+    assert reader.shown == 1
+    assert sum(reader.counts) == 1
+
+
+def test_no_message_has_no_percentile(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no message has arrived"):
+        percentile_us(Latencies(tmp_path / "page").counts, 50)
+
+
+@pytest.mark.parametrize("make", [latency.engine, latency.straight], ids=lambda make: make.__name__)
+def test_a_message_at_a_time_goes_over_both_hops(make: latency.Make) -> None:
+    found = latency.measure(make, Case(0), _A_MOMENT)
+
+    assert 0 < found.p50_us <= found.p99_us <= found.p999_us
+    assert found.rate > 0
+
+
+def test_a_message_that_is_late_keeps_the_time_when_it_was_due() -> None:
+    pace = Pace(1_000)
+
+    first = pace.due()
+    second = pace.due()
+
+    assert first.start == 0
+    assert second.start == first.stop < second.stop
+    assert pace.at_ns(1_000) - pace.at_ns(0) == 1_000_000_000
+    assert pace.at_ns(second.stop - 1) <= time.monotonic_ns() < pace.at_ns(second.stop) + 60_000_000_000
+
+
+def test_a_rate_is_offered_and_what_arrives_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+    options = ["--rounds", "1", "--window", "0.3", "--only", "1,000 a second", "--json", str(out)]
+
+    assert latency.main(options) == 0
+
+    (figure,) = json.loads(out.read_text())["figures"]
+    assert figure["per_s"] == pytest.approx(1000, rel=0.9)
+    assert figure["straight"]["per_s"] == pytest.approx(1000, rel=0.9)
+    assert figure["p50_ratio"] == pytest.approx(figure["p50_us"] / figure["straight"]["p50_us"], abs=0.01)
+    assert "| 1,000 a second |" in capsys.readouterr().out
