@@ -40,7 +40,7 @@ class _Open:
 class Roots:
     """`lock` is the instance's lock; whoever makes room in the outbox notifies it while `waiters` is positive.
 
-    `looked_after`: the message thread found roots when it looked last, and will look again in a millisecond by itself.
+    `looked_after`: the message thread found many when it looked last, and will look again in a millisecond by itself.
     """
 
     def __init__(self, exits: Exits, outbox: Outbox, lock: Condition, entry: Entry, wall: Clock) -> None:
@@ -195,10 +195,10 @@ class Roots:
                 self._lock.wait(_WAIT_S)
                 self.waiters -= 1
 
-    def commit(self) -> bool:
-        """Hand on what was collected; False if there was nothing. Under the lock."""
+    def commit(self) -> int:
+        """Hand on what was collected; gives how many messages that were. Under the lock."""
         if not self._held:
-            return False
+            return 0
         for route, held in self._open.items():
             if held.blobs:
                 headers = [held.headers.get(at) for at in range(len(held.blobs))] if held.headers else None
@@ -206,5 +206,5 @@ class Roots:
                 held.headers = {}
                 held.blobs = []
                 held.size = 0
-        self._held = 0
-        return True
+        count, self._held = self._held, 0
+        return count
