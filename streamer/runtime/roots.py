@@ -54,7 +54,6 @@ class Roots:
         self._open: dict[int, _Open] = {}
         self._by_flow: dict[str | None, _Open] = {}
         self._default: _Open | None = None
-        self._held = 0
         self.looked_after = False
         self._barrier: Barrier | None = None
         self.waiters = 0
@@ -62,7 +61,7 @@ class Roots:
 
     @property
     def empty(self) -> bool:
-        return not self._held and self._entry.idle
+        return self._entry.idle and not any(held.blobs for held in self._open.values())
 
     def sender(self, wake: Callable[[], None], otherwise: Callable[[object], None]) -> Callable[[object], None]:
         """Takes a small message along the default flow into a frame that was begun; all else goes `otherwise`.
@@ -80,10 +79,9 @@ class Roots:
                 if held is not None and (blobs := held.blobs):
                     blob = pack(message)
                     size = held.size + len(blob)
-                    if size < FRAME_BYTES_MAX and len(blob) < LARGE_BYTES and len(blobs) < last and not self.ended:
+                    if size < FRAME_BYTES_MAX and len(blob) < LARGE_BYTES and len(blobs) < last:
                         blobs.append(blob)
                         held.size = size
-                        self._held += 1
                         return
             except PACK_ERRORS:
                 pass  # which of them, and what to do, is told by packing it with more care
@@ -118,7 +116,6 @@ class Roots:
                 held.headers[len(held.blobs)] = pack_headers(headers, None)
             held.blobs.append(blob)
             held.size += len(blob)
-            self._held += 1
             if len(held.blobs) >= FRAME_MESSAGES_MAX or held.size >= FRAME_BYTES_MAX:
                 self.commit()
                 full()
@@ -150,6 +147,11 @@ class Roots:
             held.time_us = int(self._wall() * 1e6)
         return held
 
+    def end(self) -> None:
+        """Take nothing any more. Under the lock."""
+        self.ended = True
+        self._default = None
+
     def forget_flows(self) -> None:
         """The wiring is about to change: hand on what was collected, and look names up anew. Under the lock."""
         self.commit()
@@ -170,7 +172,6 @@ class Roots:
         held = self._opened(route)
         held.blobs.append(blob)
         held.size += len(blob)
-        self._held += 1
         if len(held.blobs) >= FRAME_MESSAGES_MAX or held.size >= FRAME_BYTES_MAX:
             self.commit()
 
@@ -197,14 +198,13 @@ class Roots:
 
     def commit(self) -> int:
         """Hand on what was collected; gives how many messages that were. Under the lock."""
-        if not self._held:
-            return 0
+        count = 0
         for route, held in self._open.items():
             if held.blobs:
+                count += len(held.blobs)
                 headers = [held.headers.get(at) for at in range(len(held.blobs))] if held.headers else None
                 self._entry.send(route, held.blobs, held.time_us, headers=headers)
                 held.headers = {}
                 held.blobs = []
                 held.size = 0
-        count, self._held = self._held, 0
         return count

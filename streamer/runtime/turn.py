@@ -205,10 +205,10 @@ class Turn:
             else:
                 self._quick.disarm()
 
-    def sender(self, otherwise: Callable[..., None]) -> Callable[..., None]:
-        """`sendMessage` in one call for most messages; all else goes `otherwise`."""
-        self._quick = quick_send(self, self._plain, otherwise)
-        return self._quick.send
+    def quick(self, otherwise: Callable[..., None], root: Callable[[object], None]) -> Quick:
+        """`sendMessage` in one call for most messages; all else goes `otherwise`, or is a `root`."""
+        self._quick = quick_send(self, self._plain, otherwise, root)
+        return self._quick
 
     def _towards(self, flow: str | None) -> Sends:
         """Where a message into this flow goes, if not along the own one. Raises FlowError."""
