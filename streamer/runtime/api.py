@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streamer.errors import HoldError, StreamerError
 from streamer.runtime.algorithm import listener
 from streamer.runtime.holds import Hold
+from streamer.runtime.quick import NOBODY
 from streamer.runtime.turn import Effect, Turn
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ class Host(Protocol):
     """What the instance offers to its api."""
 
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None: ...
+
+    def root_sender(self) -> Callable[[object], None]:
+        """`send_root` for messages without headers along the default flow."""
 
     def ask_later(self, time_s: float, message: object, flow: str | None) -> Effect: ...
 
@@ -65,17 +69,22 @@ class Api:
     """HKube's streaming api. `turn` is None where the node handles no messages (it only sends)."""
 
     def __init__(self, host: Host, turn: Sender | None) -> None:
-        self.handler_thread = 0
+        self.handler_thread = NOBODY
         self._host = host
         self._turn = turn
         self._listeners: Listeners | None = None
+        self._send_root = host.root_sender()
+        self._handled_by: Callable[[int], None] | None = None
         if isinstance(turn, Turn):
-            quick = turn.sender(self, self.sendMessage)
-            vars(self).update(sendMessage=quick, send_message=quick)
+            quick = turn.quick(self.sendMessage, self._send_root)
+            self._handled_by = quick.handled_by
+            vars(self).update(sendMessage=quick.send, send_message=quick.send)
 
     def in_handler(self, on: bool) -> None:
         """The calling thread begins (or stops) to call handlers."""
-        self.handler_thread = get_ident() if on else 0
+        self.handler_thread = get_ident() if on else NOBODY
+        if self._handled_by is not None:
+            self._handled_by(self.handler_thread)
 
     def sends_go_to(self, turn: Sender) -> None:
         """Whom the calls of handlers belong to is decided by `turn` from now on."""

@@ -26,7 +26,7 @@ def advance_end(instance: Instance, now: float) -> None:
         with i.lock:
             i.later.advance(all_of_them=True)
             i.roots.commit()
-            i.roots.ended = True
+            i.roots.end()
             i.lock.notify_all()
             i.send(now, drained=True)
         i.stage = Stage.ENDING

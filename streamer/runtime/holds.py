@@ -21,6 +21,7 @@ from streamer.runtime.exits import Exits
 from streamer.runtime.failures import Failures
 from streamer.runtime.letters import Failure
 from streamer.runtime.outbox import Outbox
+from streamer.runtime.root_sending import RootSending
 
 _LATER = 1 << 32
 """Children that are sent through a hold are numbered from here, apart from those that the handler has sent."""
@@ -35,7 +36,7 @@ class Holder(Protocol):
 
     failures: Failures
 
-    def wait_for_room(self) -> None: ...
+    root_sending: RootSending
 
     def wake(self) -> None: ...
 
@@ -134,7 +135,7 @@ class Holds:
         """Send for a held message. Raises HoldError, FlowError, MessageError, OverloadError."""
         holder = self._holder
         with holder.lock:
-            holder.wait_for_room()
+            holder.root_sending.wait_for_room()
             if hold not in self._open:
                 raise HoldError("something was sent for a message that is held no more")
             segment = hold.segment

@@ -9,9 +9,8 @@ work's goodbye, everything settled, END known to all consumers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from threading import Condition, RLock, get_ident
-from typing import Any
 
 from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
@@ -35,6 +34,7 @@ from streamer.runtime.logged_entry import entry_of
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.replaying import Replaying
 from streamer.runtime.report import Arrivals, Facts, facts_of, sample_of, versions_held
+from streamer.runtime.root_sending import ROOTS_AGE_MAX_S, RootSending
 from streamer.runtime.roots import Roots
 from streamer.runtime.stage import Stage
 from streamer.runtime.stores import AccountStore, LetterStore, ReplayStore
@@ -44,8 +44,8 @@ from streamer.transport.base import Transport, bound_again
 _OPEN_RETRY_S = 0.005
 _TURN_S = 0.0005
 """Frames are handled for so long before the wire is served again: a look at it costs as much as a few messages."""
-_ROOTS_AGE_MAX_S = 0.001
-"""While roots keep coming, the message thread looks for them this often, so that their senders need not wake it."""
+_ROOTS_MANY = 8
+"""It does so if it found so many at once: fewer are not worth the millisecond that each of them may wait then."""
 
 
 class Instance:
@@ -87,6 +87,7 @@ class Instance:
         parts = self.exits, self.outbox, self.account
         self.entry = entry_of(assignment, *parts, self.letters, self.wake, log)
         self.roots = Roots(self.exits, self.outbox, self.lock, self.entry, wall)
+        self.root_sending = RootSending(self)
         self.failures = Failures(assignment, self.letters, self.account, self.lock, clock)
         self.handover = Handover(self)
         self.holds = Holds(self, clock)
@@ -101,7 +102,7 @@ class Instance:
             self.account.completed = max(self.account.completed, self._roots_completed)
         self._completed_before = self.account.completed
         self._woken = False
-        self._thread = 0
+        self.thread = 0
         self.stage = Stage.RUNNING
         self.met = False
         self.busy_s = 0.0
@@ -118,7 +119,7 @@ class Instance:
         """
         self.failures.check()
         now = self._clock()
-        self._thread = get_ident()
+        self.thread = get_ident()
         self._woken = False
         more = False
         with self.lock:
@@ -134,7 +135,7 @@ class Instance:
             self.outbox.dirty = True
         with self.lock:
             self.later.advance()
-            self.roots.looked_after = self.roots.commit()
+            self.roots.looked_after = self.roots.commit() >= _ROOTS_MANY
             self.send(self._clock(), drained=self.inbox.drained and not more)
         if self.stage is not Stage.ENDED:
             advance_end(self, now)
@@ -262,7 +263,7 @@ class Instance:
         if asked is not None and (room or self.stage is not Stage.RUNNING) and asked > 0.0:
             wait = min(wait, asked)
         if self.roots.looked_after:
-            wait = min(wait, _ROOTS_AGE_MAX_S)
+            wait = min(wait, ROOTS_AGE_MAX_S)
         due_s = self.later.wait_s()
         checkpoint_s = None if self.checkpoints is None else self.checkpoints.wait_s()
         return min(due for due in (wait, due_s, checkpoint_s) if due is not None)
@@ -350,28 +351,15 @@ class Instance:
         with self.lock:
             self.outbox.emit(segment, blobs, parent, indexes)
 
-    def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None = None) -> None:
-        """Send outside of any handler call, from any thread."""
-        self.roots.send(message, flow, headers, self._flush_full, pump=self._pump_here())
-        if not self.roots.looked_after:
-            self.wake()
-
-    def wait_for_room(self) -> None:
-        """Wait until something may be sent. Under the lock, which is given back meanwhile."""
-        self.roots.wait_for_room(self._pump_here())
-
-    def _pump_here(self) -> Callable[[], None] | None:
-        return self.pump if get_ident() == self._thread else None
-
     def call(self, function: Callable[[], object]) -> None:
         """Call this in the message thread, soon; from any thread."""
         self._due.append(function)
         self.wake()
 
-    def _flush_full(self) -> None:
-        """A whole frame has been collected: send it from the thread that sent it. Under the lock."""
+    def flush(self, *, drained: bool) -> None:
+        """Send what may be sent, from whatever thread. Under the lock."""
         self._publish()
-        self.outbox.flush(self._clock(), drained=False)
+        self.outbox.flush(self._clock(), drained=drained)
 
     # -- what others see -------------------------------------------------------------------------------------------
 

@@ -175,7 +175,10 @@ class _ApiHost:
         )
 
     def send_root(self, message: object, flow: str | None, headers: Mapping[str, Any] | None) -> None:
-        self._instance.send_root(message, flow, headers)
+        self._instance.root_sending.send(message, flow, headers)
+
+    def root_sender(self) -> Callable[[object], None]:
+        return self._instance.root_sending.quick()
 
     def ask_later(self, time_s: float, message: object, flow: str | None) -> Effect:
         return self._instance.later.ask(time_s, message, flow)

@@ -30,6 +30,7 @@ from streamer.protocol.keys import KeyPath
 from streamer.protocol.segment import Segment, children
 from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
+from streamer.runtime.quick import Quick, quick_send
 
 if TYPE_CHECKING:
     from streamer.runtime.holds import Hold, Holds
@@ -116,20 +117,13 @@ class Undoing(Protocol):
     def undo(self) -> Notes: ...
 
 
-class Calling(Protocol):
-    """Knows which thread calls handlers; 0 while none does."""
-
-    handler_thread: int
-
-
 class Turn:
     """Collects what the handlers of one thread send.
 
     `index` is that of the message in hand, in its frame. It stands in `hand[IN_HAND]` too, in a page that survives a
     kill; but what was sent is noted with it, and to read it there costs four times as much.
 
-    `_bytes` were collected, beside what is missing of LARGE_BYTES in `_room`: so whoever sends small messages has one
-    number to look at, and a large one does not pass unseen.
+    `_bytes` were collected, beside what `_quick` has taken.
     """
 
     def __init__(
@@ -151,7 +145,7 @@ class Turn:
         self._sends: dict[int, Sends] = {}
         self._own: Sends | None = None
         self._bytes = 0
-        self._room = LARGE_BYTES
+        self._quick: Quick | None = None
         self._any_large = False
         self._effects: list[tuple[int, Effect]] = []
         self.holds: Holds | None = None
@@ -168,7 +162,6 @@ class Turn:
         self._segment = segment
         self._sends.clear()
         self._bytes = 0
-        self._room = LARGE_BYTES
         self._any_large = False
         route = segment.route
         self._own = self._into(route) if self._exits.continues(route) else None
@@ -206,35 +199,16 @@ class Turn:
         sends.blobs.append(blob)
         sends.indexes.append(self.index)
         self._count(len(blob))
+        if self._quick is not None and sends is self._own:
+            if self.pack is self._plain:
+                self._quick.arm(sends.blobs.append, sends.indexes.append, get_ident())
+            else:
+                self._quick.disarm()
 
-    def sender(self, calling: Calling, otherwise: Callable[..., None]) -> Callable[..., None]:
-        """`sendMessage` in one call for what nearly every handler does: a small message along its own flow.
-
-        All else goes `otherwise`: also what comes from another thread than the handler's, and of small messages one in
-        LARGE_BYTES, which is packed twice. The way of three calls costs a fifth more (900 instructions of 5,500).
-        """
-        turn = self
-
-        def send_message(msg: object, flowName: str | None = None, headers: Mapping[str, Any] | None = None) -> None:  # noqa: N803  # HKube's
-            own = turn._own
-            if flowName is not None or headers or own is None or get_ident() != calling.handler_thread:
-                otherwise(msg, flowName, headers)
-                return
-            try:
-                blob = turn.pack(msg)
-            except PACK_ERRORS:
-                otherwise(msg)
-                return
-            room = turn._room - len(blob)
-            if room < 0:
-                turn.pack = turn._careful if len(blob) >= LARGE_BYTES else turn.pack
-                otherwise(msg)
-                return
-            turn._room = room
-            own.blobs.append(blob)
-            own.indexes.append(turn.index)
-
-        return send_message
+    def quick(self, otherwise: Callable[..., None], root: Callable[[object], None]) -> Quick:
+        """`sendMessage` in one call for most messages; all else goes `otherwise`, or is a `root`."""
+        self._quick = quick_send(self, self._plain, otherwise, root)
+        return self._quick
 
     def _towards(self, flow: str | None) -> Sends:
         """Where a message into this flow goes, if not along the own one. Raises FlowError."""
@@ -325,8 +299,7 @@ class Turn:
         self._count(size)
 
     def _count(self, size: int) -> None:
-        self._bytes += size + LARGE_BYTES - self._room
-        self._room = LARGE_BYTES
+        self._bytes += size if self._quick is None else size + self._quick.taken()
         self._any_large = self._any_large or size >= LARGE_BYTES
         if self._bytes > SPILL_BYTES:
             self.make_room()
@@ -368,6 +341,8 @@ class Turn:
         self._effects.clear()
         self._bytes = 0
         self._own = None
+        if self._quick is not None:
+            self._quick.disarm()
 
     def _hand_on(self, sends: Sends, count: int) -> None:
         """Hand on the first `count` messages of one route."""
