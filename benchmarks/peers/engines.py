@@ -111,7 +111,7 @@ _PEERS = {"Bytewax": _bytewax, "Pathway": _fed("pathway_map.py"), "streamz": _fe
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Engine beside Bytewax, Pathway and streamz.")
     parser.add_argument("--pairs", type=int, default=5, help="measurements of each side")
-    parser.add_argument("--window", type=float, default=2.0, metavar="SECONDS", help="length of each")
+    parser.add_argument("--window", type=float, default=1.0, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
     cases = chosen(parser, CASES, options.only)
     peers = used(parser, PACKAGES)

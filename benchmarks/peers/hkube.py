@@ -58,7 +58,6 @@ RATES = (
         for payload_bytes, relay, aim in ((100, False, 200), (100, True, 130), (1000, False, 150), (1000, True, 80))
         for state_type in ("stateless", "stateful")
     ),
-    Case("algorithm", False, "stateful", 100),
     *(Case("connector", False, "stateful", payload_bytes, 4) for payload_bytes in (64_000, 1_000_000)),
 )
 LATENCY = latency.Case(100, 30)
@@ -91,7 +90,7 @@ def _nodes(nodes: Sequence[str], case: Case, folder: Path) -> PeerSide:
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Engine beside HKube's Python wrapper.")
     parser.add_argument("--pairs", type=int, default=5, help="measurements of each side")
-    parser.add_argument("--window", type=float, default=1.0, metavar="SECONDS", help="length of each")
+    parser.add_argument("--window", type=float, default=0.7, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
     cases = chosen(parser, CASES, options.only)
     peers = used(parser, PACKAGES)

@@ -3,7 +3,7 @@
 With more processes than cores a longer chain carries fewer messages a second, and that says nothing about the engine.
 What one message costs on one hop should stay the same; if it grew, something would be paid for twice.
 
-    python -m benchmarks.scenario.chain [--rounds 3] [--json FILE]
+    python -m benchmarks.scenario.chain [--rounds 5] [--json FILE]
 """
 
 from __future__ import annotations

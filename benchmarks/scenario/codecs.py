@@ -3,7 +3,7 @@
 The reference is that of `throughput`, and never uses msgspec. Without it, instances get a path on which its import
 fails, as it does where the extra is not installed.
 
-    python -m benchmarks.scenario.codecs [--rounds 3] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.codecs [--rounds 5] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations

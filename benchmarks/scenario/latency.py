@@ -11,7 +11,7 @@ messages of 0.2 ms together, and that is part of what is told.
 pyzmq and msgpack written straight down do the same beside it, in the same round; by the clock, they pack as one list
 what has come due.
 
-    python -m benchmarks.scenario.latency [--rounds 3] [--window 1.5] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.latency [--rounds 5] [--window 0.8] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Latency over two hops, one message at a time and at a rate.")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each case")
-    parser.add_argument("--window", type=float, default=1.5, metavar="SECONDS", help="length of each")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each case")
+    parser.add_argument("--window", type=float, default=0.8, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
     effort = Effort(options.rounds, options.window, warm_up_s=0.5)
     figures = [told_of(case, effort) for case in chosen(parser, CASES, options.only)]

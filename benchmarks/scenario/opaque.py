@@ -5,7 +5,7 @@ payloads, sends them as one piece, and its sink counts pieces: it is the most th
 the engine reaches of it is small at 100 B, where the messages are what costs, and grows with their size. The figure to
 look at is the lower one of stateless and stateful.
 
-    python -m benchmarks.scenario.opaque [--rounds 3] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.opaque [--rounds 5] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Buffers of 128 KiB and more travel beside their message, uncopied, and smaller ones in it. So the one size lies below
 that limit, where the engine copies as often as the reference, and the other above it.
 
-    python -m benchmarks.scenario.payloads [--rounds 3] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.payloads [--rounds 5] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations

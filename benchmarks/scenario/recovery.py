@@ -4,7 +4,7 @@ A job goes on at full speed, something happens to it, and the *silence* is taken
 that is watched handles nothing. It includes all that has to be done before it goes on: to notice, to start a process,
 to open the state, to be told by all others. A node with a million keys is filled first.
 
-    python -m benchmarks.scenario.recovery [--events 5] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.recovery [--events 3] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "How long a stream stands still.")
-    parser.add_argument("--events", type=int, default=5, help="how often it happens")
+    parser.add_argument("--events", type=int, default=3, help="how often it happens")
     options = parser.parse_args(arguments)
     figures = []
     for case in chosen(parser, CASES, options.only):

@@ -95,8 +95,8 @@ class Rounds:
 
     def main(self, arguments: Sequence[str]) -> int:
         parser = parser_of(self.name, self.description)
-        parser.add_argument("--rounds", type=int, default=3, help="measurements of each side")
-        parser.add_argument("--window", type=float, default=0.8, metavar="SECONDS", help="length of each")
+        parser.add_argument("--rounds", type=int, default=5, help="measurements of each side")
+        parser.add_argument("--window", type=float, default=0.6, metavar="SECONDS", help="length of each")
         options = parser.parse_args(arguments)
         effort = Effort(options.rounds, options.window, warm_up_s=0.4)
         figures = []

@@ -3,7 +3,7 @@
 A frame carries messages of several flows, so sharing them over flows should cost the names and nothing else. Instances
 share the cores: once there are more of them than cores, a ratio below 1 tells what it costs to have them all.
 
-    python -m benchmarks.scenario.shape [--rounds 3] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.shape [--rounds 5] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations

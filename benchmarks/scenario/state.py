@@ -16,7 +16,7 @@ from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
 
-_WARM_UP_S = 4.0
+_WARM_UP_S = 2.5
 """A source needs a few checkpoints to find out how much it may let in."""
 
 

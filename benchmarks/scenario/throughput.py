@@ -112,9 +112,9 @@ def _by_process(cpu_us: Mapping[str, float]) -> str:
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Engine beside raw pyzmq.")
     parser.add_argument("--pairs", type=int, default=5, help="measurements of each side")
-    parser.add_argument("--window", type=float, default=2.0, metavar="SECONDS", help="length of each")
+    parser.add_argument("--window", type=float, default=0.7, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
-    figures = compare(chosen(parser, CASES, options.only), Effort(options.pairs, options.window))
+    figures = compare(chosen(parser, CASES, options.only), Effort(options.pairs, options.window, warm_up_s=0.5))
     publish(NAME, arguments, figures, table(figures), options.json)
     return 0
 
