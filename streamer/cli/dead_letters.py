@@ -177,9 +177,22 @@ def _opened(name: str, search: LetterSearch) -> Iterator[tuple[Jobs, KeptJob, De
         try:
             if not kept.line.live:
                 Replays(letters).release()
+            _check_numbers(kept, letters, search)
             yield jobs, kept, letters
         finally:
             letters.close()
+
+
+def _check_numbers(kept: KeptJob, letters: DeadLetters, search: LetterSearch) -> None:
+    """Raises ReplayError for a number that no letter has."""
+    if search.numbers:
+        there = letters.find(LetterSearch(numbers=search.numbers), messages=False)
+        gone = sorted(set(search.numbers) - {one.number for one in there})
+        if gone:
+            raise ReplayError(
+                f"job {kept.job} has no dead letter {', '.join(map(str, gone))}",
+                remedy=f"`streamer dlq list {kept.job}` shows those that it has.",
+            )
 
 
 # -- forms -----------------------------------------------------------------------------------------------------------

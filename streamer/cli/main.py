@@ -205,17 +205,17 @@ def tap_command(
     raise typer.Exit(tap(job, edge, count=count))
 
 
-@app.command("scale", short_help="Set the replicas of a stateless node.")
+@app.command("scale", short_help="Set the replicas of a node.")
 def scale_command(
     job: Job,
-    node: Annotated[str, typer.Argument(metavar="NODE", help="A stateless node.")],
+    node: Annotated[str, typer.Argument(metavar="NODE", help="A stateless node, or one with partitionBy.")],
     replicas: Annotated[str, typer.Argument(metavar="N|auto", help="Its replicas; auto releases the node again.")],
     as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as one line of JSON.")] = False,
 ) -> None:
-    """Pin the replicas of a stateless node, and return when it has them. No message is lost by it.
+    """Pin the replicas of a node, and return when it has them. No message is lost by it.
 
-    N stays within minStatelessCount and maxStatelessCount. `auto` gives the node back to the engine: without an
-    autoscaler it returns to the replicas of its descriptor.
+    N stays within minStatelessCount and maxStatelessCount, or minReplicas and maxReplicas. `auto` gives the node back
+    to the engine: without an autoscaler it returns to the replicas of its descriptor.
     """
     from streamer.cli.stop import scale
 

@@ -49,6 +49,11 @@ class RangeSet:
         """Count of members, those below the floor included."""
         return self.floor + sum(self.ranges[1::2]) - sum(self.ranges[::2])
 
+    @property
+    def end(self) -> int:
+        """Behind the highest member."""
+        return self.ranges[-1] if self.ranges else self.floor
+
     def above(self) -> Iterator[tuple[int, int]]:
         """The ranges above the floor, as (start, end)."""
         return zip(self.ranges[::2], self.ranges[1::2], strict=True)

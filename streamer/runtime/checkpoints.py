@@ -4,7 +4,9 @@ A node whose effects are to count once (keyed state, a file) may not tell its pr
 the effect of it is safe, nor send on what came of it. So frames that were handled, and messages that were sent, are
 kept here until the next checkpoint. It holds the effects, the marks of what was handled, and the messages: all or
 nothing. After it the frames settle and the messages leave, as new roots which this node can make again, numbered from
-the checkpoint. A new life sends again what was not settled, and drops by its marks what comes to it again.
+the checkpoint. A new life sends again what was not settled, and drops by its marks what comes to it again. What it
+sends anew has an origin of its own: its state may be gone, or older than what was sent, and a number that is given
+twice would be a repeat to whoever keeps marks behind it.
 
 They come at most every tenth of a second, which is what such a node adds to the delay of its messages; `schedule` says
 when.
@@ -84,7 +86,8 @@ class Checkpoints:
         self._clock = clock
         self.marks = Marks()
         self._name = keeper.assignment.instance
-        self._origin = origin_of(keeper.exits.node, f"checkpoint {self._name}", 0)
+        self._origin = origin_of(keeper.exits.node, f"checkpoint {self._name}", keeper.assignment.epoch)
+        self._origins = {self._origin}
         self._next = 0
         self._edges: frozenset[str] = frozenset()
         self._edges_kept = self._edges
@@ -107,15 +110,24 @@ class Checkpoints:
         kept = self._vault.restore()
         self.marks.restore(kept.marks)
         try:
-            self._next = msgpack.unpackb(kept.facts[_NEXT]) if _NEXT in kept.facts else 0
+            begun = _NEXT in kept.facts
+            self._next = kept_to = msgpack.unpackb(kept.facts[_NEXT]) if begun else 0
             self._edges = frozenset(msgpack.unpackb(kept.facts[_EDGES]) if _EDGES in kept.facts else ())
             rows = [(row.number, list(decode_roots(row.record))) for row in kept.outgoing]
         except (PeerError, ValueError, TypeError, msgpack.UnpackException) as error:
             raise StateError(f"the checkpoint of instance {self._name} cannot be read: {error}") from error
         self._edges_kept = self._edges
+        edges = self._keeper.outbox.edges
+        self._next = max([kept_to, *(edge.counts.roots.end for edge in edges)])
+        if begun and kept_to < self._next:
+            raise StateError(
+                f"the state of instance {self._name} is older than its job: it has sent {kept_to} messages, "
+                f"and {self._next} were settled",
+                remedy="Bring back a newer copy. To begin without state, move the folder of the node's state aside.",
+            )
         first = rows[0][0] if rows else self._next
-        for edge in self._keeper.outbox.edges:
-            if edge.target in self._edges:
+        for edge in edges:
+            if edge.target in self._edges or not begun:
                 edge.counts.roots.add(0, first)
         exits = self._keeper.exits
         every = [roots for _, parts in rows for roots in parts]
@@ -129,6 +141,7 @@ class Checkpoints:
         for number, parts in rows:
             self._rows.append((number, sum(len(roots.blobs) for roots in parts)))
         for roots in every:
+            self._origins.add(roots.segment.origin)
             self._send_again(roots.segment, roots.blobs)
         self._keeper.outbox.kept = self
 
@@ -291,7 +304,7 @@ class Checkpoints:
             self.marks.settled_below(origin, floor)
         marks, whole = (self.marks.whole(), True) if self._vault.whole_marks else self.marks.take()
         floor = min((edge.counts.roots.floor for edge in outbox.edges), default=self._next)
-        outbox.floors.hear({self._origin: floor})
+        outbox.floors.hear(dict.fromkeys(self._origins, floor))
         facts = {_NEXT: msgpack.packb(next_)} if rooted else {}
         if self._edges != self._edges_kept:
             facts[_EDGES] = msgpack.packb(sorted(self._edges))

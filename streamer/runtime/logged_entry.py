@@ -99,10 +99,10 @@ class LoggedEntry:
 
     def _recover(self) -> None:
         history = self._account.history
-        if self._log.next < history.end:
+        if self._log.next < history.end or self._log.first > history.end > 0:
             raise EntryLogError(
-                f"node {self._exits.node}: its entry log ends at position {self._log.next}, and messages up to "
-                f"{history.end} had been accepted"
+                f"node {self._exits.node}: its entry log goes from position {self._log.first} to {self._log.next}, and "
+                f"messages up to {history.end} had been accepted"
             )
         for edge in self._edges():
             edge.roots.add(0, self._log.first)

@@ -30,6 +30,7 @@ from streamer.runtime.control_link import ControlLink
 from streamer.runtime.drive import drive
 from streamer.runtime.instance import Instance
 from streamer.runtime.letters import has_user_frames, user_traceback
+from streamer.runtime.printing import print_lossily
 from streamer.runtime.roles import crashed_in, give_algorithm, give_gateway, give_sink, give_source
 from streamer.runtime.turn import HAND_WORDS
 from streamer.state.account import AccountPage
@@ -44,6 +45,9 @@ from streamer.transport.zeromq import ZmqTransport
 DIED = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MMAP_THRESHOLD_BYTES, _TRIM_THRESHOLD_BYTES = 4 * MIB, 32 * MIB
+_LIFE_BITS = 40
+"""A life that finds no log begins one so far behind those of all lives before it, whose positions are not given again:
+somebody may have moved a damaged log away, and what came by it is known further on."""
 _SWITCH_S = 0.001
 """How long a busy thread may keep the interpreter from the one that has been to the disk: Python's own 5 ms would be a
 multiple of what most disks take."""
@@ -60,9 +64,14 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     source = None
     if assignment.role is Role.SOURCE and assignment.connector:
         source = open_source(assignment.connector, state=folder)
-    log = LogWriter(EntryLog(folder / ENTRY_FOLDER)) if assignment.durability is Durability.LOG else None
-    again = log is not None or (source is not None and source.replayable)
+    replayable = source is not None and source.replayable
+    log = None
+    if assignment.durability is Durability.LOG:
+        begins_at = 0 if replayable else (assignment.epoch - 1) << _LIFE_BITS
+        log = LogWriter(EntryLog(folder / ENTRY_FOLDER, begins_at=begins_at))
+    again = log is not None or replayable
     letters = DeadLetters(Path(assignment.dead_letters))
+    letters.check()
     hand = MappedWords(folder / "hand", HAND_WORDS * assignment.concurrency).words
     instance = Instance(
         assignment,
@@ -145,6 +154,9 @@ def _stateful(instance: Instance, link: ControlLink, transport: ZmqTransport, wo
         pass  # it went on sending after the end, as an endless loop does
     except BaseException as error:  # noqa: BLE001  # the user's start has failed: a new life may do better
         _tell(error)
+        if isinstance(error, StateError):  # it cannot
+            end_life(Path(instance.assignment.folder), CANNOT_OPEN)
+            _leave(CANNOT_OPEN)
         _leave(DIED)
     work.start_returned.set()
     instance.wake()
@@ -186,6 +198,8 @@ def main(path: str) -> int:
     for stream in (sys.stdout, sys.stderr):  # what algorithms print must be seen when it is printed, and before a kill
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # both are text files of the interpreter
     assignment = Assignment.from_json(Path(path).read_text())
+    if assignment.alone:
+        print_lossily()
     folder = Path(assignment.folder)
     begin_life(folder, assignment.epoch, started_at(os.getpid()))
     transport = ZmqTransport()

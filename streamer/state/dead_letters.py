@@ -156,6 +156,11 @@ class DeadLetters:
         )
         return DatabaseFile(self.path, kind, DEAD_LETTERS_BUSY_S)
 
+    def check(self) -> None:
+        """Raises StateError if the file is no store of this version; without a file there is nothing to check."""
+        if self.path.exists():
+            self.count()
+
     def append(self, records: Sequence[DeadLetter]) -> None:
         """Keep these letters; they survive a kill once this returns. Raises StateError, then none was written."""
         if not records:

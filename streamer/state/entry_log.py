@@ -26,11 +26,12 @@ _SUFFIX = ".log"
 class EntryLog:
     """Opened for one life. Positions from `first` to before `next` are there; those before `first` were all settled.
 
-    Everything that a former life has left is read and checked here, before anything is done with it.
+    Everything that a former life has left is read and checked here, before anything is done with it. One that has left
+    nothing begins at the position `begins_at`.
     Raises EntryLogError if it is damaged, and StateError while another life holds it.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int = ENTRY_SEGMENT_BYTES) -> None:
+    def __init__(self, folder: Path, *, begins_at: int = 0, segment_bytes: int = ENTRY_SEGMENT_BYTES) -> None:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._active: OpenSegment | None = None
@@ -38,7 +39,7 @@ class EntryLog:
         try:
             self._written = _written_segments(folder)
             self._written_bytes = sum(one.size for one in self._written)
-            self.first = self.next = self._written[0].first if self._written else 0
+            self.first = self.next = self._written[0].first if self._written else begins_at
             for group in self.groups():
                 self.next = group.end
         except (StateError, OSError):

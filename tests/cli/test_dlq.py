@@ -136,6 +136,14 @@ def test_wrong_words_are_told(desk: Desk) -> None:
         assert is_one_message(foreign, "the dead-letter store", "is damaged")
 
 
+def test_a_job_that_finds_a_store_of_another_version_fails_and_names_it(desk: Desk) -> None:
+    with started(desk, count=1) as job:
+        (job.folder / "dead-letters.sqlite").write_bytes(b"not a database" * 100)
+        os.kill(job.pids()["work-0"], signal.SIGKILL)
+        job.until_status("failed")
+        assert "the dead-letter store" in desk.run("status", job.job).stdout
+
+
 def test_a_version_that_is_over_needs_the_flows_of_now(desk: Desk) -> None:
     with started(desk) as job:
         until_settled(job, 90, 10)

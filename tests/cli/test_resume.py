@@ -14,6 +14,7 @@ from tests.cli.detached import Detached, detached, is_one_message
 
 COUNT = 3_000
 BREAKS_AT = 1_500
+BREAKS_AGAIN_AT = 2_500
 NODES = (
     "  - {nodeName: lines, kind: source, spec: {connector: file, path: lines.txt}}\n"
     "  - {nodeName: count, algorithmName: count, stateType: stateful, onError: {then: stop}}\n"
@@ -33,6 +34,8 @@ def start(args, api):
             Path("reached").touch()
             while not Path("mended").exists():
                 time.sleep(0.05)
+        if int(message) == {BREAKS_AGAIN_AT} and Path("spoiled").exists():
+            raise ValueError("no room for this one either")
         total.add("all", 1)
         api.sendMessage(int(message))
 
@@ -150,6 +153,41 @@ def test_a_copied_home_does_not_take_up_what_lives_in_the_other_one(desk: Desk) 
     assert "has moved" in other.run("status", job.job).stdout
     desk.write("mended", "")
     job.until_status("completed")
+    assert is_exact(desk, job.job)
+
+
+def test_after_state_was_moved_aside_nothing_that_comes_is_taken_for_a_repeat(desk: Desk) -> None:
+    job = failed(desk)
+    shutil.move(job.folder / "state" / "count", desk.folder / "aside")
+    desk.write("mended", "")
+
+    assert desk.run("resume", job.job).code == 0
+    job.until_status("completed")
+
+    assert set(written(desk)) == set(range(COUNT))
+    assert COUNT - BREAKS_AT <= counted(desk, job.job) < COUNT
+
+
+def test_state_that_is_older_than_its_job_is_refused_and_the_newer_one_goes_on(desk: Desk) -> None:
+    job = failed(desk)
+    state, older, newer = job.folder / "state" / "count", desk.folder / "older", desk.folder / "newer"
+    shutil.copytree(state, older)
+    desk.write("mended", "")
+    desk.write("spoiled", "")
+    desk.run("resume", job.job)
+    job.until_status("failed")
+    (desk.folder / "spoiled").unlink()
+
+    state.rename(newer)
+    shutil.copytree(older, state)
+    refused = desk.run("resume", job.job)
+    assert refused.code == 1
+    assert "the state of instance count-0 is older than its job" in refused.stderr
+    shutil.rmtree(state)
+    newer.rename(state)
+    assert desk.run("resume", job.job).code == 0
+    job.until_status("completed")
+
     assert is_exact(desk, job.job)
 
 

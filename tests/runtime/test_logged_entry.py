@@ -22,6 +22,7 @@ from streamer.runtime.letters import Letters
 from streamer.runtime.logged_entry import LoggedEntry
 from streamer.runtime.outbox import Outbox
 from streamer.state.dead_letters import DeadLetter
+from streamer.state.log_segment import Group
 from tests.runtime.platter import Platter
 
 MAIN, BOTH = 0, 3
@@ -215,7 +216,17 @@ def test_a_log_that_is_shorter_than_what_was_accepted_is_refused() -> None:
     life.accept("one", "two")
     life.platter.entry.clear()
 
-    with pytest.raises(EntryLogError, match="ends at position 0, and messages up to 2 had been accepted"):
+    with pytest.raises(EntryLogError, match="goes from position 0 to 0, and messages up to 2 had been accepted"):
+        life.die()
+
+
+def test_a_log_that_begins_behind_what_was_accepted_is_refused() -> None:
+    life = Life(Platter())
+    life.accept("one", "two")
+    life.platter.entry = [Group(1 << 40, (1 << 40) + 1, b"")]
+    life.platter.first = 1 << 40
+
+    with pytest.raises(EntryLogError, match="goes from position 1099511627776"):
         life.die()
 
 

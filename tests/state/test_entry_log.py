@@ -259,3 +259,15 @@ def _file_bytes_at_most(size: int) -> Iterator[None]:
 
 def _sign(head: bytearray) -> None:
     head[HEAD_BYTES - 4 : HEAD_BYTES] = crc32(head[: HEAD_BYTES - 4]).to_bytes(4, "little")
+
+
+def test_a_log_that_is_begun_anew_begins_where_it_is_told_to_and_goes_on_from_there(tmp_path: Path) -> None:
+    path = tmp_path / "entry"
+    log = EntryLog(path, begins_at=1 << 40)
+    assert (log.first, log.next) == (1 << 40, 1 << 40)
+    log.append((1 << 40) + 2, [b"two messages"])
+    log.close(0)
+
+    again = EntryLog(path, begins_at=5 << 40)
+
+    assert (again.first, again.next) == (1 << 40, (1 << 40) + 2)
