@@ -16,8 +16,10 @@ from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
 
-_WARM_UP_S = 2.5
+_WARM_UP_S = 4.0
 """A source needs a few checkpoints to find out how much it may let in."""
+_WINDOW_S = 2.0
+"""Messages come and settle in the bursts of checkpoints: some of them are to be in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ def engine(case: Case, folder: Path, on: bool) -> EngineSide:
     return EngineSide(plan_of([source(case.payload_bytes), counting], folder), folder, Tally(tally))
 
 
-SWITCH = Switch("scenario.state", "With and without checkpointed state.", CASES, engine, warm_up_s=_WARM_UP_S)
+SWITCH = Switch(
+    "scenario.state", "With and without checkpointed state.", CASES, engine, warm_up_s=_WARM_UP_S, window_s=_WINDOW_S
+)
 
 if __name__ == "__main__":
     sys.exit(SWITCH.main(sys.argv[1:]))

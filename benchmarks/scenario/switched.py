@@ -23,7 +23,7 @@ class Switch(Generic[Case]):
     """`engine` gives the job of a case below a folder, with the feature or without it.
 
     `beside` are further facts of each case, by the heading of their column. A job has `warm_up_s` to come to its full
-    rate.
+    rate, and is measured for `window_s`.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Switch(Generic[Case]):
     engine: Callable[[Case, Path, bool], EngineSide]
     beside: Callable[[Effort], Mapping[str, float]] = lambda _effort: {}
     warm_up_s: float = 0.6
+    window_s: float = 0.7
 
     def compare(self, cases: Sequence[Case], effort: Effort) -> list[dict[str, Any]]:
         """All pairs of all cases, one round over the cases after the other."""
@@ -45,7 +46,7 @@ class Switch(Generic[Case]):
         """The command: measures, and puts the table into its page."""
         parser = parser_of(self.name, self.description)
         parser.add_argument("--pairs", type=int, default=5, help="measurements of each side")
-        parser.add_argument("--window", type=float, default=0.7, metavar="SECONDS", help="length of each")
+        parser.add_argument("--window", type=float, default=self.window_s, metavar="SECONDS", help="length of each")
         parser.add_argument("--folder", type=Path, help="where the jobs lie: on the disk that is to be measured")
         options = parser.parse_args(arguments)
         effort = Effort(options.pairs, options.window, self.warm_up_s, folder=options.folder)
