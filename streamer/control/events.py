@@ -104,11 +104,18 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class LettersHold:
+    """The oldest version of the flows that a dead letter came by which can be sent in again; None if there is none."""
+
+    oldest: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | ReplayWanted | Resumed | Ticked
+Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | ReplayWanted | Resumed | LettersHold | Ticked
 
 
 @dataclass(frozen=True, slots=True)

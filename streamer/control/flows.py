@@ -9,7 +9,8 @@ may name any flow at any node. Who is just being started is not waited for: it h
 them only once it knows the flows.
 
 A version is over when no instance holds anything of it. One sample of each does not show that, for the reason that
-`endings` gives for cycles: so there must be a moment after which all have said it twice.
+`endings` gives for cycles: so there must be a moment after which all have said it twice. Dead letters keep the version
+that they came by, to be sent in again by it; but not where they would keep the flows from changing any more.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _check_moment(state: JobState) -> None:
         oldest = state.plan.versions[0].number
         raise FlowsError(
             f"{limits.FLOW_VERSIONS_MAX} versions of the flows are alive (FLOW_VERSIONS_MAX): messages of version "
-            f"{oldest} are still held by {_named(_holders(state, oldest))}",
+            f"{oldest} are still held by {_named(_holders(state, oldest)) or 'dead letters'}",
             remedy="Give the change again when they are settled: `streamer flows show JOB` lists the live versions.",
         )
 
@@ -171,6 +172,9 @@ def _retired(state: JobState, now: float) -> JobState:
     oldest = min((_oldest(state, record) for record in state.instances.values()), default=0)
     first = state.plan.versions[0].number
     below = min(oldest, state.plan.current.number)
+    if state.letters_hold is not None:
+        full = len(state.plan.versions) >= limits.FLOW_VERSIONS_MAX
+        below = min(below, max(state.letters_hold, first + 1) if full else state.letters_hold)
     if below <= first:
         return state if state.clear is None else dataclasses.replace(state, clear=None)
     if state.clear is None or below < state.clear.below:

@@ -144,7 +144,8 @@ class JobState:
 
     `plan` has the flows in force. `wired` is the number of the wiring that all are to know, which grows with each
     `proposal` and with what becomes of it; `answers` are those to the last wishes, `clear` says which versions may be
-    over soon. `partitions` are those of the partitioned nodes, by node.
+    over soon. `partitions` are those of the partitioned nodes, by node. `letters_hold` is the oldest version of which a
+    dead letter can be sent in again; who takes the job up looks for it anew.
     """
 
     job: str
@@ -166,6 +167,7 @@ class JobState:
     answers: tuple[Answer, ...] = ()
     clear: Clear | None = None
     partitions: Mapping[str, Partition] = field(default_factory=dict)
+    letters_hold: int | None = None
 
     def wiring_of(self, node: str) -> Wiring:
         """What every instance of the node is to know of the flows."""

@@ -24,6 +24,7 @@ from streamer.control.events import (
     FlowsSet,
     JobSubmitted,
     KillInstance,
+    LettersHold,
     ReplayWanted,
     Reported,
     Resumed,
@@ -62,6 +63,8 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
             stepped = _exited(state, event, now)
         case Ticked():
             stepped = _ticked(state, now)
+        case LettersHold(oldest):
+            stepped = dataclasses.replace(state, letters_hold=oldest), ()
         case _:
             stepped = _wished(state, event, now)
     after, effects = stepped

@@ -24,6 +24,10 @@ from streamer.protocol.frames import Kind, encode_short
 _ORPHANED = 4
 """Exit code of an instance whose supervising process has gone."""
 _RECONNECT_MAX_MS = 500
+_LOOK_S = 0.05
+"""How often it is looked whether facts have changed, if they have in the last `_CALM_S`; else with each report: an
+instance that does nothing is to cost little."""
+_CALM_S = 2.0
 _UNREACHABLE = 1
 """Exit code of an instance whose control thread has failed."""
 
@@ -89,11 +93,12 @@ class ControlLink:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         socket.connect(self._endpoint)
         told = None
-        tell_at = pulse_at = 0.0
+        tell_at = pulse_at = changed_at = 0.0
         while True:
             over = self._over.is_set()
             now = clock.now()
-            facts = self._facts()
+            if (facts := self._facts()) != told:
+                changed_at = now
             if (over or now >= tell_at or facts != told) and self._told(socket, self._sample()):
                 told, tell_at = facts, now + REPORT_S
             if over:
@@ -104,7 +109,7 @@ class ControlLink:
                 pulse_at = now + HEARTBEAT_S
                 if now - self._beat_at() > 2 * HEARTBEAT_S:
                     self._pulse()
-            if socket.poll(int(1000 * min(REPORT_S, HEARTBEAT_S) / 5)):
+            if socket.poll(int(1000 * (REPORT_S if now - changed_at > _CALM_S else _LOOK_S))):
                 # one at a time, so that a controller with much to say keeps no report and no pulse back
                 self._command(Command.from_wire(msgpack.unpackb(socket.recv())))
         for pulse in self._pulses.values():

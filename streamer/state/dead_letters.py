@@ -191,6 +191,16 @@ class DeadLetters:
             (count,) = connection.execute(f"SELECT count(*) FROM letters WHERE {where}", values).fetchone()
             return int(count)
 
+    def oldest_version(self) -> int | None:
+        """The oldest version of the flows of all letters that can be sent in again. Raises StateError."""
+        with self.reading() as connection:
+            if connection is None:
+                return None
+            unreadable = ", ".join("?" * len(UNREADABLE))
+            query = f"SELECT min(version) FROM letters WHERE flow != '' AND reason NOT IN ({unreadable})"
+            (found,) = connection.execute(query, UNREADABLE).fetchone()
+            return None if found is None else int(found)
+
     def purge(self, search: LetterSearch) -> int:
         """Delete the letters that are searched for; gives their number."""
         if not self.path.exists():

@@ -144,6 +144,19 @@ def test_a_job_that_finds_a_store_of_another_version_fails_and_names_it(desk: De
         assert "the dead-letter store" in desk.run("status", job.job).stdout
 
 
+def test_a_letter_goes_by_the_flows_that_it_came_by_also_when_others_are_in_force(desk: Desk) -> None:
+    with started(desk) as job:
+        until_settled(job, 90, 10)
+        assert desk.run("flows", "set", "words", "main=feed >> work").code == 0
+        desk.write("mended", "")
+
+        done = desk.run("dlq", "replay", "words")
+
+        assert (done.code, done.stdout) == (0, "10 dead letters replayed\n"), done.stderr
+        job.until(lambda: json.loads(desk.run("flows", "show", "words", "--json").stdout)["alive"] == [2])
+        assert sorted(written(desk)) == list(range(100))
+
+
 def test_a_version_that_is_over_needs_the_flows_of_now(desk: Desk) -> None:
     with started(desk) as job:
         until_settled(job, 90, 10)

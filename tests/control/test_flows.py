@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamer import limits
-from streamer.control.events import FlowsSet
+from streamer.control.events import FlowsSet, LettersHold
 from streamer.control.flows import proposed
 from streamer.control.lifecycle import JobPhase
 from streamer.control.state import Answer
@@ -393,6 +393,33 @@ def test_several_versions_are_over_at_once_and_never_one_before_an_older_one(job
         job.all_say_again()
 
     assert job.alive == [3]
+
+
+def test_dead_letters_keep_the_version_that_they_came_by(job: Flows) -> None:
+    job.changed()
+    job.all_say_again()
+    job.take(LettersHold(1))  # one that came to light while all were saying that they hold nothing
+    for _ in range(5):
+        job.all_say_again()
+    assert job.alive == [1, 2]
+
+    job.take(LettersHold(None))
+    for _ in range(3):
+        job.all_say_again()
+    assert job.alive == [2]
+
+
+def test_dead_letters_do_not_keep_the_flows_from_changing(job: Flows) -> None:
+    job.take(LettersHold(1))
+    for number in range(limits.FLOW_VERSIONS_MAX - 1):
+        job.changed({"main": ("lines >> parse >> save", "lines >> save")[(number + 1) % 2]})
+
+    for _ in range(3):
+        job.all_say_again()
+    assert job.alive == list(range(2, limits.FLOW_VERSIONS_MAX + 1))
+
+    job.changed({"main": "lines >> spare"})
+    assert job.alive[-1] == limits.FLOW_VERSIONS_MAX + 1
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

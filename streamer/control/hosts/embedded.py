@@ -30,6 +30,7 @@ from streamer.control.events import (
     Exited,
     JobSubmitted,
     KillInstance,
+    LettersHold,
     Reported,
     SendCommand,
     StartInstance,
@@ -59,6 +60,7 @@ from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.platform.base import Exit, OnOutput
 from streamer.platform.local import LocalPlatform
 from streamer.protocol.account import InstanceAccount
+from streamer.state.dead_letters import DeadLetters
 from streamer.state.home import state_folder
 from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, read_life
 
@@ -70,6 +72,8 @@ _ANY_PORT = "tcp://127.0.0.1:0"
 _VERSIONS_OF_AN_EPOCH = 1 << 24
 """Peers are numbered on from here by each host, so that what it tells is newer than what the last one told."""
 _TICK_S = 0.05
+_LETTERS_S = 0.5
+"""How often dead letters are asked for their versions, while there are several."""
 _TICK_MIN_S = 0.01
 """Reports that come together are answered together: at most this often."""
 
@@ -109,7 +113,8 @@ class EmbeddedHost:
         )
         self._unmet: dict[str, int] = {}
         self._events: deque[Event] = deque()
-        self._ticked_at = 0.0
+        self._ticked_at = self._asked_letters_at = 0.0
+        self._letters = DeadLetters(self.folder / DEAD_LETTERS_FILE)
 
     @classmethod
     def taking_up(cls, kept: KeptJob, home: Path, *, on_output: OnOutput, metrics: str = "") -> EmbeddedHost:
@@ -154,6 +159,7 @@ class EmbeddedHost:
             pace_s = _TICK_MIN_S if active else _TICK_S
             if now - self._ticked_at >= pace_s:
                 self._ticked_at = now
+                self._ask_letters(now)
                 self._take(Ticked())
                 active = False
             if self._job_state().phase.ended or now >= deadline:
@@ -175,6 +181,7 @@ class EmbeddedHost:
     def close(self) -> None:
         """Let go of everything; instances of a job that is not detached are killed."""
         self._platform.close()
+        self._letters.close()
         if self._records is not None:
             self._records.close()
         if self._log is not None:
@@ -220,6 +227,16 @@ class EmbeddedHost:
             else:
                 self._take(Exited(instance, epoch, _NOT_STARTED, ("it was not started",)))
             del self._unmet[instance]
+
+    def _ask_letters(self, now: float) -> None:
+        """A version that is about to be over is asked for each time: its last letter is there by now."""
+        state = self._job_state()
+        due = state.clear is not None or now - self._asked_letters_at >= _LETTERS_S
+        if due and len(state.plan.versions) > 1:
+            self._asked_letters_at = now
+            with suppress(StateError):  # its instances say what is wrong with the store
+                if (oldest := self._letters.oldest_version()) != state.letters_hold:
+                    self._take(LettersHold(oldest))
 
     def _exited(self, exit_: Exit) -> Exited:
         page = self._page(exit_.instance)
