@@ -6,9 +6,9 @@ relay adds one to `id` and sends the message on, a sink counts. HKube runs witho
 worker would do it (`programs/hkube_node.py`). What it does not do is part of the comparison and not made up for: a
 message that its listener has taken is acknowledged to nobody, and one for which its queue has no room is lost.
 
-Our source is a connector, which HKube does not have: its sources are algorithms that send in a loop, so one case has
-such a source on our side, too. HKube's source waits while a hundred messages are queued, which makes it several times
-faster than one that floods its queue, and keeps it from losing messages.
+Our source is a connector, which HKube does not have: its sources are algorithms that send in a loop. HKube's source
+waits while a hundred messages are queued, which makes it several times faster than one that floods its queue, and keeps
+it from losing messages.
 
     python -m benchmarks.peers.hkube [--pairs 5] [--window 1] [--only TEXT] [--json FILE]
 """
@@ -38,9 +38,8 @@ _LARGE_BYTES = 64_000
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One pipeline. `origin` is what makes our messages, `aim` how many times HKube's rate ours is to be at least."""
+    """One pipeline. `aim` is how many times HKube's rate ours is to be at least."""
 
-    origin: str
     relay: bool
     state_type: str
     payload_bytes: int
@@ -49,16 +48,16 @@ class Case:
     @property
     def name(self) -> str:
         middle = " -> relay" if self.relay else ""
-        return f"{self.origin}{middle} -> sink, {self.state_type}, {self.payload_bytes:,} B"
+        return f"connector{middle} -> sink, {self.state_type}, {self.payload_bytes:,} B"
 
 
 RATES = (
     *(
-        Case("connector", relay, state_type, payload_bytes, aim)
+        Case(relay, state_type, payload_bytes, aim)
         for payload_bytes, relay, aim in ((100, False, 200), (100, True, 130), (1000, False, 150), (1000, True, 80))
         for state_type in ("stateless", "stateful")
     ),
-    *(Case("connector", False, "stateful", payload_bytes, 4) for payload_bytes in (64_000, 1_000_000)),
+    *(Case(False, "stateful", payload_bytes, 4) for payload_bytes in (64_000, 1_000_000)),
 )
 LATENCY = latency.Case(100, 30)
 CASES: Sequence[Named] = (*RATES, LATENCY)
@@ -66,11 +65,10 @@ CASES: Sequence[Named] = (*RATES, LATENCY)
 
 def engine(case: Case, folder: Path) -> EngineSide:
     tally, size = folder / "tally", case.payload_bytes
-    origin = source(size) if case.origin == "connector" else algorithm("source", "stateful", "send", size)
     relay = [algorithm("relay", case.state_type, "relay")] if case.relay else []
     every = 1 if size >= _LARGE_BYTES else EVERY
     sink = algorithm("sink", case.state_type, "count", str(tally), every)
-    return EngineSide(plan_of([origin, *relay, sink], folder), folder, Tally(tally))
+    return EngineSide(plan_of([source(size), *relay, sink], folder), folder, Tally(tally))
 
 
 def peer(case: Case, folder: Path) -> PeerSide:
@@ -78,7 +76,7 @@ def peer(case: Case, folder: Path) -> PeerSide:
 
 
 def peer_one_by_one(case: latency.Case, folder: Path) -> PeerSide:
-    return _nodes(("source", "relay", "sink"), Case("algorithm", True, "stateful", case.payload_bytes), folder)
+    return _nodes(("source", "relay", "sink"), Case(True, "stateful", case.payload_bytes), folder)
 
 
 def _nodes(nodes: Sequence[str], case: Case, folder: Path) -> PeerSide:
