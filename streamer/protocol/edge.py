@@ -19,6 +19,7 @@ from streamer.limits import (
 from streamer.protocol.account import DROP_REASONS, EdgeCounts
 from streamer.protocol.buffers import Bulky
 from streamer.protocol.chunk import Chunk, OutFrame, Parent
+from streamer.protocol.identity import MessageId
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier, RangeSet, intervals
 from streamer.protocol.suspects import Suspects
@@ -219,9 +220,13 @@ class Edge:
         self._pending.extendleft(reversed(back))
         self._suspects.remember(session, kept)
 
-    def accuse(self, session: int, sequence: int, index: int) -> bool:
+    def accuse(self, session: int, sequence: int, index: int, now: float) -> bool:
         """An instance died with this message of an ended session in hand: it gains an attempt. False if unknown."""
-        return self._suspects.accuse(session, sequence, index)
+        return self._suspects.accuse(session, sequence, index, now)
+
+    def accused_at(self, who: MessageId) -> float | None:
+        """When this message was accused first; None if it never was."""
+        return self._suspects.accused_at(who)
 
     def take_poison(self) -> list[Chunk]:
         """Remove from the queue, as chunks of one message, what was in hand at too many deaths."""

@@ -17,6 +17,7 @@ from streamer.protocol.account import EdgeCounts
 from streamer.protocol.chunk import Chunk, Parent
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, Joined, unpack, unpack_each, unpack_one
 from streamer.protocol.edge import Edge
+from streamer.protocol.identity import MessageId
 from streamer.protocol.keys import KeyPath, owner_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier
@@ -196,8 +197,11 @@ class PartitionedEdge:
 
     # -- suspects ------------------------------------------------------------------------------------------------------
 
-    def accuse(self, session: int, sequence: int, index: int) -> bool:
-        return self._suspects.accuse(session, sequence, index)
+    def accuse(self, session: int, sequence: int, index: int, now: float) -> bool:
+        return self._suspects.accuse(session, sequence, index, now)
+
+    def accused_at(self, who: MessageId) -> float | None:
+        return self._suspects.accused_at(who)
 
     def take_poison(self) -> list[Chunk]:
         return [chunk for queue in self.queues for chunk in queue.take_poison()]

@@ -212,6 +212,11 @@ class InputFrame:
         return 1
 
     @property
+    def failed_at(self) -> float | None:
+        """When the first of these calls failed, by the clock of the instance; None if there was none before."""
+        return None
+
+    @property
     def base(self) -> int:
         """Where its first message lies in the frame that its session knows by this sequence."""
         return 0

@@ -20,12 +20,15 @@ Kept = Mapping[int, list[Segment]]
 
 
 class Suspects:
-    """Of one edge at one producing instance. Nothing is asked per message as long as nobody died."""
+    """Of one edge at one producing instance. Nothing is asked per message as long as nobody died.
+
+    `_attempts` has, for each suspect, its deaths, and when the first of them became known.
+    """
 
     __slots__ = ("_accused", "_attempts", "_ended", "_guilty", "_guilty_positions")
 
     def __init__(self) -> None:
-        self._attempts: dict[MessageId, int] = {}
+        self._attempts: dict[MessageId, tuple[int, float]] = {}
         self._guilty: dict[MessageId, None] = {}
         self._guilty_positions: set[int] = set()
         self._ended: OrderedDict[int, Kept] = OrderedDict()
@@ -46,7 +49,7 @@ class Suspects:
             gone, _ = self._ended.popitem(last=False)
             del self._accused[gone]
 
-    def accuse(self, session: int, sequence: int, index: int) -> bool:
+    def accuse(self, session: int, sequence: int, index: int, now: float) -> bool:
         """An instance died with this message of an ended session in hand: it gains an attempt.
 
         False if that is unknown, or known already: each session that the next life opens tells of the same death.
@@ -58,15 +61,17 @@ class Suspects:
         for segment in segments:
             if place < len(segment):
                 self._accused[session].add((sequence, index))
-                self._gain(segment.id(place))
+                self._gain(segment.id(place), now)
                 return True
             place -= len(segment)
         return False
 
-    def _gain(self, who: MessageId) -> None:
+    def _gain(self, who: MessageId, now: float) -> None:
         if who not in self._attempts and len(self._attempts) >= CRASH_SUSPECTS_MAX:
             self._forget(next(iter(self._attempts)))
-        attempts = self._attempts[who] = self._attempts.get(who, 0) + 1
+        before, first = self._attempts.get(who, (0, now))
+        attempts = before + 1
+        self._attempts[who] = attempts, first
         if attempts >= CRASH_ATTEMPTS_MAX:
             self._guilty[who] = None
             self._guilty_positions.add(who.position)
@@ -76,6 +81,10 @@ class Suspects:
         if who in self._guilty:
             del self._guilty[who]
             self._guilty_positions = {guilty.position for guilty in self._guilty}
+
+    def accused_at(self, who: MessageId) -> float | None:
+        """When it was known of this message that an instance had died with it in hand; None if none has."""
+        return self._attempts[who][1] if who in self._attempts else None
 
     def first_in(self, segment: Segment) -> int | None:
         """Index of the first suspect among these messages."""

@@ -288,7 +288,7 @@ class Handler:
     def _range(
         self, bodies: list[Any], first: int, last: int, origin: str, own: Sends | None, failures: list[Failure]
     ) -> None:
-        failed, attempts = -1, 0
+        failed, attempts, failed_at = -1, 0, 0.0
         while first < last:
             try:
                 part = bodies if first == 0 and last == len(bodies) else bodies[first:last]
@@ -300,11 +300,12 @@ class Handler:
                 self._turn.roll_back()
                 attempts = attempts + 1 if failed == first else 1
                 failed = first
+                failed_at = self._clock() if attempts == 1 else failed_at
                 if (delay_s := self._in_place_s(attempts)) is not None:
                     self._hand[IN_HAND] = NOTHING
                     self._pause(delay_s)
                     continue
-                failures += [Failure(index, error, attempts) for index in range(first, behind)]
+                failures += [Failure(index, error, attempts, failed_at) for index in range(first, behind)]
                 first = behind
 
 

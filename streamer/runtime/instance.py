@@ -72,7 +72,7 @@ class Instance:
         self.exits = Exits(assignment.node, assignment.wiring)
         self.store = store
         self.account = store.account
-        self.letters = Letters(assignment, letters, wall, self.exits.position)
+        self.letters = Letters(assignment, letters, clock, wall, self.exits.position)
         self.lock = Condition(RLock())
         self._transport = transport
         self.now = self._clock = clock

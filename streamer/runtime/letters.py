@@ -41,14 +41,18 @@ _USED_BY_US = (_STANDARD, "<frozen ", "msgpack/", f"{Path(msgpack.__file__).pare
 class Failure:
     """A message that was not handled: its index in the frame, and why.
 
-    `raised` is what its handler has raised; `attempts` counts its calls, where they were not those of its frame.
+    `raised` is what its handler has raised; `attempts` counts its calls, where they were not those of its frame, and
+    `failed_at` is when the first of them failed.
     """
 
-    __slots__ = ("attempts", "bad", "error", "index", "raised", "reason", "traceback")
+    __slots__ = ("attempts", "bad", "error", "failed_at", "index", "raised", "reason", "traceback")
 
-    def __init__(self, index: int, error: BaseException | BadBody, attempts: int = 0) -> None:
+    def __init__(
+        self, index: int, error: BaseException | BadBody, attempts: int = 0, failed_at: float | None = None
+    ) -> None:
         self.index = index
         self.attempts = attempts if attempts > 1 else 0
+        self.failed_at = failed_at if attempts > 1 else None
         self.bad: bytes | None = None
         self.raised: BaseException | None = None
         if isinstance(error, BadBody):
@@ -102,12 +106,15 @@ Position = Callable[[int], tuple[str, int, int]]
 
 
 class Letters:
-    """Writes the letters of one instance."""
+    """Writes the letters of one instance. What was seen at a time of its `clock` is told by `wall`."""
 
-    def __init__(self, assignment: Assignment, store: LetterStore, wall: Clock, position: Position) -> None:
+    def __init__(
+        self, assignment: Assignment, store: LetterStore, clock: Clock, wall: Clock, position: Position
+    ) -> None:
         self._a = assignment
         self._position = position
         self._store = store
+        self._clock = clock
         self._wall = wall
 
     def failed(self, frame: InputFrame, failures: Sequence[Failure]) -> None:
@@ -121,6 +128,7 @@ class Letters:
                 self._letter(
                     failure.reason, failure.error, failure.traceback, self._a.node, frame.session.parent,
                     segment, index, failure.attempts or frame.attempts, blob, frame.again(failure.index),
+                    frame.failed_at if failure.failed_at is None else failure.failed_at,
                 )
             )  # fmt: skip
         self._store.append(letters)
@@ -173,8 +181,9 @@ class Letters:
 
     def _of_chunk(self, edge: AnyEdge, chunk: Chunk, reason: str, error: str, attempts: int) -> DeadLetter:
         return self._letter(
-            reason, error, "", edge.target, self._a.node, chunk.segment, 0, attempts, chunk.blobs[0], None
-        )
+            reason, error, "", edge.target, self._a.node, chunk.segment, 0, attempts, chunk.blobs[0], None,
+            edge.accused_at(chunk.segment.id(0)),
+        )  # fmt: skip
 
     def _letter(
         self,
@@ -188,10 +197,13 @@ class Letters:
         attempts: int,
         packed: bytes,
         again: int | None,
+        failed_at: float | None = None,
     ) -> DeadLetter:
+        now_s = self._wall()
         flow, occurrence, version = self._position(segment.route)
         return DeadLetter(
-            time_s=self._wall(),
+            time_s=now_s,
+            first_s=None if failed_at is None else now_s - (self._clock() - failed_at),
             node=self._a.node,
             instance=self._a.instance,
             reason=reason,

@@ -321,7 +321,7 @@ class Outbox:
         for old in [s for s in outlet.sessions if s.instance == opening.instance]:
             self._close(old)
         in_hand = [(h.session, h.sequence, h.first + n) for h in opening.crashed for n in range(h.more + 1)]
-        if sum(outlet.edge.accuse(*message) for message in in_hand):
+        if sum(outlet.edge.accuse(*message, now) for message in in_hand):
             self.dirty = bury(outlet, outlet.edge.take_poison(), self._letters) or self.dirty
         session = SendingSession(opening.session, lane.edge, opening.instance, opening.epoch, route, now)
         self._sessions[session.number] = session

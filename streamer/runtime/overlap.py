@@ -195,14 +195,16 @@ class Overlap:
         call = _Call(turn)
         _current.set(call)
         began = self._clock()
+        failed_at = 0.0
         for attempts in count(1):
             try:
                 await self._invoke(turn, flight.bodies[first:last], first, frame.session.parent)
                 break
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # a handler's error is its message's fate: it goes to the dead letters
                 turn.roll_back()
+                failed_at = self._clock() if attempts == 1 else failed_at
                 if (delay_s := self._in_place_s(attempts)) is None:
-                    flight.failures += [Failure(index, error, attempts) for index in range(first, last)]
+                    flight.failures += [Failure(index, error, attempts, failed_at) for index in range(first, last)]
                     break
             await asyncio.sleep(delay_s)
         call.turn = None

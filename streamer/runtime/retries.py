@@ -24,11 +24,16 @@ from streamer.runtime.letters import Failure
 
 
 class RetriedFrame(InputFrame):
-    """One message of `origin`, which waits for it; `attempts` counts the call that is to come."""
+    """One message of `origin`, which waits for it; `attempts` counts the call that is to come.
 
-    __slots__ = ("_attempts", "_index", "origin")
+    The first one failed at `failed_at`.
+    """
 
-    def __init__(self, origin: InputFrame, index: int, segment: Segment, blob: bytes, attempts: int) -> None:
+    __slots__ = ("_attempts", "_failed_at", "_index", "origin")
+
+    def __init__(
+        self, origin: InputFrame, index: int, segment: Segment, blob: bytes, attempts: int, failed_at: float
+    ) -> None:
         data = Data(origin.sequence, [segment], 1, join([blob]), False)
         if isinstance(blob, Bulky):
             data.buffers = blob.buffers
@@ -37,12 +42,17 @@ class RetriedFrame(InputFrame):
         self.origin = origin
         self._index = index
         self._attempts = attempts
+        self._failed_at = failed_at
         origin.open += 1
         origin.aside += (range(index, index + 1),)
 
     @property
     def attempts(self) -> int:
         return self._attempts
+
+    @property
+    def failed_at(self) -> float:
+        return self._failed_at
 
     @property
     def base(self) -> int:
@@ -91,14 +101,15 @@ class Retries:
         due_s = now + self._policy.delay_s_after(frame.attempts)
         for index in again:
             if index in blobs:
-                self._put(frame, index, blobs[index], due_s)
+                self._put(frame, index, blobs[index], now, due_s)
         return [failure for failure in failures if failure.index not in blobs]
 
-    def _put(self, frame: InputFrame, index: int, blob: bytes, due_s: float) -> None:
+    def _put(self, frame: InputFrame, index: int, blob: bytes, now: float, due_s: float) -> None:
         segment, place = frame.place(index)
         origin = frame.origin if isinstance(frame, RetriedFrame) else frame
         one = segment.cut(place, place + 1)
-        retried = RetriedFrame(origin, frame.base + index, one, blob, frame.attempts + 1)
+        failed_at = now if frame.failed_at is None else frame.failed_at
+        retried = RetriedFrame(origin, frame.base + index, one, blob, frame.attempts + 1, failed_at)
         retried.arrived_at = due_s
         self._count += 1
         self._bytes += retried.size

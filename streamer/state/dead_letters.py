@@ -80,7 +80,7 @@ class DeadLetter:
     position of the flows at which node `target` was to handle it; `node`, where it was given up, is another one if it
     never got there. `source` is the node that it came from. `packed` is the message as it travelled (`Bulky` if it is
     large), `headers` its packed headers. `attempts` are calls of its handler. `again` is the number of the letter that
-    was replayed, if this is what became of one.
+    was replayed, if this is what became of one. `time_s` is when it was given up, and `first_s` when it first failed.
     """
 
     time_s: float
@@ -99,6 +99,7 @@ class DeadLetter:
     occurrence: int = 0
     version: int = 0
     again: int | None = None
+    first_s: float | None = None
 
     @property
     def message(self) -> Any:
@@ -276,7 +277,7 @@ def _keep(connection: sqlite3.Connection, record: DeadLetter) -> None:
         _INSERT,
         (
             *where[:3], record.version, record.message_id, record.node, record.instance, _text(record.source),
-            *told[2:], record.headers, record.time_s,
+            *told[2:], record.headers, record.time_s if record.first_s is None else record.first_s,
         ),
     )  # fmt: skip
     if not inserted.rowcount:

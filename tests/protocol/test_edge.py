@@ -179,7 +179,7 @@ def test_the_unsettled_children_of_a_frame_are_found_wherever_they_are() -> None
 def die(edge: Edge, session: int, frame: OutFrame, index: int) -> None:
     """The instance that had the frame died with this message of it in hand."""
     edge.requeue(session, [frame])
-    assert edge.accuse(session, frame.sequence, index)
+    assert edge.accuse(session, frame.sequence, index, 0.0)
 
 
 def test_what_an_ended_session_held_goes_first_and_in_order() -> None:
@@ -210,7 +210,7 @@ def test_a_message_in_hand_at_three_deaths_is_taken_out_and_its_neighbours_are_n
         assert edge.take_poison() == []
         frames = [send(edge, sequence=n + 1) for n in range(3)]
         edge.requeue(session, frames)
-        assert edge.accuse(session, 2, 0)
+        assert edge.accuse(session, 2, 0, 0.0)
     (taken,) = edge.take_poison()
     assert numbers([taken]) == [2]
     edge.bury(taken)
@@ -229,24 +229,24 @@ def test_deaths_in_hand_of_one_message_do_not_count_for_another() -> None:
             frames.append(frame)
         edge.requeue(session, frames)
         wanted = next(f for f in frames if session - 1 in numbers(f))
-        assert edge.accuse(session, wanted.sequence, numbers(wanted).index(session - 1))
+        assert edge.accuse(session, wanted.sequence, numbers(wanted).index(session - 1), 0.0)
         assert edge.take_poison() == []
 
 
 def test_an_accusation_that_nobody_understands_is_no_accusation() -> None:
     edge = edge_of(chunk(range(3)))
     edge.requeue(7, [send(edge, 3, sequence=4)])
-    assert not edge.accuse(8, 4, 0)
-    assert not edge.accuse(7, 5, 0)
-    assert not edge.accuse(7, 4, 3)
+    assert not edge.accuse(8, 4, 0, 0.0)
+    assert not edge.accuse(7, 5, 0, 0.0)
+    assert not edge.accuse(7, 4, 3, 0.0)
 
 
 def test_only_so_many_ended_sessions_are_remembered() -> None:
     edge = edge_of(chunk([0]))
     for session in range(ENDED_SESSIONS_KEPT + 1):
         edge.requeue(session, [send(edge)])
-    assert not edge.accuse(0, 1, 0)
-    assert edge.accuse(1, 1, 0)
+    assert not edge.accuse(0, 1, 0, 0.0)
+    assert edge.accuse(1, 1, 0, 0.0)
 
 
 def test_only_so_many_suspects_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,10 +259,10 @@ def test_only_so_many_suspects_are_remembered(monkeypatch: pytest.MonkeyPatch) -
         frames.append(frame)
     edge.requeue(1, frames)
     for _ in range(CRASH_ATTEMPTS_MAX - 1):
-        edge.accuse(1, 1, 0)
+        edge.accuse(1, 1, 0, 0.0)
     for sequence in range(2, 102):
-        edge.accuse(1, sequence, 0)
-    edge.accuse(1, 1, 0)
+        edge.accuse(1, sequence, 0, 0.0)
+    edge.accuse(1, 1, 0, 0.0)
     assert edge.take_poison() == []
 
 
@@ -387,7 +387,7 @@ class AnyStory(RuleBasedStateMachine):
         self.edge.requeue(self.session, self.flying)
         guilty = data.draw(st.sampled_from(self.flying))
         index = data.draw(st.integers(0, 8))
-        known = self.edge.accuse(self.session, guilty.sequence, index)
+        known = self.edge.accuse(self.session, guilty.sequence, index, 0.0)
         assert known == (index < guilty.count)
         if known:
             who = numbers(guilty)[index]

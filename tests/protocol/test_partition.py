@@ -214,7 +214,7 @@ def test_a_suspect_is_known_to_its_next_owner() -> None:
         frame = next(f for queue in edge.queues if queue.pending_messages for f in [send(queue, 9, attempt)])
         alone = positions(frame)
         edge.queues[0].requeue(attempt, [frame])
-        edge.accuse(attempt, attempt, 0)
+        edge.accuse(attempt, attempt, 0, 0.0)
         edge.divide(2 - attempt % 2)
 
     assert alone == [0]

@@ -13,7 +13,7 @@ def accused(positions: range, index: int, deaths: int, suspects: Suspects | None
     suspects = suspects or Suspects()
     for session in range(deaths):
         suspects.remember(session, {1: [segment(positions)]})
-        suspects.accuse(session, 1, index)
+        suspects.accuse(session, 1, index, 0.0)
     return suspects
 
 
@@ -27,8 +27,8 @@ def test_one_death_counts_once_however_many_sessions_tell_of_it() -> None:
     suspects = Suspects()
     suspects.remember(7, {1: [segment(range(4))]})
 
-    assert suspects.accuse(7, 1, 0)
-    assert not any(suspects.accuse(7, 1, 0) for _ in range(CRASH_ATTEMPTS_MAX))
+    assert suspects.accuse(7, 1, 0, 0.0)
+    assert not any(suspects.accuse(7, 1, 0, 0.0) for _ in range(CRASH_ATTEMPTS_MAX))
     assert suspects.guilty_in(segment(range(4))) == []
 
 
@@ -41,7 +41,7 @@ def test_a_guilty_message_stays_guilty_when_it_is_made_again() -> None:
         frame.sequence = 1
         edge.fly(frame)
         edge.requeue(session, [frame])
-        edge.accuse(session, 1, 0)
+        edge.accuse(session, 1, 0, 0.0)
     assert [c.segment.positions for c in edge.take_poison()] == [range(1)]
 
     edge.append(chunk(range(5)))

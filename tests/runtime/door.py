@@ -88,7 +88,7 @@ class Door:
         self.lock = Condition()
         self.woken: queue.Queue[None] = queue.Queue()
         exits = Exits("door", assignment.wiring)
-        letters = Letters(assignment, NoLetters(), lambda: 0.0, exits.position)
+        letters = Letters(assignment, NoLetters(), lambda: 0.0, lambda: 0.0, exits.position)
         self.outbox = Outbox(assignment, exits, None, self.account, letters)
         self.entry = entry_of(assignment, exits, self.outbox, self.account, letters, lambda: None, log)
         self.work = GatewayWork(

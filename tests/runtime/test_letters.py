@@ -45,7 +45,10 @@ class Box:
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
-        self.writer = Letters(ASSIGNMENT, self, lambda: 1_700_000_000.0, Exits("parse", WIRING).position)
+        self.time_s = 0.0
+        self.writer = Letters(
+            ASSIGNMENT, self, lambda: self.time_s, lambda: 1_700_000_000.0, Exits("parse", WIRING).position
+        )
 
     def append(self, records: Sequence[DeadLetter]) -> None:
         self.letters += records
@@ -112,8 +115,17 @@ def edge_and_chunk(*values: object) -> tuple[Edge, Chunk]:
 
 def test_a_message_that_killed_its_instances_is_told_by_who_sent_it(box: Box) -> None:
     edge, chunk = edge_and_chunk({"n": 1})
-    box.writer.crashed(edge, [chunk])
+    edge.append(chunk)
+    for session in range(CRASH_ATTEMPTS_MAX):
+        frame = edge.cut(1)
+        assert frame is not None
+        edge.fly(frame)
+        edge.requeue(session, [frame])
+        box.time_s += 20.0
+        edge.accuse(session, frame.sequence, 0, box.time_s)
+    box.writer.crashed(edge, edge.take_poison())
     letter = box.letter
+    assert letter.first_s == letter.time_s - 40.0, "when the first of these deaths was known"
     assert (letter.reason, letter.attempts, letter.message) == ("crash", CRASH_ATTEMPTS_MAX, {"n": 1})
     assert letter.error == f"in hand when {CRASH_ATTEMPTS_MAX} instances of node 'save' died"
     assert (letter.node, letter.source, letter.target) == ("parse", "parse", "save")

@@ -56,7 +56,7 @@ class Life:
             durability=Durability.LOG,
         )  # fmt: skip
         self.exits = Exits("in", self._assignment.wiring)
-        letters = Letters(self._assignment, self, lambda: 1.0, self.exits.position)
+        letters = Letters(self._assignment, self, lambda: 0.0, lambda: 1.0, self.exits.position)
         self.outbox = Outbox(self._assignment, self.exits, None, self.account, letters)
         self.woken = 0
         self.entry = LoggedEntry(platter, self.exits, self.outbox, self.account, letters, 7, self._wake, counted=True)

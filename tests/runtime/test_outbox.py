@@ -72,7 +72,7 @@ class Producer:
         )
         self.binding = MemoryTransport(self.hub).bind("memory://here:0")
         exits = Exits("parse", assignment.wiring)
-        letters = Letters(assignment, self, lambda: 1_000.0, exits.position)
+        letters = Letters(assignment, self, lambda: 0.0, lambda: 1_000.0, exits.position)
         self.outbox = Outbox(assignment, exits, self.binding, self.account, letters)
         self.numbers = count(1)
         self.position = 0

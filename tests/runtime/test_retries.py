@@ -145,6 +145,8 @@ def test_after_the_last_attempt_it_is_a_dead_letter_that_tells_of_all_of_them(tm
     assert ["sent", 3] not in chain.outcome
     [letter] = chain.dead
     assert (letter.message, letter.attempts, letter.error) == (3, 4, "ValueError: not yet 3")
+    assert letter.first_s is not None
+    assert letter.time_s - letter.first_s >= 0.1 + 0.2 + 0.3, "three delays lie between the first failure and the last"
     assert names_of(chain)["calls"][3] == 4
     assert (chain.edge(chain.numbers).settled, chain.edge(chain.numbers).dead_lettered) == (9, 1)
     assert chain.work.account.failed == 1

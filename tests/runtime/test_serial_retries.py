@@ -55,6 +55,7 @@ def test_what_fails_for_good_has_all_its_calls_counted(tmp_path: Path) -> None:
     chain = played(tmp_path, needed=9)
     assert chain.outcome == [0, 1, 2, 4, 6, 7]
     assert [letter.attempts for letter in chain.dead] == [3, 3]
+    assert [letter.time_s - (letter.first_s or 0.0) for letter in chain.dead] == pytest.approx([0.6, 0.6])
 
 
 @pytest.mark.parametrize("needed", [1])

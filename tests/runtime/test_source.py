@@ -111,7 +111,7 @@ class Life:
             control="",
         )
         exits = Exits("lines", assignment.wiring)
-        letters = Letters(assignment, self, lambda: 1_000.0, exits.position)
+        letters = Letters(assignment, self, lambda: 0.0, lambda: 1_000.0, exits.position)
         self.outbox = Outbox(assignment, exits, None, self.account, letters)
         self.work = SourceWork(
             source, exits, self.outbox, self.account, letters, epoch, clock=lambda: 0.0, wall=lambda: 1_000.0

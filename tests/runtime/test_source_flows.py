@@ -50,7 +50,7 @@ class Life:
             wiring=self._wiring(oldest, newest), folder="", dead_letters="", control="",
         )  # fmt: skip
         self.exits = Exits("lines", assignment.wiring)
-        letters = Letters(assignment, self, lambda: 0.0, self.exits.position)
+        letters = Letters(assignment, self, lambda: 0.0, lambda: 0.0, self.exits.position)
         self.outbox = Outbox(assignment, self.exits, None, self.account, letters)
         source = Page(records, batch=batch)
         self.work = SourceWork(

@@ -61,6 +61,16 @@ def test_a_message_that_fails_again_has_one_letter_with_all_its_attempts(path: P
     assert kept.letter.message == "seven"
 
 
+def test_a_letter_that_failed_before_it_was_given_up_tells_both_times(path: Path) -> None:
+    store = DeadLetters(path)
+    given_up = letter("parse-0", 7, "seven")
+
+    store.append([replace(given_up, first_s=given_up.time_s - 9)])
+
+    (kept,) = store.find()
+    assert (kept.first_s, kept.letter.time_s) == (given_up.time_s - 9, given_up.time_s)
+
+
 def test_the_same_message_at_two_places_has_two_letters(path: Path) -> None:
     first = letter("parse-0", 7, "seven")
 
