@@ -52,6 +52,8 @@ hundred microseconds at each of its ends: with 240 KiB, messages of 1 KB cost 7 
 of 64 KiB two thirds more over one (measured). More messages a frame gain nothing."""
 FRAME_AGE_MAX_S = 0.002
 """A frame that is older at the end of a handler call is sent: there is no linger timer."""
+GATHER_MAX_S = 0.001
+"""So long an instance that is busy with small frames lets messages gather before it looks again."""
 PARTS_MAX = 6
 """ZeroMQ parts of one data frame: header, body, segment table, positions, hashes, headers of messages. The frame of a
 large message has its buffers as further parts, and one that says how many."""

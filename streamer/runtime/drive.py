@@ -6,7 +6,11 @@ asyncio takes over for good and the instance becomes one of its tasks: between t
 
 from __future__ import annotations
 
+import time
+
+from streamer import clock
 from streamer.runtime.algorithm_work import AlgorithmWork
+from streamer.runtime.gathering import Gathering
 from streamer.runtime.instance import Instance
 from streamer.runtime.stage import Stage
 from streamer.transport.base import Watched
@@ -14,12 +18,25 @@ from streamer.transport.base import Watched
 
 def drive(instance: Instance, wire: Watched) -> None:
     """Step to the end."""
+    gathering = Gathering()
     while instance.stage is not Stage.ENDED:
         work = instance.work
         if isinstance(work, AlgorithmWork) and work.overlap is not None:
             _overlapping(instance, work, wire)
         else:
-            instance.wait(instance.step())
+            _step_and_wait(instance, gathering)
+
+
+def _step_and_wait(instance: Instance, gathering: Gathering) -> None:
+    began, taken = clock.now(), instance.taken
+    timeout_s = instance.step()
+    if timeout_s > 0.0:
+        step_s = clock.now() - began
+        if pause_s := gathering.pause_s(step_s, instance.taken - taken):
+            time.sleep(pause_s)
+        waiting_since = clock.now()
+        instance.wait(timeout_s)
+        gathering.waited(step_s, clock.now() - waiting_since)
 
 
 def _overlapping(instance: Instance, work: AlgorithmWork, wire: Watched) -> None:

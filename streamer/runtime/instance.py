@@ -106,6 +106,7 @@ class Instance:
         self.stage = Stage.RUNNING
         self.met = False
         self.busy_s = 0.0
+        self.taken = 0
         self.handler_seconds = Histogram(HANDLER_BOUNDS_S)
         self.queue_wait = Histogram(LATENCY_BOUNDS_S)
         self.arrivals = Arrivals(self.exits.flow_of, wall)
@@ -135,7 +136,9 @@ class Instance:
             self.outbox.dirty = True
         with self.lock:
             self.later.advance()
-            self.roots.looked_after = self.roots.commit() >= _ROOTS_MANY
+            roots = self.roots.commit()
+            self.roots.looked_after = roots >= _ROOTS_MANY
+            self.taken += roots
             self.send(self._clock(), drained=self.inbox.drained and not more)
         if self.stage is not Stage.ENDED:
             advance_end(self, now)
@@ -210,6 +213,7 @@ class Instance:
             failures = [failure for failure in failures if failure.index not in (*frame.dead, *frame.dropped)]
         if failures and not self.failures.judge(frame, failures):
             return
+        self.taken += frame.count
         first_time = frame.attempts == 1
         if first_time and not self.wiring.outputs:
             self.arrivals.observe(frame)
