@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench peers soak soak-simulated soak-overload clean setup
+.PHONY: demo test lint bench peers soak soak-simulated soak-overload kafka kafka-stop clean setup
 
 VENV ?= .venv
 # The first of these that is 3.11 or later; `python3` comes first, as it is what a person expects to be used.
@@ -49,6 +49,13 @@ SOAK_OVERLOAD_S ?= 60
 soak-overload: $(SETUP)
 	@$(VENV)/bin/python -m benchmarks.scenario.overload --window $(SOAK_OVERLOAD_S)
 
+# A real Kafka on this machine: KAFKA_PORT (9092), BROKERS (1).
+kafka: $(SETUP)
+	@$(VENV)/bin/python -m tests.kafka start
+
+kafka-stop: $(SETUP)
+	@$(VENV)/bin/python -m tests.kafka stop
+
 setup: $(SETUP)
 
 peers: $(PEERS_SETUP)
@@ -76,7 +83,7 @@ $(SETUP): pyproject.toml wrappers/python/pyproject.toml
 		exit 1; \
 	fi
 	@echo "Setting up $(VENV) (once, and again when pyproject.toml changes)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev,fast,examples]' -e wrappers/python
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev,fast,kafka,examples]' -e wrappers/python
 	@touch $@
 
 clean:

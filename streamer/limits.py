@@ -234,6 +234,21 @@ CONTROL_LOG_TOMBSTONE_S = 86_400.0
 CONTROL_LOG_COMPACT_RECORDS = 1_000
 """Records removed at once: writers wait no longer than this takes."""
 
+KAFKA_PARTITIONS = 16
+"""Of each topic of the log, where it is made: controllers share jobs by them."""
+KAFKA_REPLICAS = 3
+"""Copies of each record, where there are so many brokers; all but one must have it before it counts."""
+KAFKA_FETCH_S = 0.1
+"""A broker answers a fetch at once when there is something, and after this when there is nothing."""
+KAFKA_REQUEST_S = 5.0
+"""A broker that does not answer a request for so long is asked no more, but another one."""
+KAFKA_FAREWELL_S = 1.0
+"""A client that is closed tells its brokers, unless that takes longer."""
+KAFKA_LOOK_S = 1.0
+"""A follower that has read everything asks for the end, and waits for the answer at most this long."""
+KAFKA_ANSWER_S = 15.0
+"""A call waits at most this long for the cluster: some times as long as a broker's place is taken by another."""
+
 # -- keyed state ------------------------------------------------------------------------------------------------------
 KEY_GROUPS = 256
 """Keys of a partitioned node are dealt to its instances by group. A group is one byte of a stored key."""

@@ -184,6 +184,11 @@ class InputFrame:
         "told_dropped", "watches",
     )  # fmt: skip
 
+    attempts: int = 1
+    """Calls of the handler for each of its messages, this one included."""
+    failed_at: float | None = None
+    """When the first of these calls has failed, by the clock of the instance."""
+
     def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
         self.session = session
         self.sequence = data.sequence
@@ -205,16 +210,6 @@ class InputFrame:
         self.held: tuple[range, ...] = ()
         self.aside: tuple[range, ...] = ()
         self.watches: tuple[tuple[range, Callable[[], None]], ...] = ()
-
-    @property
-    def attempts(self) -> int:
-        """Calls of the handler for each of its messages, this one included."""
-        return 1
-
-    @property
-    def failed_at(self) -> float | None:
-        """When the first of these calls failed, by the clock of the instance; None if there was none before."""
-        return None
 
     @property
     def base(self) -> int:

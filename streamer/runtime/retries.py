@@ -29,7 +29,7 @@ class RetriedFrame(InputFrame):
     The first one failed at `failed_at`.
     """
 
-    __slots__ = ("_attempts", "_failed_at", "_index", "origin")
+    __slots__ = ("_index", "attempts", "failed_at", "origin")
 
     def __init__(
         self, origin: InputFrame, index: int, segment: Segment, blob: bytes, attempts: int, failed_at: float
@@ -41,18 +41,10 @@ class RetriedFrame(InputFrame):
         self.alone = origin.alone
         self.origin = origin
         self._index = index
-        self._attempts = attempts
-        self._failed_at = failed_at
+        self.attempts = attempts
+        self.failed_at = failed_at
         origin.open += 1
         origin.aside += (range(index, index + 1),)
-
-    @property
-    def attempts(self) -> int:
-        return self._attempts
-
-    @property
-    def failed_at(self) -> float:
-        return self._failed_at
 
     @property
     def base(self) -> int:

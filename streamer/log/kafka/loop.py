@@ -1,0 +1,47 @@
+"""A thread with an event loop, for a log whose client is asynchronous and whose users are not.
+
+The port is one of plain calls, because a controller, a command and an instance's link each live in a thread of their
+own and wait for nothing else. aiokafka needs a loop that runs all the time, for its heartbeats and its fetches; so each
+log object has one, and hands its calls over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from threading import Thread
+from typing import Any, TypeVar
+
+_Found = TypeVar("_Found")
+
+
+class LoopThread:
+    """Runs until it is closed, or its process ends."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self.loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, _Found], timeout_s: float) -> _Found:
+        """Wait for it in the calling thread. Raises TimeoutError, and then it is cancelled."""
+
+        async def bounded() -> _Found:
+            async with asyncio.timeout(timeout_s):
+                return await work
+
+        return asyncio.run_coroutine_threadsafe(bounded(), self.loop).result()
+
+    def close(self) -> None:
+        """What still runs is cancelled: a client that waits for a broker may wait for long."""
+
+        async def end() -> None:
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()

@@ -1,0 +1,42 @@
+"""The broker that tests share: started by the first that asks, one for each process of tests.
+
+Without Java a test that needs it is skipped on a laptop, which the summary counts, and fails where CI is set.
+KAFKA_BOOTSTRAP names a cluster that is used instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.kafka.cluster import Cluster, free_ports
+from tests.kafka.jars import KafkaUnavailableError
+
+
+@cache
+def _started() -> str:
+    """Its bootstrap address. Raises KafkaUnavailableError."""
+    if bootstrap := os.environ.get("KAFKA_BOOTSTRAP"):
+        return bootstrap
+    folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    cluster = Cluster(folder / "cluster", free_ports(1))
+    cluster.start()
+    atexit.register(cluster.kill)
+    return cluster.bootstrap
+
+
+def bootstrap() -> str:
+    """The address of a real broker, or no test."""
+    try:
+        return _started()
+    except KafkaUnavailableError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no Kafka: {error}")
