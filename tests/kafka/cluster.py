@@ -55,17 +55,27 @@ class Cluster:
     def resume(self) -> None:
         """Start all brokers with what they had, and wait until all are ready. Raises KafkaUnavailableError."""
         lib = jars()
-        self.processes = []
+        self.processes = [self._begin(lib, number) for number in range(len(self.ports))]
         for number in range(len(self.ports)):
-            self.processes.append(self._begin(lib, number))
+            self._await(number)
+
+    def resume_one(self, number: int) -> None:
+        """The same for one of them, counted from 0."""
+        self.processes[number] = self._begin(jars(), number)
+        self._await(number)
+
+    def kill_one(self, number: int) -> None:
+        self.processes[number].kill()
+        self.processes[number].wait()
+
+    def _await(self, number: int) -> None:
         deadline = time.monotonic() + _READY_S
-        for number, process in enumerate(self.processes):
-            while not self._is_ready(number):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    told = self._output(number).read_text()[-_TOLD_CHARS:]
-                    self.kill()
-                    raise KafkaUnavailableError(f"broker {number + 1} did not come up:\n{told}")
-                time.sleep(_LOOK_S)
+        while not self._is_ready(number):
+            if self.processes[number].poll() is not None or time.monotonic() > deadline:
+                told = self._output(number).read_text()[-_TOLD_CHARS:]
+                self.kill()
+                raise KafkaUnavailableError(f"broker {number + 1} did not come up:\n{told}")
+            time.sleep(_LOOK_S)
 
     def kill(self) -> None:
         for process in self.processes:
