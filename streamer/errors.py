@@ -182,7 +182,7 @@ class OutputError(StreamerError):
 class StateError(StreamerError):
     """A file in which the engine keeps its state is damaged, foreign, or of another version."""
 
-    remedy = "Move the folder named aside, or run the version of streamer that wrote it."
+    remedy = "Move what is named aside, and no more than that, or run the version of streamer that wrote it."
 
 
 class NoSuchStateError(StreamerError):

@@ -56,7 +56,8 @@ class Deadline:
             def __init__(self) -> None:
                 super().__init__(f"the call took longer than the ttl of its node, {ttl_s:g} s")
 
-        OverdueError.__name__ = HandlerTimeoutError.__name__
+        OverdueError.__name__ = OverdueError.__qualname__ = HandlerTimeoutError.__name__
+        OverdueError.__module__ = HandlerTimeoutError.__module__
         self._error = OverdueError
         self._ttl_s = ttl_s
         self._clock = clock

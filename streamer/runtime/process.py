@@ -174,7 +174,7 @@ def _keep_memory() -> None:
 
 
 def _tell(error: BaseException) -> None:
-    """Show an error: of user code without our frames, of the engine whole."""
+    """Show an error: of user code without our frames, what says all that is to be said by itself, all else whole."""
     last = f"{error}. {error.advice}" if isinstance(error, StreamerError) else ""
     shown = error.__cause__ if last else error
     if shown is None:
@@ -182,7 +182,7 @@ def _tell(error: BaseException) -> None:
     elif isinstance(error, AlgorithmError | HandlerError) or has_user_frames(shown):
         text = user_traceback(shown) + last
     else:
-        text = "".join(traceback.format_exception(shown)) + last
+        text = last or "".join(traceback.format_exception(shown))
     sys.stderr.write(text.rstrip("\n") + "\n")
 
 

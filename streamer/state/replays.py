@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _CLAIMABLE = "target = ? AND (state = 'wanted' OR (state = 'claimed' AND holder NOT IN ({lives})))"
 _REFUSED = "UPDATE letters SET state = 'dead', holder = '', error = error || ? WHERE number = ?"
 _CRASHED = (
-    "UPDATE letters SET crashes = 0, state = 'dead', holder = '', reason = 'crash', traceback = '', "
-    "error = ?, last_s = ? WHERE crashes >= ? AND state <> 'dead'"
+    "UPDATE letters SET attempts = attempts + crashes, crashes = 0, state = 'dead', holder = '', reason = 'crash', "
+    "traceback = '', error = ?, last_s = ? WHERE crashes >= ? AND state <> 'dead'"
 )
 
 

@@ -10,6 +10,8 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -34,8 +36,22 @@ def _started() -> str:
 
 def bootstrap() -> str:
     """The address of a real broker, or no test."""
+    with _or_no_test():
+        _started()
+    return _started()
+
+
+def started(cluster: Cluster) -> Cluster:
+    """Brokers of a test's own, which it may kill, or no test."""
+    with _or_no_test():
+        cluster.start()
+    return cluster
+
+
+@contextmanager
+def _or_no_test() -> Iterator[None]:
     try:
-        return _started()
+        yield
     except KafkaUnavailableError as error:
         if os.environ.get("CI"):
             raise

@@ -15,7 +15,7 @@ from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.topics import POLICIES, Topic
 from streamer.testing.claim_contract import ClaimContract
 from streamer.testing.log_contract import PATIENCE_S, LogContract, OpenLog
-from tests.kafka.broker import bootstrap
+from tests.kafka.broker import bootstrap, started
 from tests.kafka.cluster import Cluster, free_ports
 from tests.kafka.raw import configurations, make, messages, put
 
@@ -126,9 +126,7 @@ def test_a_broker_that_does_not_answer_is_named() -> None:
 
 def test_a_log_outlives_its_broker(tmp_path: Path) -> None:
     """While it is away appends say so, followers wait; then both go on, and nothing is lost or there twice."""
-    cluster = Cluster(tmp_path / "cluster", free_ports(1))
-    bootstrap()  # no Java, no test
-    cluster.start()
+    cluster = started(Cluster(tmp_path / "cluster", free_ports(1)))
     log = KafkaLog(KafkaSettings(cluster.bootstrap, partitions=1))
     try:
         follower = log.follow([Topic.COMMANDS])

@@ -17,7 +17,7 @@ from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.topics import Topic
 from streamer.testing.log_contract import PATIENCE_S
 from tests.conftest import Tell
-from tests.kafka.broker import bootstrap
+from tests.kafka.broker import started
 from tests.kafka.cluster import Cluster, free_ports
 
 JOBS = 3
@@ -25,9 +25,7 @@ JOBS = 3
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    bootstrap()  # no Java, no test
-    three = Cluster(tmp_path / "cluster", free_ports(3))
-    three.start()
+    three = started(Cluster(tmp_path / "cluster", free_ports(3)))
     yield three
     three.kill()
 

@@ -93,6 +93,7 @@ class Office:
             ),
             folder=str(folder),
             dead_letters=str(self.folder / "dead.sqlite"),
+            state=str(self.folder / "state" / node),
             control=self._link.endpoint,
             code=code,
             connector=connector,

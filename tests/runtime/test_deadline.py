@@ -110,6 +110,7 @@ def test_a_call_over_its_time_fails_like_any_other_and_its_neighbours_go_on(
 
     [letter] = chain.dead
     assert letter.error == "HandlerTimeoutError: the call took longer than the ttl of its node, 10 s"
+    assert letter.traceback.endswith("\nstreamer.errors." + letter.error + "\n"), "the name that the user can catch"
     assert letter.message == 3
     assert "work.py" in letter.traceback and "deadline.py" not in letter.traceback.partition("work.py")[0]
     assert sorted(n for n in chain.outcome if isinstance(n, int)) == [0, 1, 2, 4, 5, 6, 7, 8, 9]

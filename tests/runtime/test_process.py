@@ -64,6 +64,24 @@ def test_an_algorithm_that_does_not_import_ends_with_code_3_and_its_own_tracebac
     assert "streamer/runtime" not in said
 
 
+def test_state_that_is_damaged_ends_with_code_3_a_remedy_and_no_traceback(office: Office) -> None:
+    counts = "def start(args, api):\n    api.state.counter('seen').add('here')\n    api.startMessageListening()\n"
+    office.work(counts, Role.STATEFUL)
+    office.until(lambda: bool(list(office.folder.rglob("state.sqlite"))))
+    office.kill("work")
+    (state,) = office.folder.rglob("state.sqlite")
+    for file in state.parent.glob("state.sqlite*"):
+        file.unlink()
+    state.write_text("a text of mine\n" * 100)
+
+    office.start("work", Role.STATEFUL, code=Code("work", str(office.folder / "work.py")))
+    code, said = office.died("work")
+
+    assert code == 3
+    assert "state.sqlite" in said
+    assert "Traceback" not in said
+
+
 def test_a_connector_that_cannot_be_opened_ends_with_code_3(office: Office) -> None:
     spec = {"path": str(office.folder / "nowhere.log"), "format": "text"}
     office.start("numbers", Role.SOURCE, connector=Connector("file", spec))

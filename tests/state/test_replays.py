@@ -184,6 +184,8 @@ def test_another_instance_claims_what_one_had_that_is_no_more(tmp_path: Path) ->
 
 def test_what_was_in_hand_at_a_death_comes_alone_and_is_dead_after_its_last(tmp_path: Path) -> None:
     store = kept(tmp_path)
+    (poison,) = store.store.find(LetterSearch(numbers=(2,)))
+    before = poison.letter.attempts
     store.want(1, 2, 3)
     for death in range(CRASH_ATTEMPTS_MAX):
         frames = [store.claim(), store.claim()]
@@ -196,6 +198,7 @@ def test_what_was_in_hand_at_a_death_comes_alone_and_is_dead_after_its_last(tmp_
     (poison,) = store.store.find(LetterSearch(numbers=(2,)))
     assert (poison.state, poison.letter.reason, poison.letter.time_s) == ("dead", "crash", NOW_S)
     assert "in hand when 3 instances died" in poison.letter.error
+    assert poison.letter.attempts == before + CRASH_ATTEMPTS_MAX
 
 
 def test_the_end_of_the_job_leaves_them_dead(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ async def _make(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: lis
     if refused:
         raise LogError(
             f"topics of the control log cannot be made in Kafka at {settings.bootstrap}: {'; '.join(refused)}",
-            remedy="Let this user make topics that begin with the prefix, or let somebody make them who may: docs/testing.md has their settings.",
+            remedy="Let this user make topics that begin with the prefix, "
+            "or let somebody make them who may: docs/testing.md has their settings.",
         )
 
 
