@@ -107,6 +107,7 @@ def test_a_stream_stands_still_for_a_moment_when_an_instance_is_killed(
     assert recovery.main(["--events", "1", "--only", "one of three", "--json", str(out)]) == 0
 
     (figure,) = json.loads(out.read_text())["figures"]
+    assert figure["events"] == 1
     assert 0 < figure["silence_s"] <= figure["silence_s_max"] <= figure["limit_s"]
     assert "silence, s" in capsys.readouterr().out
 
