@@ -16,8 +16,6 @@ from streamer.cli.output import tell
 BENCHMARKS = (
     "micro",
     "scenario.throughput",
-    "scenario.opaque",
-    "scenario.codecs",
     "scenario.payloads",
     "scenario.latency",
     "scenario.chain",
@@ -30,7 +28,6 @@ BENCHMARKS = (
     "scenario.footprint",
     "scenario.idle",
     "nexmark",
-    "peers.hkube",
     "peers.engines",
 )
 

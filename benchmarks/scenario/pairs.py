@@ -19,6 +19,8 @@ from benchmarks.scenario.side import Figures, Side, measure_in_quiet
 from streamer.cli.output import tell
 
 Pair = tuple[Figures, Figures]
+WARM_UP_S = 0.3
+"""Enough where a rate does not depend on checkpoints: windows are full within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Effort:
 
     pairs: int
     window_s: float
-    warm_up_s: float = 1.0
+    warm_up_s: float = WARM_UP_S
     elsewhere_cores_max: float = 0.15
     tries: int = 2
     folder: Path | None = None
