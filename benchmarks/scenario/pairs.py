@@ -40,12 +40,13 @@ def taken(
     first: Callable[[Case, Path], Side],
     second: Callable[[Case, Path], Side],
     effort: Effort,
+    second_effort: Effort,
 ) -> dict[str, list[Pair]]:
     """All pairs of all cases by their names, one round over the cases after the other."""
     found: dict[str, list[Pair]] = {case.name: [] for case in cases}
     for number in range(1, effort.pairs + 1):
         for case in cases:
-            pair = figures_of(partial(first, case), effort), figures_of(partial(second, case), effort)
+            pair = figures_of(partial(first, case), effort), figures_of(partial(second, case), second_effort)
             found[case.name].append(pair)
             tell(f"pair {number} of {effort.pairs}, {case.name}: {pair[0].rate / pair[1].rate:.2f}")
     return found
