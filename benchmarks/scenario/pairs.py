@@ -19,8 +19,8 @@ from benchmarks.scenario.side import Figures, Side, measure_in_quiet
 from streamer.cli.output import tell
 
 Pair = tuple[Figures, Figures]
-WARM_UP_S = 0.3
-"""Enough where a rate does not depend on checkpoints: windows are full within milliseconds."""
+WARM_UP_S = 0.2
+"""Enough where a rate does not depend on checkpoints: so long after the first message it is there on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
