@@ -66,7 +66,7 @@ $(PEERS_SETUP): benchmarks/peers/requirements.txt benchmarks/peers/requirements-
 		&& $(PEERS)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt \
 		&& $(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/requirements-alone.txt; }; then \
 		echo "The peers are not installed. They need Python 3.11 or 3.12, which can be named: make PEERS_PYTHON=/path/to/python3.12 peers" >&2; \
-		echo "Without them, benchmarks/peers cannot be taken; all others can, each by its own command (docs/benchmarks.md)." >&2; \
+		echo "Without them, benchmarks.peers.engines cannot be taken, and others leave them out, each by its own command (docs/benchmarks.md)." >&2; \
 		exit 1; \
 	fi
 	@touch $@

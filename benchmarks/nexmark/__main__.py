@@ -59,7 +59,7 @@ def verdict(passes: Sequence[Pass]) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Queries over an auction, beside other engines.")
-    parser.add_argument("--events", type=int, default=100_000, metavar="N", help="how many events each query gets")
+    parser.add_argument("--events", type=int, default=50_000, metavar="N", help="how many events each query gets")
     parser.add_argument("--rounds", type=int, default=2, help="measurements of each query by each engine")
     parser.add_argument("--kill", action="store_true", help="kill every instance and compare; no figures are taken")
     parser.add_argument("--peers", type=Path, default=ENVIRONMENT, metavar="FOLDER", help="where other engines are")

@@ -6,13 +6,13 @@ which libraries it is measured. So they share nothing with it but the machine, a
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.record import ROOT
+from streamer.cli.output import tell
 from streamer.errors import StreamerError
 
 HOME = ROOT / ".venv-peers"
@@ -47,9 +47,10 @@ def versions(packages: Sequence[str], home: Path = HOME) -> dict[str, str]:
     return {name: str(version) for name, version in json.loads(done.stdout).items()}
 
 
-def used(parser: argparse.ArgumentParser, packages: Sequence[str], home: Path = HOME) -> dict[str, str]:
-    """The versions for a command, which ends without them and says what to do."""
+def present(packages: Sequence[str], home: Path = HOME) -> dict[str, str] | None:
+    """Their versions. None if any is missing, which is told: what can be taken without the peers still is."""
     try:
-        return versions(packages, home)
+        return versions(packages, home) if packages else {}
     except PeersError as missing:
-        parser.exit(1, f"{parser.prog}: {missing}\n{missing.advice}\n")
+        tell(f"{missing}\n{missing.advice}")
+        return None

@@ -41,7 +41,7 @@ def summarize(case: Case, taken: Taken) -> list[dict[str, Any]]:
     """One figure for each chain; ratios are to the shortest one in the same round."""
     hops = {_entrant(processes).name: processes - 1 for processes in _PROCESSES}
     by_hop = {name: [cpu_us(one) / hops[name] for one in figures] for name, figures in taken.items()}
-    first = case.reference.name
+    first = case.entrants[0].name
     found = []
     for name, figures in taken.items():
         ratios = [one / other for one, other in zip(by_hop[name], by_hop[first], strict=True)]
@@ -79,8 +79,7 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
     return page.table(("chain of",), columns, rows)
 
 
-_FIRST, *_OTHERS = map(_entrant, _PROCESSES)
-CHAIN = Case(f"chains, {_PAYLOAD_BYTES} B", _FIRST, _OTHERS)
+CHAIN = Case(f"chains, {_PAYLOAD_BYTES} B", list(map(_entrant, _PROCESSES)))
 ROUNDS = Rounds("scenario.chain", "CPU time a hop, in chains of several lengths.", (CHAIN,), summarize, table)
 
 if __name__ == "__main__":

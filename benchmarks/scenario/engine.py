@@ -114,6 +114,7 @@ class EngineSide:
         counted: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._nodes = list(plan.nodes)
         self._tally = tally
         self._counted = counted
         self._environment = environment or {}
@@ -162,12 +163,13 @@ class EngineSide:
         return sum(page.received for page in pages.values())
 
     def processes(self) -> dict[str, psutil.Process]:
-        """By the name of the node; the second instance of a node and those after it by their own."""
+        """In the order of the plan by the names of the nodes; the second instance of a node and more by their own."""
+        running = [(Path(last), process) for last, process in own_children().items()]
+        instances = {path.parent.name: process for path, process in running if path.name == ASSIGNMENT_FILE}
         found: dict[str, psutil.Process] = {}
-        for path, process in sorted((Path(last), process) for last, process in own_children().items()):
-            if path.name == ASSIGNMENT_FILE:
-                node = path.parent.name.rpartition("-")[0]
-                found[path.parent.name if node in found else node] = process
+        for node in self._nodes:
+            for instance in sorted(name for name in instances if name.rpartition("-")[0] == node):
+                found[instance if node in found else node] = instances[instance]
         return found
 
     def runs(self, instance: str) -> bool:

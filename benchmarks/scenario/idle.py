@@ -4,7 +4,7 @@ An idle job still has heartbeats on every edge, reports of every instance and th
 gives one message, so that every edge is seen to be open, and the next one is due after hours. CPU times are read to the
 nanosecond where the system has them, since an idle process uses less than the hundredth of a second that is usual.
 
-    python -m benchmarks.scenario.idle [--window 10] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.idle [--window 8] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "CPU time of a job that carries nothing.")
-    parser.add_argument("--window", type=float, default=10.0, metavar="SECONDS", help="how long each job is watched")
+    parser.add_argument("--window", type=float, default=8.0, metavar="SECONDS", help="how long each job is watched")
     options = parser.parse_args(arguments)
     figures = []
     for case in chosen(parser, CASES, options.only):

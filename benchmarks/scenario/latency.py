@@ -9,7 +9,7 @@ it was sent, or a source that is held up would leave out just the messages that 
 messages of 0.2 ms together, and that is part of what is told.
 
 pyzmq and msgpack written straight down do the same beside it, in the same round; by the clock, they pack as one list
-what has come due.
+what has come due. Where the peers are installed, HKube's Python wrapper sends one at a time, too.
 
     python -m benchmarks.scenario.latency [--rounds 5] [--window 0.8] [--only TEXT] [--json FILE]
 """
@@ -22,11 +22,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import page
 from benchmarks.command import chosen, parser_of, publish
+from benchmarks.peers import hkube
+from benchmarks.peers import latency as peers_latency
+from benchmarks.peers.environment import present
 from benchmarks.processes import CpuMeter
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of
 from benchmarks.scenario.latencies import Latencies, percentile_us
@@ -51,7 +55,7 @@ class Case:
         return f"{self.rate:,} a second" if self.rate else "one at a time"
 
 
-CASES = tuple(map(Case, (0, 1_000, 10_000, 100_000)))
+CASES = tuple(map(Case, (0, 10_000, 100_000)))
 
 Make = Callable[[Case, Path], tuple[Side, Latencies]]
 
@@ -119,13 +123,16 @@ def _watched(side: Side, latencies: Latencies, effort: Effort) -> Distribution:
     )
 
 
-def told_of(case: Case, effort: Effort) -> dict[str, Any]:
+def told_of(case: Case, effort: Effort, *, beside_hkube: bool) -> dict[str, Any]:
     """What the record says of one case: medians of the rounds."""
     ours: list[Distribution] = []
     theirs: list[Distribution] = []
+    of_hkube: list[peers_latency.Times] = []
     for number in range(1, effort.pairs + 1):
         ours.append(measure(engine, case, effort))
         theirs.append(measure(straight, case, effort))
+        if beside_hkube:
+            of_hkube.append(peers_latency.measure(partial(hkube.side, _PAYLOAD_BYTES, True), effort))
         p50s_us = f"p50 {ours[-1].p50_us:,.0f} us, straight {theirs[-1].p50_us:,.0f} us"
         tell(f"round {number} of {effort.pairs}, {case.name}: {p50s_us}")
     return {
@@ -134,7 +141,16 @@ def told_of(case: Case, effort: Effort) -> dict[str, Any]:
         "spread": round(statistics.median(one.p99_us / one.p50_us for one in ours), 2),
         "straight": _medians(theirs),
         "p50_ratio": round(statistics.median(a.p50_us / b.p50_us for a, b in zip(ours, theirs, strict=True)), 2),
+        "hkube": _beside_hkube(ours, of_hkube) if of_hkube else None,
         "elsewhere_cores_max": max(one.elsewhere_cores for one in (*ours, *theirs)),
+    }
+
+
+def _beside_hkube(ours: Sequence[Distribution], theirs: Sequence[peers_latency.Times]) -> dict[str, float]:
+    return {
+        "p50_us": round(statistics.median(one.p50_us for one in theirs), 1),
+        "p99_us": round(statistics.median(one.p99_us for one in theirs), 1),
+        "p50_ratio": round(statistics.median(b.p50_us / a.p50_us for a, b in zip(ours, theirs, strict=True)), 1),
     }
 
 
@@ -159,12 +175,20 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
             f"{f['straight']['p50_us']:,.0f}",
             f"{f['straight']['p99_us']:,.0f}",
             f"**{f['p50_ratio']:.2f}**",
+            *_of_hkube(f["hkube"]),
             f"{f['elsewhere_cores_max']:.2f}",
         )
         for f in figures
     ]
     columns = ("arrived a second", "p50, us", "p99, us", "p99.9, us", "p99 / p50")
-    return page.table(("messages",), (*columns, "straight: p50, us", "p99, us", "p50 ratio", "others"), rows)
+    beside = ("straight: p50, us", "p99, us", "p50 ratio", "HKube: p50, us", "p99, us", "times ours")
+    return page.table(("messages",), (*columns, *beside, "others"), rows)
+
+
+def _of_hkube(found: Mapping[str, float] | None) -> Sequence[str]:
+    if found is None:
+        return ("", "", "")
+    return f"{found['p50_us']:,.0f}", f"{found['p99_us']:,.0f}", f"**{found['p50_ratio']:.1f}**"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -172,9 +196,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each case")
     parser.add_argument("--window", type=float, default=0.8, metavar="SECONDS", help="length of each")
     options = parser.parse_args(arguments)
-    effort = Effort(options.rounds, options.window, warm_up_s=0.5)
-    figures = [told_of(case, effort) for case in chosen(parser, CASES, options.only)]
-    publish(NAME, arguments, figures, table(figures), options.json)
+    effort = Effort(options.rounds, options.window, warm_up_s=0.3)
+    cases = chosen(parser, CASES, options.only)
+    versions = present(hkube.PACKAGES if any(not case.rate for case in cases) else ())
+    figures = [told_of(case, effort, beside_hkube=bool(versions) and not case.rate) for case in cases]
+    publish(NAME, arguments, figures, table(figures), options.json, versions or {})
     return 0
 
 

@@ -4,7 +4,7 @@ A source offers ten times what the last node handles (or, as an algorithm, as mu
 memory of every process is watched for as long as that lasts. An instance may take what its limits let it hold and
 100 MB for the interpreter, the libraries and what lies between two places. More would be a queue that nobody bounds.
 
-    python -m benchmarks.scenario.memory [--window 5] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.memory [--window 3] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def over_limit(figures: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Memory under overload.")
-    parser.add_argument("--window", type=float, default=5.0, metavar="SECONDS", help="how long the overload lasts")
+    parser.add_argument("--window", type=float, default=3.0, metavar="SECONDS", help="how long the overload lasts")
     options = parser.parse_args(arguments)
     figures: list[dict[str, Any]] = []
     for case in chosen(parser, CASES, options.only):

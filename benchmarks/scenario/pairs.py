@@ -19,6 +19,8 @@ from benchmarks.scenario.side import Figures, Side, measure_in_quiet
 from streamer.cli.output import tell
 
 Pair = tuple[Figures, Figures]
+WARM_UP_S = 0.2
+"""Enough where a rate does not depend on checkpoints: so long after the first message it is there on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Effort:
 
     pairs: int
     window_s: float
-    warm_up_s: float = 1.0
+    warm_up_s: float = WARM_UP_S
     elsewhere_cores_max: float = 0.15
     tries: int = 2
     folder: Path | None = None
@@ -38,12 +40,13 @@ def taken(
     first: Callable[[Case, Path], Side],
     second: Callable[[Case, Path], Side],
     effort: Effort,
+    second_effort: Effort,
 ) -> dict[str, list[Pair]]:
     """All pairs of all cases by their names, one round over the cases after the other."""
     found: dict[str, list[Pair]] = {case.name: [] for case in cases}
     for number in range(1, effort.pairs + 1):
         for case in cases:
-            pair = figures_of(partial(first, case), effort), figures_of(partial(second, case), effort)
+            pair = figures_of(partial(first, case), effort), figures_of(partial(second, case), second_effort)
             found[case.name].append(pair)
             tell(f"pair {number} of {effort.pairs}, {case.name}: {pair[0].rate / pair[1].rate:.2f}")
     return found

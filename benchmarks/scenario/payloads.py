@@ -1,5 +1,7 @@
 """Large payloads: the engine beside pyzmq and msgpack that pack each message by itself and let ZeroMQ copy it.
 
+HKube's Python wrapper is taken beside them, where the peers are installed.
+
 Buffers of 128 KiB and more travel beside their message, uncopied, and smaller ones in it. So the one size lies below
 that limit, where the engine copies as often as the reference, and the other above it.
 
@@ -12,6 +14,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from benchmarks.peers import hkube
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.rounds import Case, Entrant, Rounds
 from benchmarks.scenario.straight import StraightSide
@@ -20,6 +23,7 @@ from benchmarks.scenario.tally import Tally
 from streamer.limits import KIB
 
 _AIMS = {64 * KIB: 0.9, 1024 * KIB: 1.3}
+_HKUBE_AIM = 4
 _SHOWN_EVERY = 1
 """Some thousand messages pass in a second: a count that is told once in 256 would be too coarse."""
 
@@ -36,15 +40,18 @@ def straight(payload_bytes: int, folder: Path) -> StraightSide:
 
 def _case(payload_bytes: int, aim: float) -> Case:
     return Case(
-        f"connector -> sink, {payload_bytes // KIB:,} KiB",
-        Entrant("straight", partial(straight, payload_bytes)),
-        [Entrant("engine", partial(engine, payload_bytes), aim)],
+        f"source -> sink, {payload_bytes // KIB:,} KiB",
+        [
+            Entrant("HKube", partial(hkube.side, payload_bytes, False), packages=hkube.PACKAGES),
+            Entrant("straight", partial(straight, payload_bytes)),
+            Entrant("engine", partial(engine, payload_bytes), {"straight": aim, "HKube": _HKUBE_AIM}),
+        ],
     )
 
 
 ROUNDS = Rounds(
     "scenario.payloads",
-    "Large payloads, beside raw pyzmq and msgpack.",
+    "Large payloads, beside raw pyzmq and msgpack, and HKube's Python wrapper.",
     tuple(_case(payload_bytes, aim) for payload_bytes, aim in _AIMS.items()),
 )
 

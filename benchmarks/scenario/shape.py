@@ -9,6 +9,7 @@ share the cores: once there are more of them than cores, a ratio below 1 tells w
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.rounds import Case, Entrant, Rounds
 
 _PAYLOAD_BYTES = 100
-_FLOWS = (1, 2, 4, 8)
+_FLOWS = (2, 4, 8)
 _INSTANCES = (2, 4)
 
 
@@ -45,29 +46,35 @@ def producers(count: int, folder: Path) -> EngineSide:
     return EngineSide(plan, folder, counted="sink")
 
 
-def _flows(count: int) -> Entrant:
-    return Entrant(f"{count} flow{'s' if count > 1 else ''}", partial(flows, count))
+def _flows(count: int, beside: Mapping[str, None]) -> Entrant:
+    return Entrant(f"{count} flow{'s' if count > 1 else ''}", partial(flows, count), beside)
 
 
-def _consumers(count: int) -> Entrant:
-    return Entrant(f"1 -> {count}", partial(consumers, count))
+def _consumers(count: int, beside: Mapping[str, None]) -> Entrant:
+    return Entrant(f"1 -> {count}", partial(consumers, count), beside)
 
 
-def _producers(count: int) -> Entrant:
-    return Entrant(f"{count} -> 1", partial(producers, count))
+def _producers(count: int, beside: Mapping[str, None]) -> Entrant:
+    return Entrant(f"{count} -> 1", partial(producers, count), beside)
 
+
+_ONE_FLOW, _ONE_EACH = _flows(1, {}), _consumers(1, {})
+_BESIDE_ONE_FLOW, _BESIDE_ONE_EACH = {_ONE_FLOW.name: None}, {_ONE_EACH.name: None}
 
 ROUNDS = Rounds(
     "scenario.shape",
     "Flows, consumers and producers, beside one of each.",
-    (
-        Case("beside one flow", _flows(_FLOWS[0]), [_flows(count) for count in _FLOWS[1:]]),
+    [
+        Case("flows", [_ONE_FLOW, *(_flows(count, _BESIDE_ONE_FLOW) for count in _FLOWS)]),
         Case(
-            "beside one source and one sink",
-            _consumers(1),
-            [*(_consumers(count) for count in _INSTANCES), *(_producers(count) for count in _INSTANCES)],
+            "instances",
+            [
+                _ONE_EACH,
+                *(_consumers(count, _BESIDE_ONE_EACH) for count in _INSTANCES),
+                *(_producers(count, _BESIDE_ONE_EACH) for count in _INSTANCES),
+            ],
         ),
-    ),
+    ],
 )
 
 if __name__ == "__main__":

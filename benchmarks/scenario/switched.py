@@ -7,7 +7,7 @@ machine that others use too, a ratio of neighbours says more than two rates.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic
@@ -15,15 +15,15 @@ from typing import Any, Generic
 from benchmarks import page
 from benchmarks.command import Case, chosen, parser_of, publish
 from benchmarks.scenario.engine import EngineSide
-from benchmarks.scenario.pairs import Effort, Pair, median_rate, summary, taken
+from benchmarks.scenario.pairs import WARM_UP_S, Effort, Pair, median_rate, summary, taken
 
 
 @dataclass(frozen=True, slots=True)
 class Switch(Generic[Case]):
     """`engine` gives the job of a case below a folder, with the feature or without it.
 
-    `beside` are further facts of each case, by the heading of their column. A job has `warm_up_s` to come to its full
-    rate, and is measured for `window_s`.
+    `beside` are further facts of each case, by the heading of their column. A job is measured for `window_s`, and has
+    `warm_up_s` to come to its full rate with the feature; without it, that rate is there at once.
     """
 
     name: str
@@ -31,12 +31,13 @@ class Switch(Generic[Case]):
     cases: Sequence[Case]
     engine: Callable[[Case, Path, bool], EngineSide]
     beside: Callable[[Effort], Mapping[str, float]] = lambda _effort: {}
-    warm_up_s: float = 0.6
-    window_s: float = 0.7
+    warm_up_s: float = WARM_UP_S
+    window_s: float = 0.6
 
     def compare(self, cases: Sequence[Case], effort: Effort) -> list[dict[str, Any]]:
         """All pairs of all cases, one round over the cases after the other."""
-        pairs = taken(cases, partial(self._side, True), partial(self._side, False), effort)
+        first, second = partial(self._side, True), partial(self._side, False)
+        pairs = taken(cases, first, second, effort, replace(effort, warm_up_s=WARM_UP_S))
         return [{**_summary(name, found), "beside": dict(self.beside(effort))} for name, found in pairs.items()]
 
     def _side(self, on: bool, case: Case, folder: Path) -> EngineSide:

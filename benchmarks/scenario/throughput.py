@@ -1,123 +1,114 @@
-"""How many messages a second pass through a pipeline, beside pyzmq and msgpack written straight down.
+"""How many messages a second pass through a pipeline, beside others that carry the same messages over the same hops.
 
-Both sides build the same dicts, call a function of the same lines for each message, and are counted in the same way by
-the same driver; the engine also settles every message (at least once), keeps its account and reports. Each pair is
-taken within a few seconds, engine first, and the figure is the median of the pairs' ratios: what happens to the machine
-in between happens to both.
+* *straight* is pyzmq and msgpack written straight down. Both sides build the same dicts, call a function of the same
+  lines for each message, and are counted in the same way by the same driver; the engine also settles every message (at
+  least once), keeps its account and reports. It never uses msgspec; the engine is taken without it, too: its instances
+  get a path on which the import fails, as it does where the extra `fast` is not installed.
+* *opaque* is pyzmq that joins a hundred payloads, sends them as one piece and counts pieces: the most that ZeroMQ gives
+  a Python process, none of whose messages has been looked at.
+* *HKube* is its Python wrapper, where the peers are installed.
 
-    python -m benchmarks.scenario.throughput [--pairs 5] [--only TEXT] [--json FILE]
+A round takes all of them, so that each is measured once, whatever it is compared with. The figure to look at is the
+lower one of stateless and stateful.
+
+    python -m benchmarks.scenario.throughput [--rounds 5] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from benchmarks import page
-from benchmarks.command import chosen, parser_of, publish
+from benchmarks.peers import hkube
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
-from benchmarks.scenario.pairs import Effort, Pair, median_cpu_us, median_rate, summary, taken
+from benchmarks.scenario.rounds import Case, Entrant, Rounds
 from benchmarks.scenario.straight import StraightSide
+from benchmarks.scenario.straight_stage import OPAQUE
 from benchmarks.scenario.tally import Tally
 
-NAME = "scenario.throughput"
+_STRAIGHT, _OPAQUE, _HKUBE = "straight", "opaque", "HKube"
+_AIM, _AIM_WITHOUT_MSGSPEC = 1.0, 0.75
+_OPAQUE_AIMS = {100: 0.12, 1000: 0.40}
+_HKUBE_AIMS = {(100, False): 200, (100, True): 130, (1000, False): 150, (1000, True): 80}
+_SMALL_BYTES = 100
+"""Here the codec weighs most, so that the engine is taken without msgspec."""
+_HIDES_MSGSPEC = Path(__file__).resolve().parent / "without_msgspec"
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One pipeline. `origin` is what makes the messages, `state_type` what kind of nodes handle them."""
+class Pipeline:
+    """`origin` is what makes the messages, `state_type` what kind of nodes handle them."""
 
     origin: str
     relay: bool
     state_type: str
     payload_bytes: int
 
-    @property
-    def name(self) -> str:
-        middle = " -> relay" if self.relay else ""
-        return f"{self.origin}{middle} -> sink, {self.state_type}, {self.payload_bytes} B"
 
-
-CASES = tuple(
-    Case(origin, relay, state_type, payload_bytes)
-    for payload_bytes in (100, 1000)
-    for origin, relay, state_type in (
-        ("connector", False, "stateless"),
-        ("connector", False, "stateful"),
-        ("connector", True, "stateless"),
-        ("connector", True, "stateful"),
-        ("algorithm", False, "stateful"),
-    )
-)
-
-
-def engine(case: Case, folder: Path, environment: Mapping[str, str] | None = None) -> EngineSide:
+def engine(pipeline: Pipeline, folder: Path, environment: Mapping[str, str] | None = None) -> EngineSide:
     tally = folder / "tally"
     nodes = [
-        source(case.payload_bytes)
-        if case.origin == "connector"
-        else algorithm("source", "stateful", "send", case.payload_bytes)
+        source(pipeline.payload_bytes)
+        if pipeline.origin == "connector"
+        else algorithm("source", "stateful", "send", pipeline.payload_bytes)
     ]
-    if case.relay:
-        nodes.append(algorithm("relay", case.state_type, "relay"))
-    nodes.append(algorithm("sink", case.state_type, "count", str(tally)))
+    if pipeline.relay:
+        nodes.append(algorithm("relay", pipeline.state_type, "relay"))
+    nodes.append(algorithm("sink", pipeline.state_type, "count", str(tally)))
     return EngineSide(plan_of(nodes, folder), folder, Tally(tally), environment=environment)
 
 
-def straight(case: Case, folder: Path) -> StraightSide:
-    return StraightSide(folder / "tally", case.payload_bytes, relay=case.relay)
+def without_msgspec() -> Mapping[str, str]:
+    """Variables of a process that is not to find msgspec."""
+    path = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(_HIDES_MSGSPEC), *([path] if path else [])])}
 
 
-def compare(cases: Sequence[Case], effort: Effort) -> list[dict[str, Any]]:
-    return [_summary(name, pairs) for name, pairs in taken(cases, engine, straight, effort).items()]
+def straight(payload_bytes: int, relay: bool, folder: Path) -> StraightSide:
+    return StraightSide(folder / "tally", payload_bytes, relay=relay)
 
 
-def _summary(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
-    ours, theirs = zip(*pairs, strict=True)
-    return {
-        **summary(name, pairs),
-        "engine_per_s": median_rate(ours),
-        "straight_per_s": median_rate(theirs),
-        "engine_cpu_us": median_cpu_us(ours),
-        "straight_cpu_us": median_cpu_us(theirs),
+def opaque(payload_bytes: int, relay: bool, folder: Path) -> StraightSide:
+    return StraightSide(folder / "tally", payload_bytes, relay=relay, way=OPAQUE)
+
+
+def _references(payload_bytes: int, relay: bool) -> Iterator[Entrant]:
+    yield Entrant(_OPAQUE, partial(opaque, payload_bytes, relay))
+    yield Entrant(_HKUBE, partial(hkube.side, payload_bytes, relay), packages=hkube.PACKAGES)
+    yield Entrant(_STRAIGHT, partial(straight, payload_bytes, relay))
+
+
+def _ours(payload_bytes: int, relay: bool) -> Iterator[Entrant]:
+    aims = {
+        _STRAIGHT: _AIM,
+        _OPAQUE: _OPAQUE_AIMS[payload_bytes],
+        _HKUBE: _HKUBE_AIMS[payload_bytes, relay],
     }
+    for state_type in ("stateless", "stateful"):
+        yield Entrant(state_type, partial(engine, Pipeline("connector", relay, state_type, payload_bytes)), aims)
+    stateful = Pipeline("connector", relay, "stateful", payload_bytes)
+    if payload_bytes == _SMALL_BYTES:
+        make = partial(engine, stateful, environment=without_msgspec())
+        yield Entrant("stateful, without msgspec", make, {_STRAIGHT: _AIM_WITHOUT_MSGSPEC})
+    if not relay:
+        make = partial(engine, Pipeline("algorithm", relay, "stateful", payload_bytes))
+        yield Entrant("stateful, behind an algorithm", make, {_STRAIGHT: None})
 
 
-def table(figures: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            f["case"],
-            f"**{f['ratio']:.2f}**",
-            f"{f['ratio_min']:.2f} to {f['ratio_max']:.2f}",
-            f"{f['cpu_ratio']:.2f}",
-            f"{f['engine_per_s']:,}",
-            f"{f['straight_per_s']:,}",
-            _by_process(f["engine_cpu_us"]),
-            _by_process(f["straight_cpu_us"]),
-            f"{f['elsewhere_cores_max']:.2f}",
-        )
-        for f in figures
-    ]
-    columns = ("ratio", "from to", "CPU ratio", "messages/s", "straight", "CPU us a message", "straight", "others")
-    return page.table(("pipeline",), columns, rows)
+def _case(payload_bytes: int, relay: bool) -> Case:
+    name = f"source{' -> relay' if relay else ''} -> sink, {payload_bytes} B"
+    return Case(name, [*_references(payload_bytes, relay), *_ours(payload_bytes, relay)])
 
 
-def _by_process(cpu_us: Mapping[str, float]) -> str:
-    return " + ".join(f"{cpu_us[name]:.2f}" for name in ("source", "relay", "sink") if name in cpu_us)
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = parser_of(NAME, "Engine beside raw pyzmq.")
-    parser.add_argument("--pairs", type=int, default=5, help="measurements of each side")
-    parser.add_argument("--window", type=float, default=0.7, metavar="SECONDS", help="length of each")
-    options = parser.parse_args(arguments)
-    figures = compare(chosen(parser, CASES, options.only), Effort(options.pairs, options.window, warm_up_s=0.5))
-    publish(NAME, arguments, figures, table(figures), options.json)
-    return 0
-
+ROUNDS = Rounds(
+    "scenario.throughput",
+    "Engine beside raw pyzmq, with and without a codec, and beside HKube's Python wrapper.",
+    [_case(payload_bytes, relay) for payload_bytes in _OPAQUE_AIMS for relay in (False, True)],
+)
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ROUNDS.main(sys.argv[1:]))

@@ -29,7 +29,7 @@ def source(tally: Any, neighbour: Callable[[str], str], say: Callable[[str], Non
                     break
                 if number == _FALL_AT and fate == "fall":
                     sys.exit("I cannot go on")
-                lost, repeated = number == 0 and fate == "lose", number == 0 and fate == "repeat"
+                lost, repeated = number == 0 and fate == "lose", fate == "repeat"
                 out.write(b"" if lost else b"a message\n" * (1 + repeated))
     say(str(number))
 

@@ -13,6 +13,7 @@ from benchmarks.scenario.latencies import Latencies, percentile_us
 from benchmarks.scenario.latency import Case
 from benchmarks.scenario.pace import Pace
 from benchmarks.scenario.pairs import Effort
+from tests.benchmarks.test_peers import needs_peers
 
 _A_MOMENT = Effort(pairs=1, window_s=0.3, warm_up_s=0.1, tries=1)
 
@@ -80,12 +81,27 @@ def test_a_message_that_is_late_keeps_the_time_when_it_was_due() -> None:
 
 def test_a_rate_is_offered_and_what_arrives_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
-    options = ["--rounds", "1", "--window", "0.3", "--only", "1,000 a second", "--json", str(out)]
+    options = ["--rounds", "1", "--window", "0.3", "--only", "10,000 a second", "--json", str(out)]
 
     assert latency.main(options) == 0
 
     (figure,) = json.loads(out.read_text())["figures"]
-    assert figure["per_s"] == pytest.approx(1000, rel=0.9)
-    assert figure["straight"]["per_s"] == pytest.approx(1000, rel=0.9)
-    assert figure["p50_ratio"] == pytest.approx(figure["p50_us"] / figure["straight"]["p50_us"], abs=0.01)
-    assert "| 1,000 a second |" in capsys.readouterr().out
+    assert figure["per_s"] == pytest.approx(10_000, rel=0.9)
+    assert figure["straight"]["per_s"] == pytest.approx(10_000, rel=0.9)
+    assert figure["p50_ratio"] == pytest.approx(figure["p50_us"] / figure["straight"]["p50_us"], rel=0.01, abs=0.01)
+    assert "| 10,000 a second |" in capsys.readouterr().out
+
+
+@needs_peers
+def test_hkube_sends_one_at_a_time_beside_us(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+    options = ["--rounds", "1", "--window", "0.5", "--only", "one at a time", "--json", str(out)]
+
+    assert latency.main(options) == 0
+
+    written = json.loads(out.read_text())
+    (figure,) = written["figures"]
+    hkube = figure["hkube"]
+    assert hkube["p50_ratio"] == pytest.approx(hkube["p50_us"] / figure["p50_us"], rel=0.01, abs=0.1)
+    assert written["versions"]["hkube-python-wrapper"] == "2.4.2"
+    assert f"**{figure['hkube']['p50_ratio']:.1f}**" in capsys.readouterr().out

@@ -6,20 +6,17 @@ a peer is not the peers' own.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import BENCHMARKS
 from benchmarks.peers import engines, environment, hkube
-from benchmarks.peers.comparison import figure_of, table
 from benchmarks.peers.environment import PROGRAMS, PeersError
 from benchmarks.peers.side import PeerSide, Program
-from benchmarks.scenario.side import BenchmarkError, Figures, Side, measure
+from benchmarks.scenario.side import BenchmarkError, Side, measure
 from tests.house.source import ROOT, modules
 
 STAND_IN = Path(__file__).resolve().parent / "stand_in_peer.py"
@@ -61,16 +58,19 @@ def test_a_peer_that_ends_is_told_with_its_last_words(fate: str, tmp_path: Path)
         measure(lambda: _stand_in(tmp_path, fate), warm_up_s=1.0, window_s=0.2)
 
 
-def test_without_the_peers_a_command_ends_and_says_how_to_get_them(
+def test_where_the_peers_are_missing_it_is_told_how_to_get_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        environment.used(argparse.ArgumentParser(prog="compare"), ("bytewax",), tmp_path)
+    assert environment.present(("bytewax",), tmp_path) is None
 
-    assert ended.value.code == 1
     told = capsys.readouterr().err
-    assert told.startswith(f"compare: there is no {tmp_path}")
+    assert told.startswith(f"there is no {tmp_path}")
     assert "Run `make peers`" in told
+
+
+def test_who_needs_no_peers_is_told_of_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert environment.present((), tmp_path) == {}
+    assert capsys.readouterr().err == ""
 
 
 def test_a_peer_that_is_not_installed_is_named(tmp_path: Path) -> None:
@@ -88,29 +88,8 @@ def test_the_programs_of_the_peers_import_nothing_of_ours() -> None:
         assert "from benchmarks" not in module.text
 
 
-def test_the_cases_are_told_apart_by_their_names() -> None:
-    assert len({case.name for case in hkube.CASES}) == len(hkube.CASES)
-    assert len({case.name for case in engines.CASES}) == len(engines.CASES)
-    assert {hkube.NAME, engines.NAME} <= set(BENCHMARKS)
-
-
-def test_a_comparison_tells_the_ratio_the_aim_and_the_losses() -> None:
-    ours, theirs = Figures(1000.0, {"source": 1.0, "sink": 2.0}, 0.0), Figures(10.0, {"source": 600.0}, 0.1, lost=7)
-
-    figure = figure_of(hkube.RATES[0], [(ours, theirs)])
-
-    assert (figure["ratio"], figure["cpu_ratio"], figure["aim"], figure["peer_lost"]) == (100.0, 200.0, 200, 7)
-    assert f"| {hkube.RATES[0].name} | **100** | 100 to 100 | 200 | 200 |" in table("pipeline", [figure])
-
-
 @pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(lambda folder: hkube.engine(hkube.RATES[0], folder), id="source to sink"),
-        pytest.param(lambda folder: hkube.engine(hkube.RATES[-1], folder), id="large messages"),
-        pytest.param(lambda folder: engines.engine(engines.CASES[0], folder), id="map"),
-        pytest.param(lambda folder: engines.engine(engines.CASES[-1], folder), id="count by key"),
-    ],
+    "make", [pytest.param(engines.our_map, id="map"), pytest.param(engines.our_count, id="count by key")]
 )
 def test_our_side_carries_messages_and_settles_them_all(make: Callable[[Path], Side], tmp_path: Path) -> None:
     assert measure(lambda: make(tmp_path), warm_up_s=0.1, window_s=0.5).rate > 0
@@ -118,29 +97,17 @@ def test_our_side_carries_messages_and_settles_them_all(make: Callable[[Path], S
 
 @needs_peers
 @pytest.mark.parametrize(
-    "only",
+    "make",
     [
-        pytest.param("relay -> sink, stateless, 100 B", id="stateless"),
-        pytest.param("connector -> sink, stateful, 1,000 B", id="stateful"),
-        pytest.param("one at a time", id="latency"),
+        pytest.param(partial(hkube.side, 1000, False), id="HKube"),
+        pytest.param(partial(engines.bytewax, "map"), id="Bytewax, map"),
+        pytest.param(partial(engines.bytewax, "count"), id="Bytewax, count"),
+        pytest.param(partial(engines.fed, "pathway_map.py"), id="Pathway"),
+        pytest.param(partial(engines.fed, "streamz_map.py"), id="streamz"),
     ],
 )
-def test_hkube_is_compared_with(only: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out.json"
-
-    assert hkube.main(["--pairs", "1", "--window", "0.5", "--only", only, "--json", str(out)]) == 0
-
-    written = json.loads(out.read_text())
-    (figure,) = written["figures"]
-    assert figure["ratio"] > 0
-    assert written["versions"]["hkube-python-wrapper"] == "2.4.2"
-    assert f"| {figure['case']} | **" in capsys.readouterr().out
-
-
-@needs_peers
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in engines.CASES])
-def test_another_engine_carries_messages_and_loses_none(case: engines.Case, tmp_path: Path) -> None:
-    figures = measure(lambda: engines.peer(case, tmp_path), warm_up_s=0.5, window_s=1.0)
+def test_another_engine_carries_messages_and_loses_none(make: Callable[[Path], Side], tmp_path: Path) -> None:
+    figures = measure(lambda: make(tmp_path), warm_up_s=0.5, window_s=1.0)
 
     assert figures.rate > 0
     assert figures.lost == 0

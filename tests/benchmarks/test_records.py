@@ -42,11 +42,11 @@ def test_every_benchmark_has_its_place_on_the_page_and_a_record_of_its_own(name:
 
 
 def test_a_record_tells_where_its_figures_come_from(tmp_path: Path) -> None:
-    made = record.document("scenario.throughput", ["--pairs", "7"], [{"case": "a", "ratio": 0.5}])
+    made = record.document("scenario.throughput", ["--rounds", "7"], [{"case": "a", "ratio": 0.5}])
     record.write(made, tmp_path / "new" / "out.json")
 
     told = json.loads((tmp_path / "new" / "out.json").read_text())
-    assert told["command"] == "python -m benchmarks.scenario.throughput --pairs 7"
+    assert told["command"] == "python -m benchmarks.scenario.throughput --rounds 7"
     assert told["figures"] == [{"case": "a", "ratio": 0.5}]
     assert set(told) == {"benchmark", "command", "date", "commit", "machine", "versions", "figures"}
     assert told["command"] in page.provenance(told)

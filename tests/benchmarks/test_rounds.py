@@ -10,44 +10,139 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scenario import chain, codecs, opaque, payloads, shape
-from benchmarks.scenario.codecs import without_msgspec
+from benchmarks.peers import engines
+from benchmarks.scenario import chain, payloads, rounds, shape, throughput
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.pairs import Effort
-from benchmarks.scenario.rounds import Rounds, taken
+from benchmarks.scenario.rounds import Case, Entrant, Rounds, summaries, table, taken
 from benchmarks.scenario.side import Figures, measure
 from benchmarks.scenario.straight import StraightSide
 from benchmarks.scenario.straight_stage import WAYS
 from benchmarks.scenario.tally import Tally
+from benchmarks.scenario.throughput import Pipeline, without_msgspec
+from tests.benchmarks.test_peers import needs_peers
 
 _A_MOMENT = Effort(pairs=1, window_s=0.2, warm_up_s=0.0, tries=1)
-_ALL = [opaque.ROUNDS, codecs.ROUNDS, payloads.ROUNDS, chain.ROUNDS, shape.ROUNDS]
+_ALL = [throughput.ROUNDS, payloads.ROUNDS, chain.ROUNDS, shape.ROUNDS, engines.ROUNDS]
 
 
-@pytest.mark.parametrize("rounds", _ALL, ids=lambda rounds: rounds.name)
-def test_cases_and_their_sides_are_told_apart_by_their_names(rounds: Rounds) -> None:
-    assert len({case.name for case in rounds.cases}) == len(rounds.cases)
-    for case in rounds.cases:
-        assert len({case.reference.name, *(side.name for side in case.entrants)}) == 1 + len(case.entrants)
+def _figures(rate: float, *, lost: int = 0) -> Figures:
+    return Figures(rate, {"source": 400.0 / rate, "sink": 600.0 / rate}, 0.1, lost)
+
+
+@pytest.mark.parametrize("benchmark", _ALL, ids=lambda benchmark: benchmark.name)
+def test_cases_and_their_sides_are_told_apart_by_their_names(benchmark: Rounds) -> None:
+    assert len({case.name for case in benchmark.cases}) == len(benchmark.cases)
+    for case in benchmark.cases:
+        names = {entrant.name for entrant in case.entrants}
+        assert len(names) == len(case.entrants)
+        assert all(entrant.beside.keys() <= names for entrant in case.entrants)
+
+
+def _some_side(_folder: Path) -> StraightSide:
+    raise AssertionError("nothing is measured here")
+
+
+_PEER = Entrant("peer", _some_side, packages=("no-such-peer",))
+_BOTH = Case("work", [_PEER, Entrant("plain", _some_side), Entrant("ours", _some_side, {"peer": 50, "plain": None})])
+_TAKEN = {
+    "peer": [_figures(10.0, lost=3), _figures(20.0, lost=4)],
+    "plain": [_figures(1000.0), _figures(1000.0)],
+    "ours": [_figures(1000.0), _figures(500.0)],
+}
+
+
+def test_each_side_has_its_ratio_to_each_reference_of_the_same_round() -> None:
+    peer, plain = summaries(_BOTH, _TAKEN)
+
+    assert (peer["beside"], peer["ratio"], peer["ratio_min"], peer["ratio_max"]) == ("peer", 62.5, 25.0, 100.0)
+    assert (peer["cpu_ratio"], peer["aim"], peer["reference_lost"]) == (62.5, 50, 7)
+    assert (plain["beside"], plain["ratio"], plain["aim"], plain["reference_lost"]) == ("plain", 0.75, None, None)
+
+
+def test_there_is_a_table_for_each_reference() -> None:
+    beside_peer, beside_plain = table(summaries(_BOTH, _TAKEN)).split("\n\n")
+
+    assert "| work | ours | **62** | 25 to 100 | 50 | 62 | 750 | 15 |" in beside_peer
+    assert "| 7 | 0.10 |" in beside_peer
+    assert "| work | ours | **0.75** | 0.50 to 1.00 |  | 0.75 | 750 | 1,000 |" in beside_plain
+
+
+def test_without_the_peers_the_others_are_taken_and_that_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = Case("beside the peer alone", [_PEER, Entrant("ours", _some_side, {"peer": 50})])
+
+    cases, versions = rounds.with_peers([_BOTH, alone])
+
+    assert [[entrant.name for entrant in case.entrants] for case in cases] == [["plain", "ours"]]
+    assert versions == {}
+    assert "Run `make peers`" in capsys.readouterr().err
+
+
+def test_a_benchmark_that_is_beside_peers_alone_fails_without_them(tmp_path: Path) -> None:
+    alone = Case("beside the peer alone", [_PEER, Entrant("ours", _some_side, {"peer": 50})])
+
+    assert Rounds("alone", "Beside peers alone.", [alone]).main(["--json", str(tmp_path / "out.json")]) == 1
+    assert not (tmp_path / "out.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("rounds", "only"),
+    "pipeline",
     [
-        pytest.param(opaque.ROUNDS, "connector -> relay -> sink, 100 B", id="opaque"),
-        pytest.param(codecs.ROUNDS, "connector -> sink", id="codecs"),
-        pytest.param(payloads.ROUNDS, "1,024 KiB", id="payloads"),
+        pytest.param(Pipeline("connector", True, "stateless", 100), id="connector, stateless relay"),
+        pytest.param(Pipeline("connector", True, "stateful", 1000), id="connector, stateful relay"),
+        pytest.param(Pipeline("algorithm", False, "stateful", 100), id="algorithm"),
     ],
 )
-def test_each_side_has_its_ratio_to_the_reference(rounds: Rounds, only: str) -> None:
-    case = next(case for case in rounds.cases if only in case.name)
+def test_the_engine_carries_messages_and_settles_them_all(pipeline: Pipeline, tmp_path: Path) -> None:
+    figures = measure(lambda: throughput.engine(pipeline, tmp_path), warm_up_s=0.1, window_s=0.3)
 
-    figures = rounds.summarize(case, taken(case, _A_MOMENT))
+    assert figures.rate > 0
+    assert list(figures.cpu_us) == (["source", "relay", "sink"] if pipeline.relay else ["source", "sink"])
 
-    assert [figure["side"] for figure in figures] == [side.name for side in case.entrants]
+
+@pytest.mark.parametrize(
+    ("benchmark", "only", "sides"),
+    [
+        pytest.param(
+            throughput.ROUNDS,
+            "source -> sink, 100 B",
+            ["stateless", "stateful", "stateful, without msgspec", "stateful, behind an algorithm"],
+            id="throughput",
+        ),
+        pytest.param(payloads.ROUNDS, "1,024 KiB", ["engine"], id="payloads"),
+    ],
+)
+def test_all_sides_of_a_case_carry_messages(benchmark: Rounds, only: str, sides: list[str]) -> None:
+    case = next(case for case in benchmark.cases if only in case.name).without_peers()
+
+    figures = benchmark.summarize(case, taken(case, _A_MOMENT))
+
+    assert list(dict.fromkeys(figure["side"] for figure in figures)) == sides
     for figure in figures:
         assert figure["ratio"] == pytest.approx(figure["per_s"] / figure["reference_per_s"], rel=0.1)
-        assert f"| {case.name} | {figure['side']} | **{figure['ratio']:.2f}** |" in rounds.table(figures)
+        assert f"| {case.name} | {figure['side']} | **" in benchmark.table(figures)
+
+
+@needs_peers
+@pytest.mark.parametrize(
+    ("benchmark", "only"),
+    [pytest.param(throughput.ROUNDS, "source -> relay -> sink, 100 B", id="throughput")]
+    + [pytest.param(engines.ROUNDS, case.name, id=case.name) for case in engines.ROUNDS.cases],
+)
+def test_peers_are_compared_with(
+    benchmark: Rounds, only: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+
+    assert benchmark.main(["--rounds", "1", "--window", "0.5", "--only", only, "--json", str(out)]) == 0
+
+    written = json.loads(out.read_text())
+    (case,) = (case for case in benchmark.cases if case.name == only)
+    peers = {entrant.name for entrant in case.entrants if entrant.packages}
+    assert {figure["beside"] for figure in written["figures"]} >= peers
+    assert all(figure["reference_lost"] == 0 for figure in written["figures"] if figure["beside"] in peers)
+    assert set(case.packages) <= set(written["versions"])
+    assert "| beside " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -87,12 +182,13 @@ def test_a_chain_carries_messages_over_all_its_processes(tmp_path: Path) -> None
 
 def test_a_command_writes_the_figures_of_its_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
-    options = ["--rounds", "1", "--window", "0.2", "--only", "64 KiB", "--json", str(out)]
+    options = ["--rounds", "1", "--window", "0.5", "--only", "64 KiB", "--json", str(out)]
 
     assert payloads.ROUNDS.main(options) == 0
 
-    (figure,) = json.loads(out.read_text())["figures"]
-    assert figure["case"] == "connector -> sink, 64 KiB"
+    figures = json.loads(out.read_text())["figures"]
+    assert {figure["case"] for figure in figures} == {"source -> sink, 64 KiB"}
+    (figure,) = (figure for figure in figures if figure["beside"] == "straight")
     assert f"**{figure['ratio']:.2f}**" in capsys.readouterr().out
 
 

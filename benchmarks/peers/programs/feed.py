@@ -18,7 +18,8 @@ import zmq
 from tally import Tally, neighbour, say
 
 BATCH = 100
-_MARK = 800
+_MARK = 80
+"""At either end: enough for a tenth of a second, and few enough that the end of a side is no wait for the rest."""
 _END = b""
 
 

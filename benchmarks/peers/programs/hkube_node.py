@@ -3,12 +3,12 @@
 A worker tells the wrapper over a WebSocket which flows there are, which nodes come next, and where its parents
 listen; the wrapper then sets up its streaming. Here these calls are made directly, with the wrapper's own defaults,
 and everything that a message meets afterwards is HKube's: its API, its queue, its protocol over ZeroMQ, its listener
-thread and, for a stateless node, its wrapping of `start`. Its statistics go nowhere.
+thread. Its statistics go nowhere.
 
 The source waits while the wrapper's queue holds more than 100 messages. Without that the queue, a list from whose
 front messages are taken, grows without bound and HKube is slower still.
 
-    hkube_node.py FOLDER NODE STATE_TYPE NODES PAYLOAD_BYTES
+    hkube_node.py FOLDER NODE NODES PAYLOAD_BYTES
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import zmq
 from hkube_python_wrapper.codeApi.hkube_api import HKubeApi
 from hkube_python_wrapper.communication.streaming.StreamingManager import StreamingManager
 from hkube_python_wrapper.config import config
-from hkube_python_wrapper.wrapper.statelessAlgoWrapper import statelessAlgoWrapper
 from tally import Tally, neighbour, say
 
 QUEUED_MAX = 100
@@ -97,13 +96,9 @@ def changed(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
-def listen(api: HKubeApi, state_type: str, handle: Callable[[dict[str, Any]], Any], *, relay: bool) -> None:
+def listen(api: HKubeApi, handle: Callable[[dict[str, Any]], Any], *, relay: bool) -> None:
     """Handle messages until the process is ended. A relay sends what `handle` returns."""
-    if state_type == "stateless":
-        algorithm = statelessAlgoWrapper({"start": lambda args, _api: handle(args["streamInput"]["message"])})
-        algorithm.init({"childs": ["sink"] if relay else []})
-        algorithm.start({}, api)
-    elif relay:
+    if relay:
         api.registerInputListener(lambda message, _origin: api.sendMessage(handle(message)))
     else:
         api.registerInputListener(lambda message, _origin: handle(message))
@@ -111,7 +106,7 @@ def listen(api: HKubeApi, state_type: str, handle: Callable[[dict[str, Any]], An
     threading.Event().wait()
 
 
-def main(place: str, node: str, state_type: str, names: str, payload: str) -> None:
+def main(place: str, node: str, names: str, payload: str) -> None:
     folder, nodes = Path(place), names.split(",")
     api = streaming(node, nodes)
     timed = (folder / "turn").exists()
@@ -121,9 +116,9 @@ def main(place: str, node: str, state_type: str, names: str, payload: str) -> No
         send(api, Tally(place), int(payload))
         threading.Event().wait()
     elif node == "relay":
-        listen(api, state_type, changed, relay=True)
+        listen(api, changed, relay=True)
     else:
-        listen(api, state_type, timing(folder) if timed else counting(Tally(place)), relay=False)
+        listen(api, timing(folder) if timed else counting(Tally(place)), relay=False)
 
 
 if __name__ == "__main__":
