@@ -18,6 +18,7 @@ BENCHMARKS = (
     "scenario.throughput",
     "scenario.payloads",
     "scenario.latency",
+    "scenario.wire",
     "scenario.chain",
     "scenario.shape",
     "scenario.settlement",

@@ -26,11 +26,13 @@ _END_S = 30.0
 class StraightSide:
     """A source, a relay if asked for, and a sink, as processes; `page` is where the last one counts.
 
-    `rate` messages a second are sent if the way goes by the clock.
+    `rate` messages a second are sent if the way goes by the clock. `ipc` is over Unix sockets beside the page.
     """
 
-    def __init__(self, page: Path, payload_bytes: int, *, relay: bool, way: Way = PACKED, rate: int = 0) -> None:
-        self._arguments = (way.name, str(page), str(payload_bytes), str(rate))
+    def __init__(
+        self, page: Path, payload_bytes: int, *, relay: bool, way: Way = PACKED, rate: int = 0, ipc: bool = False
+    ) -> None:
+        self._arguments = (way.name, str(page), str(payload_bytes), str(rate), "ipc" if ipc else "tcp")
         self.tally = way.page(page)
         self._names = ["source", "relay", "sink"] if relay else ["source", "sink"]
         self._children: dict[str, subprocess.Popen[str]] = {}

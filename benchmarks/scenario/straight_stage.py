@@ -194,7 +194,7 @@ PACED = Way("paced", 1, paced_source, relay, timed_sink, Latencies)
 WAYS = {way.name: way for way in (PACKED, SINGLE, OPAQUE, IN_TURN, PACED)}
 
 
-def main(way_name: str, page: str, payload: str, rate: str, endpoint: str, name: str) -> None:
+def main(way_name: str, page: str, payload: str, rate: str, wire: str, endpoint: str, name: str) -> None:
     way, payload_bytes = WAYS[way_name], int(payload)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     out, into = context.socket(zmq.PUSH), context.socket(zmq.PULL)
@@ -204,7 +204,7 @@ def main(way_name: str, page: str, payload: str, rate: str, endpoint: str, name:
     if name == "sink":
         say("")
     else:
-        out.bind("tcp://127.0.0.1:*")
+        out.bind("tcp://127.0.0.1:*" if wire == "tcp" else f"ipc://{Path(page).with_name(name)}")
         say(out.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode())  # type: ignore[union-attr]  # this option is bytes
     if name != "source":
         into.connect(endpoint)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers import engines
-from benchmarks.scenario import chain, payloads, rounds, shape, throughput
+from benchmarks.scenario import chain, payloads, rounds, shape, throughput, wire
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.pairs import Effort
 from benchmarks.scenario.rounds import Case, Entrant, Rounds, summaries, table, taken
@@ -23,7 +23,7 @@ from benchmarks.scenario.throughput import Pipeline, without_msgspec
 from tests.benchmarks.test_peers import needs_peers
 
 _A_MOMENT = Effort(pairs=1, window_s=0.2, warm_up_s=0.0, tries=1)
-_ALL = [throughput.ROUNDS, payloads.ROUNDS, chain.ROUNDS, shape.ROUNDS, engines.ROUNDS]
+_ALL = [throughput.ROUNDS, payloads.ROUNDS, chain.ROUNDS, shape.ROUNDS, engines.ROUNDS, wire.ROUNDS]
 
 
 def _figures(rate: float, *, lost: int = 0) -> Figures:
@@ -110,6 +110,7 @@ def test_the_engine_carries_messages_and_settles_them_all(pipeline: Pipeline, tm
             id="throughput",
         ),
         pytest.param(payloads.ROUNDS, "1,024 KiB", ["engine"], id="payloads"),
+        pytest.param(wire.ROUNDS, "one at a time", ["ipc"], id="wire"),
     ],
 )
 def test_all_sides_of_a_case_carry_messages(benchmark: Rounds, only: str, sides: list[str]) -> None:
