@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kafka.jars import KafkaUnavailableError, jars
@@ -35,12 +36,22 @@ controller.quorum.fetch.timeout.ms=1000
 """A dead broker is noticed in two seconds, and not in eleven."""
 
 
+@dataclass(frozen=True)
+class Door:
+    """One more port of a single broker, for clients that say who they are by SASL/PLAIN."""
+
+    port: int
+    user: str
+    password: str
+
+
 class Cluster:
     """`ports` are two for each broker: for clients, and for the other brokers."""
 
-    def __init__(self, folder: Path, ports: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, folder: Path, ports: Sequence[tuple[int, int]], door: Door | None = None) -> None:
         self.folder = folder
         self.ports = list(ports)
+        self.door = door
         self.processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -122,6 +133,15 @@ class Cluster:
     def _properties(self, number: int) -> str:
         port, inner_port = self.ports[number]
         listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{inner_port}"
+        door = ""
+        if self.door is not None:
+            listeners += f",SASL_PLAINTEXT://127.0.0.1:{self.door.port}"
+            door = (
+                "sasl.enabled.mechanisms=PLAIN\n"
+                "listener.name.sasl_plaintext.plain.sasl.jaas.config="
+                "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                f'user_{self.door.user}="{self.door.password}";\n'
+            )
         copies = min(3, len(self.ports))
         least = 2 if copies == 3 else 1
         return f"""\
@@ -130,7 +150,7 @@ node.id={number + 1}
 listeners={listeners}
 advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
 controller.quorum.bootstrap.servers={",".join(f"127.0.0.1:{inner}" for _, inner in self.ports)}
 log.dirs={self.folder / f"broker-{number + 1}"}
 default.replication.factor={copies}
@@ -149,7 +169,7 @@ auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=4194304
 log.segment.bytes=67108864
 metadata.log.segment.bytes=16777216
-{_FAST}"""
+{door}{_FAST}"""
 
 
 def free_ports(brokers: int) -> list[tuple[int, int]]:

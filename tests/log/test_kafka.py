@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from streamer.log.topics import POLICIES, Topic
 from streamer.testing.claim_contract import ClaimContract
 from streamer.testing.log_contract import PATIENCE_S, LogContract, OpenLog
 from tests.kafka.broker import bootstrap, started
-from tests.kafka.cluster import Cluster, free_ports
+from tests.kafka.cluster import Cluster, Door, free_ports
 from tests.kafka.raw import configurations, make, messages, put
 
 
@@ -120,8 +122,33 @@ def test_a_topic_that_keeps_something_else_is_refused_by_name_and_setting(settin
 def test_a_broker_that_does_not_answer_is_named() -> None:
     ((port, _),) = free_ports(1)
 
-    with pytest.raises(LogError, match=rf"Kafka at 127\.0\.0\.1:{port} \(PLAINTEXT\) cannot be used now"):
+    with pytest.raises(LogError) as refusal:
         KafkaLog(KafkaSettings(f"127.0.0.1:{port}"))
+
+    assert f"Kafka at 127.0.0.1:{port} (PLAINTEXT) cannot be used now" in str(refusal.value)
+    assert "Connect call failed" in str(refusal.value)
+
+
+def test_who_says_the_right_password_is_let_in_and_no_other(tmp_path: Path) -> None:
+    (ports, (port, _)) = free_ports(2)
+    cluster = started(Cluster(tmp_path / "cluster", [ports], Door(port, "me", "right-word")))
+    try:
+        right = KafkaSettings(
+            f"127.0.0.1:{port}", partitions=1, protocol="SASL_PLAINTEXT", user="me", password="right-word"
+        )
+        with closing(KafkaLog(right)) as log:
+            log.append(Topic.COMMANDS, "job", b"let in")
+            assert [record.value for record in log.read(Topic.COMMANDS).records] == [b"let in"]
+
+        with pytest.raises(LogError) as refusal:
+            KafkaLog(replace(right, password="wrong-word"))
+    finally:
+        cluster.kill()
+
+    assert "(SASL_PLAINTEXT) cannot be used now" in str(refusal.value)
+    assert "Authentication" in str(refusal.value)
+    assert "KAFKA_*" in refusal.value.advice
+    assert "wrong-word" not in str(refusal.value)
 
 
 def test_a_log_outlives_its_broker(tmp_path: Path) -> None:

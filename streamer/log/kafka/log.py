@@ -9,7 +9,6 @@ at every reader. A broker that is away for a while is nobody's end: appends rais
 from __future__ import annotations
 
 import asyncio
-import logging
 import zlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -47,13 +46,12 @@ from streamer.log.kafka.records import kafka_key, outlived, record_of
 from streamer.log.kafka.seen import Seen
 from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.kafka.topics import name_of, prepare
+from streamer.log.kafka.words import listening
 from streamer.log.topics import CLAIMED, CLAIMS, POLICIES, Topic
 
 _Found = TypeVar("_Found")
 _MS = 1000
 _FETCH_WAIT_MS = round(KAFKA_FETCH_S * _MS)
-
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it could not do is raised, or tried again
 
 
 class KafkaLog:
@@ -72,6 +70,7 @@ class KafkaLog:
         self._closed = False
         self._seen: dict[TopicPartition, Seen] = {}
         self._counts: dict[Topic, int] = {}
+        self._words = listening()
         self._thread = LoopThread("control log")
         with ExitStack() as undo:
             undo.callback(self.close)
@@ -308,8 +307,10 @@ class KafkaLog:
             return self._thread.run(work, timeout_s)
         except (KafkaError, TimeoutError, OSError) as error:
             told = str(error) or f"no answer within {timeout_s:g} s"
+            why = self._words.take(self._thread.thread)
             raise LogError(
-                f"Kafka at {self._settings.bootstrap} ({self._settings.protocol}) cannot be used now: {told}",
+                f"Kafka at {self._settings.bootstrap} ({self._settings.protocol}) cannot be used now: "
+                f"{told}{f' ({why})' if why else ''}",
                 remedy="See that a broker listens at this address, that it can be reached from here, and that the "
                 "KAFKA_* variables say how it lets users in. It is tried again wherever something runs that needs it.",
             ) from error

@@ -23,6 +23,11 @@ class LoopThread:
         self._thread = Thread(target=self.loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def thread(self) -> int | None:
+        """Which one it is, for those who ask what was said there."""
+        return self._thread.ident
+
     def run(self, work: Coroutine[Any, Any, _Found], timeout_s: float) -> _Found:
         """Wait for it in the calling thread. Raises TimeoutError, and then it is cancelled."""
 
