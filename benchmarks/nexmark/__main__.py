@@ -4,7 +4,7 @@ A round takes every query through all of them, one after the other, so that what
 a figure is the median of the rounds. What the loop gives is what all must give, and the pipelines give it once more
 while their instances are killed. A difference is told, and makes the command fail.
 
-    python -m benchmarks.nexmark [--events N] [--rounds 2] [--only q3] [--kill] [--peers FOLDER] [--json FILE]
+    python -m benchmarks.nexmark [--events N] [--rounds 1] [--only q3] [--kill] [--peers FOLDER] [--json FILE]
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def verdict(passes: Sequence[Pass]) -> int:
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "Queries over an auction, beside other engines.")
     parser.add_argument("--events", type=int, default=50_000, metavar="N", help="how many events each query gets")
-    parser.add_argument("--rounds", type=int, default=2, help="measurements of each query by each engine")
+    parser.add_argument("--rounds", type=int, default=1, help="measurements of each query by each engine")
     parser.add_argument("--kill", action="store_true", help="kill every instance and compare; no figures are taken")
     parser.add_argument("--peers", type=Path, default=ENVIRONMENT, metavar="FOLDER", help="where other engines are")
     options = parser.parse_args(arguments)

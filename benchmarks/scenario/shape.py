@@ -18,7 +18,7 @@ from benchmarks.scenario.rounds import Case, Entrant, Rounds
 
 _PAYLOAD_BYTES = 100
 _FLOWS = (2, 4, 8)
-_INSTANCES = (2, 4)
+_INSTANCES = (4,)
 
 
 def flows(count: int, folder: Path) -> EngineSide:

@@ -37,7 +37,6 @@ ROUNDS = Rounds(
     "Raw pyzmq over ipc, beside tcp.",
     (
         _case("source -> sink, 100 B", 100, False, PACKED),
-        _case("source -> sink, 1000 B", 1000, False, PACKED),
         _case("source -> relay -> sink, one at a time", 100, True, IN_TURN),
     ),
 )

@@ -597,6 +597,40 @@ class TestUndo:
         assert (last["a"], fields.get("a", "x")) == ("kept", "kept")
         assert (last["b"], fields.get("b", "x")) == (None, None)
 
+    @pytest.mark.parametrize("checkpointed", [False, True])
+    def test_a_count_is_taken_back_whatever_else_the_call_has_done_to_it(self, node: Node, checkpointed: bool) -> None:
+        state = node.state
+        counts, others = state.counter("counts"), state.counter("others")
+        for key in ("a", "b", "c", 7):
+            counts.add(key, 5)
+        others.add("a", 5)
+        if checkpointed:
+            node.checkpoint()
+            counts.add("b")
+            counts.add("b", -1)
+        state.undo.last = None
+
+        counts.add("a")
+        counts.add("a", 10)
+        others.add("a")
+        assert dict(counts.items()) == {"a": 16, "b": 5, "c": 5, 7: 5}
+        counts.add("a", 100)
+        counts.add("b", 0.5)
+        counts.add("b")
+        del counts["c"]
+        counts.add("c", 2)
+        counts.add("c", 2)
+        counts.add(7.0, 1 << 40)
+        counts.add("new")
+        counts.add("new")
+        assert dict(counts.items()) == {"a": 116, "b": 6.5, "c": 4, 7: 5 + (1 << 40), "new": 2}
+        state.undo.roll_back()
+
+        assert dict(counts.items()) == {"a": 5, "b": 5, "c": 5, 7: 5}
+        assert others["a"] == 5
+        counts.add("a")
+        assert dict(node.restarted().counter("counts").items()) == {"a": 6, "b": 5, "c": 5, 7: 5}
+
     def test_calls_before_the_one_that_raised_stay(self, node: Node) -> None:
         counts = node.state.counter("counts")
         counts.add("a")
