@@ -55,11 +55,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit at hand, with a plus if the engine was changed since; 'unknown' outside of a repository."""
+    """The commit at hand, with a plus if engine or benchmarks were changed since; 'unknown' without a repository."""
+    changed = _git("status", "--porcelain", "--", "streamer", "benchmarks/*.py")
     head = _git("rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"
-    return head + ("+" if _git("status", "--porcelain", "--", "streamer") else "")
+    return head + ("+" if changed else "")
 
 
 def _git(*arguments: str) -> str:

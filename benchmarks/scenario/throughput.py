@@ -34,8 +34,6 @@ _STRAIGHT, _OPAQUE, _HKUBE = "straight", "opaque", "HKube"
 _AIM, _AIM_WITHOUT_MSGSPEC = 1.0, 0.75
 _OPAQUE_AIMS = {100: 0.12, 1000: 0.40}
 _HKUBE_AIMS = {(100, False): 200, (100, True): 130, (1000, False): 150, (1000, True): 80}
-_SMALL_BYTES = 100
-"""Here the codec weighs most, so that the engine is taken without msgspec."""
 _HIDES_MSGSPEC = Path(__file__).resolve().parent / "without_msgspec"
 
 
@@ -90,10 +88,10 @@ def _ours(payload_bytes: int, relay: bool) -> Iterator[Entrant]:
     }
     for state_type in ("stateless", "stateful"):
         yield Entrant(state_type, partial(engine, Pipeline("connector", relay, state_type, payload_bytes)), aims)
-    stateful = Pipeline("connector", relay, "stateful", payload_bytes)
-    if payload_bytes == _SMALL_BYTES:
-        make = partial(engine, stateful, environment=without_msgspec())
-        yield Entrant("stateful, without msgspec", make, {_STRAIGHT: _AIM_WITHOUT_MSGSPEC})
+    for state_type in ("stateless", "stateful"):
+        pipeline = Pipeline("connector", relay, state_type, payload_bytes)
+        make = partial(engine, pipeline, environment=without_msgspec())
+        yield Entrant(f"{state_type}, without msgspec", make, {_STRAIGHT: _AIM_WITHOUT_MSGSPEC})
     if not relay:
         make = partial(engine, Pipeline("algorithm", relay, "stateful", payload_bytes))
         yield Entrant("stateful, behind an algorithm", make, {_STRAIGHT: None})

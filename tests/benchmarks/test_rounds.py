@@ -106,7 +106,13 @@ def test_the_engine_carries_messages_and_settles_them_all(pipeline: Pipeline, tm
         pytest.param(
             throughput.ROUNDS,
             "source -> sink, 100 B",
-            ["stateless", "stateful", "stateful, without msgspec", "stateful, behind an algorithm"],
+            [
+                "stateless",
+                "stateful",
+                "stateless, without msgspec",
+                "stateful, without msgspec",
+                "stateful, behind an algorithm",
+            ],
             id="throughput",
         ),
         pytest.param(payloads.ROUNDS, "1,024 KiB", ["engine"], id="payloads"),

@@ -148,10 +148,10 @@ def test_a_second_ctrl_c_ends_at_once(desk: Desk) -> None:
 def test_for_drains_after_its_time(desk: Desk) -> None:
     desk.pipeline(ENDLESS + BLACKHOLE, "{main: numbers >> gone}")
 
-    done = desk.run("run", "pipeline.yaml", "--json", "--for", "1500ms")
+    done = desk.run("run", "pipeline.yaml", "--json", "--for", "4500ms")  # a start under load can take some of it
 
     assert (done.code, done.account["status"]) == (0, "stopped"), done.stderr
-    assert 1.5 <= done.account["duration_s"] < 20
+    assert 4.5 <= done.account["duration_s"] < 30
     assert done.account["edges"][0]["settled"] > 0
 
 

@@ -20,6 +20,9 @@ import pytest
 from tests.kafka.cluster import Cluster, free_ports
 from tests.kafka.jars import KafkaUnavailableError
 
+_NICENESS = 10
+"""A JVM that starts takes two cores for seconds, and other tests are at work beside it."""
+
 
 @cache
 def _started() -> str:
@@ -29,6 +32,7 @@ def _started() -> str:
     folder = Path(tempfile.mkdtemp(prefix="kafka-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     cluster = Cluster(folder / "cluster", free_ports(1))
+    cluster.niceness = _NICENESS
     cluster.start()
     atexit.register(cluster.kill)
     return cluster.bootstrap
@@ -43,6 +47,7 @@ def bootstrap() -> str:
 
 def started(cluster: Cluster) -> Cluster:
     """Brokers of a test's own, which it may kill, or no test."""
+    cluster.niceness = _NICENESS
     with _or_no_test():
         cluster.start()
     return cluster

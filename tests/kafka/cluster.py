@@ -52,6 +52,8 @@ class Cluster:
         self.folder = folder
         self.ports = list(ports)
         self.door = door
+        self.niceness = 0
+        """How far the brokers give way to other processes."""
         self.processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -106,7 +108,9 @@ class Cluster:
             command = ["format", "-t", cluster, "-c", str(self._settings(number)), *how]
             formats.append(
                 subprocess.Popen(
-                    _java(lib, "kafka.tools.StorageTool", *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                    self._java(lib, "kafka.tools.StorageTool", *command),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
                 )
             )
         for process in formats:
@@ -116,8 +120,11 @@ class Cluster:
 
     def _begin(self, lib: Path, number: int) -> subprocess.Popen[bytes]:
         with self._output(number).open("ab") as output:
-            command = _java(lib, "kafka.Kafka", str(self._settings(number)))
+            command = self._java(lib, "kafka.Kafka", str(self._settings(number)))
             return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def _java(self, lib: Path, main: str, *arguments: str) -> list[str]:
+        return ["nice", "-n", str(self.niceness), "java", *_JVM, "-cp", f"{lib}/*", main, *arguments]
 
     def _is_ready(self, number: int) -> bool:
         with suppress(OSError, struct.error):
@@ -192,10 +199,6 @@ def brokers_at(port: int, timeout_s: float = 1.0) -> int:
         answer = stream.read(struct.unpack(">i", stream.read(4))[0])
     (count,) = struct.unpack_from(">i", answer, 8)  # behind the correlation id and the throttle time
     return int(count)
-
-
-def _java(lib: Path, main: str, *arguments: str) -> list[str]:
-    return ["java", *_JVM, "-cp", f"{lib}/*", main, *arguments]
 
 
 def _kafka_uuid() -> str:
