@@ -16,8 +16,10 @@ from streamer.limits import GATHER_MAX_S
 _SMOOTHING = 0.1
 """Weight of the last step in the moving averages."""
 _BUSY = 0.5
+"""At work for a larger part of its time than this, it is busy."""
 _SEVERAL = 2.5
 _FACTOR = 2.0
+"""A pause is so many times as long as the step before it."""
 
 
 class Gathering:

@@ -179,11 +179,11 @@ class KafkaLog:
     async def _follow(self, topics: Sequence[Topic], after: Position, scope: str | None) -> KafkaFollower:
         places = self.places(topics, scope)
         for place in places:
-            await self._see(place, after.offset(self._names[place.topic], place.partition))
+            await self._see(place, after.offset(self.topic_of(place), place.partition))
         consumer = await self._new_consumer()
         consumer.assign(places)
         for place in places:
-            consumer.seek(place, after.offset(self._names[place.topic], place.partition) + 1)
+            consumer.seek(place, after.offset(self.topic_of(place), place.partition) + 1)
         return KafkaFollower(self, consumer, topics, places, after, scope)
 
     def end(self, topics: Sequence[Topic]) -> Position:
@@ -202,7 +202,6 @@ class KafkaLog:
         removed = 0
         for topic in CLAIMED:
             for place in self.places([topic], None):
-                everything: list[Record] = []
                 async with self._reading(place, 0, judged=False) as found:
                     everything = [record async for record in found if record is not None]
                 gone = outlived(everything)
@@ -237,7 +236,7 @@ class KafkaLog:
     async def _see(self, place: TopicPartition, until: int | None) -> None:
         """Judge all records of a partition up to this offset, or to its end."""
         seen = self._seen.setdefault(place, Seen())
-        if POLICIES[self._names[place.topic]].claimed and (until is None or seen.until < until):
+        if POLICIES[self.topic_of(place)].claimed and (until is None or seen.until < until):
             async with self._reading(place, seen.until + 1) as found:
                 async for _ in found:
                     pass
@@ -249,10 +248,9 @@ class KafkaLog:
         """The records of a partition from there to what is its end now; None for what does not count."""
         consumer = self._consumer
         assert consumer is not None
-        topic = self._names[place.topic]
-        claimed = judged and POLICIES[topic].claimed
+        topic = self.topic_of(place)
         first = offset
-        if claimed:
+        if judged and POLICIES[topic].claimed:
             first = min(offset, self._seen.setdefault(place, Seen()).until + 1)
         consumer.assign([place])
         end = (await consumer.end_offsets([place]))[place]
