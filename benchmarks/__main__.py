@@ -10,27 +10,8 @@ import subprocess
 import sys
 import time
 
-from benchmarks.record import ROOT
+from benchmarks.record import BENCHMARKS, ROOT
 from streamer.cli.output import tell
-
-BENCHMARKS = (
-    "micro",
-    "scenario.throughput",
-    "scenario.payloads",
-    "scenario.latency",
-    "scenario.wire",
-    "scenario.chain",
-    "scenario.shape",
-    "scenario.settlement",
-    "scenario.durability",
-    "scenario.state",
-    "scenario.recovery",
-    "scenario.memory",
-    "scenario.footprint",
-    "scenario.idle",
-    "nexmark",
-    "peers.engines",
-)
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-from benchmarks import page, record
+from benchmarks import aims, page, record
 from streamer.cli.output import say
 
 
@@ -50,7 +50,7 @@ def publish(
     file: Path | None,
     beside: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Show the figures and keep them: in `file`, or in the repository's record and on its page.
+    """Show the figures and keep them: in `file`, or in the repository's record and on its page, with what they reach.
 
     `beside` are versions of what they were taken beside.
     """
@@ -59,4 +59,5 @@ def publish(
     text = f"{table}\n\n{page.provenance(done)}"
     if file is None:
         page.put(name, text)
+        page.put(aims.NAME, aims.summary(list(aims.of_records(record.BENCHMARKS))))
     say(text)

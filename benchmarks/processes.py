@@ -57,6 +57,11 @@ def machine_busy_s() -> float:
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
+def host_took_s() -> float:
+    """The part of that for which a virtual machine waited for its host: others' work there, or a core to wake up."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
+
+
 def own_children() -> dict[str, psutil.Process]:
     """Children of this process by the last argument that they were started with."""
     found: dict[str, psutil.Process] = {}
@@ -78,10 +83,11 @@ def family_cpu_s() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """CPU time in a span: by process, and on average by everybody else, in cores."""
+    """CPU time in a span: by process, and by everybody else in cores, of which the host took `stolen_cores`."""
 
     cpu_s: Mapping[str, float]
     elsewhere_cores: float
+    stolen_cores: float
 
 
 class CpuMeter:
@@ -90,7 +96,7 @@ class CpuMeter:
     def __init__(self, processes: Mapping[str, psutil.Process]) -> None:
         self._processes = dict(processes)
         self._began_s = time.monotonic()
-        self._busy_s = machine_busy_s()
+        self._busy_s, self._stolen_s = machine_busy_s(), host_took_s()
         self._driver_s = cpu_s(psutil.Process())
         self._cpu_s = {name: cpu_s(process) for name, process in processes.items()}
 
@@ -98,7 +104,8 @@ class CpuMeter:
         spent = {name: cpu_s(process) - self._cpu_s[name] for name, process in self._processes.items()}
         driver_s = cpu_s(psutil.Process()) - self._driver_s
         others_s = machine_busy_s() - self._busy_s - sum(spent.values()) - driver_s
-        return Spent(spent, max(0.0, others_s / (time.monotonic() - self._began_s)))
+        stolen_s, elapsed_s = host_took_s() - self._stolen_s, time.monotonic() - self._began_s
+        return Spent(spent, max(0.0, others_s / elapsed_s), stolen_s / elapsed_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,25 @@ import zmq
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+BENCHMARKS = (
+    "micro",
+    "scenario.throughput",
+    "scenario.payloads",
+    "scenario.latency",
+    "scenario.wire",
+    "scenario.chain",
+    "scenario.shape",
+    "scenario.settlement",
+    "scenario.durability",
+    "scenario.state",
+    "scenario.recovery",
+    "scenario.memory",
+    "scenario.footprint",
+    "scenario.idle",
+    "nexmark",
+    "peers.engines",
+)
+"""All that have a record and a table, in the order in which they are taken."""
 _PACKAGES = ("pyzmq", "msgpack", "msgspec", "psutil")
 
 

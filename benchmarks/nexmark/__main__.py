@@ -2,7 +2,8 @@
 
 A round takes every query through all of them, one after the other, so that what happens to the machine happens to all;
 a figure is the median of the rounds. What the loop gives is what all must give, and the pipelines give it once more
-while their instances are killed. A difference is told, and makes the command fail.
+while their instances are killed. A difference is told, and makes the command fail. With `--kill` nothing is measured,
+so the page is left alone; a file named by `--json` says of each query whether its results were right.
 
     python -m benchmarks.nexmark [--events N] [--rounds 1] [--only q3] [--kill] [--peers FOLDER] [--json FILE]
 """
@@ -14,9 +15,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks import record
 from benchmarks.command import chosen, parser_of, publish
 from benchmarks.nexmark import connector
-from benchmarks.nexmark.passes import Judge, Pass, figures_of, table
+from benchmarks.nexmark.passes import Judge, Pass, figures_of, figures_of_kills, table
 from benchmarks.nexmark.peers import ENVIRONMENT, Peer, engines, installed
 from benchmarks.nexmark.pipelines import QUERIES, Query
 from streamer.cli.output import tell
@@ -71,6 +73,8 @@ def main(arguments: Sequence[str]) -> int:
         judge = Judge(options.events, folder)
         if options.kill:
             passes = killed(judge, queries)
+            if options.json:
+                record.write(record.document(NAME, arguments, figures_of_kills(passes, options.events)), options.json)
         else:
             others, versions = present(options.peers)
             passes = compared(judge, queries, others, options.rounds)

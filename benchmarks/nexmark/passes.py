@@ -126,6 +126,15 @@ def _figure(taken: Sequence[Pass], killed: Sequence[Pass], count: int) -> dict[s
     }
 
 
+def figures_of_kills(passes: Sequence[Pass], count: int) -> list[dict[str, Any]]:
+    """What the record says of passes under kills alone: how many results there were, and whether they were right."""
+    return [
+        {"query": one.query, "by": one.by, "events": count, "results": one.results, "killed_equal": not one.wrong}
+        for one in passes
+        if one.by == KILLED
+    ]
+
+
 def table(figures: Sequence[Mapping[str, Any]]) -> str:
     columns = ("events/s", "cores", "events/s per core", "Cores × Time, s", "results", "killed", "others")
     return page.table(("query", "by"), columns, [_row(figure) for figure in figures])

@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from benchmarks.aims import Aim
 from benchmarks.peers.environment import PROGRAMS, interpreter
 from benchmarks.peers.side import PeerSide, Program
 from benchmarks.scenario.engine import EngineSide, Node, algorithm, plan_of, source
@@ -35,6 +36,11 @@ from benchmarks.scenario.tally import Tally
 
 PAYLOAD_BYTES = 100
 KEYS = 1000
+_AIMS = {
+    name: Aim(f"map across a process border beside {name}", ratio)
+    for name, ratio in (("Bytewax", 1.5), ("Pathway", 4), ("streamz", 4))
+}
+_COUNT_AIM = Aim("keyed count with checkpointed state beside Bytewax's with its recovery", 2.5)
 _WARM_UP_S = 0.6
 _WARM_UP_COUNT_S = 2.5
 """A source needs a few checkpoints to find out how much it may let in."""
@@ -89,7 +95,7 @@ ROUNDS = Rounds(
                 _peer("Bytewax", partial(bytewax, "map"), "bytewax"),
                 _peer("Pathway", partial(fed, "pathway_map.py"), "pathway", "pyzmq", "msgpack"),
                 _peer("streamz", partial(fed, "streamz_map.py"), "streamz", "pyzmq", "msgpack"),
-                Entrant("engine", our_map, {"Bytewax": 1.5, "Pathway": 4, "streamz": 4}),
+                Entrant("engine", our_map, _AIMS),
             ],
             _WARM_UP_S,
         ),
@@ -97,7 +103,7 @@ ROUNDS = Rounds(
             f"count of {KEYS:,} keys, {PAYLOAD_BYTES} B",
             [
                 _peer("Bytewax", partial(bytewax, "count"), "bytewax"),
-                Entrant("engine", our_count, {"Bytewax": 2.5}),
+                Entrant("engine", our_count, {"Bytewax": _COUNT_AIM}),
             ],
             _WARM_UP_COUNT_S,
         ),

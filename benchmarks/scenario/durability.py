@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.aims import Aim
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.pairs import Effort
 from benchmarks.scenario.switched import Switch
@@ -24,6 +25,8 @@ from benchmarks.scenario.tally import Tally
 
 _GROUP_BYTES = 256 * 1024
 _SYNCS = 30
+
+_AIM = Aim("`durability: log` on / off", 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def sync_ms(effort: Effort) -> Mapping[str, float]:
     return {"fdatasync, ms": statistics.median(spent)}
 
 
-SWITCH = Switch("scenario.durability", "With and without a log.", CASES, engine, sync_ms)
+SWITCH = Switch("scenario.durability", "With and without a log.", CASES, engine, _AIM, sync_ms)
 
 if __name__ == "__main__":
     sys.exit(SWITCH.main(sys.argv[1:]))

@@ -21,7 +21,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks import page
+from benchmarks import aims, page
+from benchmarks.aims import Aim
 from benchmarks.command import chosen, parser_of, publish
 from benchmarks.processes import CpuMeter, exact_cpu_s
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
@@ -31,6 +32,7 @@ from streamer.cli.output import tell
 NAME = "scenario.idle"
 _PER_HOUR = 1 / 3600
 _PAYLOAD_BYTES = 100
+_AIM = Aim("idle edge, % of a core", 0.5, at_most=True)
 _SETTLE_S = 2.0
 """After the first message: what a start leaves behind is done by then."""
 
@@ -70,7 +72,7 @@ def watch(case: Case, rounds: int, window_s: float) -> dict[str, Any]:
         side.stop()
     percent = {name: statistics.median(one[name] for one in found) for name in watched}
     supervisor = percent.pop("supervisor")
-    return {
+    figure = {
         "case": case.name,
         "edges": case.edges,
         "percent_an_edge": round(sum(percent.values()) / case.edges, 3),
@@ -78,6 +80,7 @@ def watch(case: Case, rounds: int, window_s: float) -> dict[str, Any]:
         "percent_supervisor": round(supervisor, 3),
         "elsewhere_cores": round(elsewhere_cores, 2),
     }
+    return {**figure, "aims": aims.judge({"percent_an_edge": _AIM}, figure)}
 
 
 def _percent(side: EngineSide, watched: Mapping[str, psutil.Process], window_s: float) -> dict[str, float]:
@@ -94,13 +97,14 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
             f["case"],
             f["edges"],
             f"**{f['percent_an_edge']:.2f}**",
+            *aims.cells(f["aims"].get("percent_an_edge")),
             " + ".join(f"{percent:.2f}" for percent in f["percent_by_instance"].values()),
             f"{f['percent_supervisor']:.2f}",
             f"{f['elsewhere_cores']:.2f}",
         )
         for f in figures
     ]
-    columns = ("edges", "% of a core an edge", "by instance", "supervisor", "others, cores")
+    columns = ("edges", "% of a core an edge", *aims.COLUMNS, "by instance", "supervisor", "others, cores")
     return page.table(("idle job",), columns, rows)
 
 

@@ -81,6 +81,7 @@ def summary(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
         "ratio_max": round(max(ratios), 3),
         "cpu_ratio": round(statistics.median(cpu_us(other) / cpu_us(one) for one, other in pairs), 3),
         "elsewhere_cores_max": max(figures.elsewhere_cores for pair in pairs for figures in pair),
+        "stolen_cores_max": max(figures.stolen_cores for pair in pairs for figures in pair),
     }
 
 

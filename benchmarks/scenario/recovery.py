@@ -6,7 +6,7 @@ to open the state, to be told by all others. A node with a million keys is fille
 else: a key that is new is one more for the checkpoint, and checkpoints have a tenth of the time. So all that can happen
 to one job happens to it one after the other.
 
-    python -m benchmarks.scenario.recovery [--events 3] [--only TEXT] [--json FILE]
+    python -m benchmarks.scenario.recovery [--events 3] [--keys 1000000] [--after 3] [--only TEXT] [--json FILE]
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KEYS = 1_000_000
 _PAYLOAD_BYTES = 100
 _SAMPLE_S = 0.005
 _FILL_S = 120.0
-_AFTER_S = 4.0
+AFTER_S = 3.0
 """The stream is watched for so long after each event; and longer if it stands still at the end of it."""
 _PATIENCE_S = 60.0
 
@@ -78,24 +78,26 @@ class Case:
     limit_s: float
 
 
-def _count(**spec: Any) -> Node:
-    return {**algorithm("count", "stateful", "keyed", "tally", KEYS, "state"), **spec}
-
-
 _SOURCE = source(_PAYLOAD_BYTES)
 _SINK = {"nodeName": "out", "kind": "sink", "spec": {"connector": "blackhole"}}
-_KEYED = (_SOURCE, _count(partitionBy="id", minReplicas=1, maxReplicas=2))
 _SPREAD = (_SOURCE, {**algorithm("relay", "stateless", "relay"), "minStatelessCount": 3}, _SINK)
 
-CASES = (
-    Case(f"a node with {KEYS:,} keys is killed", _KEYED, "count", KEYS, _kill("count-0"), 5.0),
-    Case(f"a partitioned node with {KEYS:,} keys is scaled", _KEYED, "count", KEYS, _scale("count"), 5.0),
-    Case("one of three stateless instances is killed", _SPREAD, "out", 100_000, _kill("relay-1"), SESSION_TIMEOUT_S),
-)
+
+def cases(keys: int) -> tuple[Case, ...]:
+    """With so many keys in the node that has any. The first two come over one job."""
+    counting = algorithm("count", "stateful", "keyed", "tally", keys, "state")
+    keyed = (_SOURCE, {**counting, "partitionBy": "id", "minReplicas": 1, "maxReplicas": 2})
+    return (
+        Case(f"a node with {keys:,} keys is killed", keyed, "count", keys, _kill("count-0"), 5.0),
+        Case(f"a partitioned node with {keys:,} keys is scaled", keyed, "count", keys, _scale("count"), 5.0),
+        Case(
+            "one of three stateless instances is killed", _SPREAD, "out", 100_000, _kill("relay-1"), SESSION_TIMEOUT_S
+        ),
+    )
 
 
-def silences_s(cases: Sequence[Case], events: int) -> list[list[float]]:
-    """The longest time without a message after each event of each case, which are of one job.
+def silences_s(alike: Sequence[Case], events: int, after_s: float) -> list[list[float]]:
+    """The longest time without a message in `after_s` after each event of each case, which are of one job.
 
     Raises BenchmarkError if the stream does not go on.
     """
@@ -103,20 +105,20 @@ def silences_s(cases: Sequence[Case], events: int) -> list[list[float]]:
         folder = Path(name)
         nodes = [
             {**node, "input": [str(folder / "tally"), *node["input"][1:]]} if node.get("input") else node
-            for node in cases[0].nodes
+            for node in alike[0].nodes
         ]
         found: list[list[float]] = []
         with EngineSide(plan_of(nodes, folder), folder) as side:
-            for case in cases:
+            for case in alike:
                 _until(side, case, case.fill, _FILL_S)
                 found.append([])
                 for number in range(events):
                     case.happen(side, number)
-                    found[-1].append(_silence_s(side, case))
+                    found[-1].append(_silence_s(side, case, after_s))
                     tell(f"{number + 1} of {events}, {case.name}: {found[-1][-1]:.2f} s")
             account = side.end()
             if account.status is not JobStatus.STOPPED or not account.balanced:
-                raise BenchmarkError(f"{cases[-1].name}: the job ended badly: {account.to_json()}")
+                raise BenchmarkError(f"{alike[-1].name}: the job ended badly: {account.to_json()}")
         return found
 
 
@@ -128,10 +130,10 @@ def _until(side: EngineSide, case: Case, count: int, within_s: float) -> None:
         side.go_on(_SAMPLE_S)
 
 
-def _silence_s(side: EngineSide, case: Case) -> float:
+def _silence_s(side: EngineSide, case: Case, after_s: float) -> float:
     began = last = time.monotonic()
     longest, handled = 0.0, side.handled(case.watched)
-    while (now := time.monotonic()) < began + _AFTER_S or now - last > _AFTER_S / 2:
+    while (now := time.monotonic()) < began + after_s or now - last > after_s / 2:
         if now - last > _PATIENCE_S:
             raise BenchmarkError(f"{case.name}: nothing was handled for {_PATIENCE_S:.0f} s")
         side.go_on(_SAMPLE_S)
@@ -161,11 +163,15 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
 def main(arguments: Sequence[str]) -> int:
     parser = parser_of(NAME, "How long a stream stands still.")
     parser.add_argument("--events", type=int, default=3, help="how often it happens")
+    parser.add_argument("--keys", type=int, default=KEYS, help="how many the node with keys has")
+    parser.add_argument(
+        "--after", type=float, default=AFTER_S, metavar="SECONDS", help="how long the stream is watched each time"
+    )
     options = parser.parse_args(arguments)
     figures: list[dict[str, Any]] = []
-    for _, alike in groupby(chosen(parser, CASES, options.only), key=lambda case: case.nodes):
-        cases = list(alike)
-        figures += map(figure_of, cases, silences_s(cases, options.events))
+    for _, group in groupby(chosen(parser, cases(options.keys), options.only), key=lambda case: case.nodes):
+        alike = list(group)
+        figures += map(figure_of, alike, silences_s(alike, options.events, options.after))
     publish(NAME, arguments, figures, table(figures), options.json)
     late = [figure for figure in figures if figure["silence_s_max"] > figure["limit_s"]]
     for figure in late:

@@ -14,7 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks import page
+from benchmarks import aims, page
+from benchmarks.aims import Aim
 from benchmarks.command import chosen, parser_of, publish
 from benchmarks.peers.environment import present
 from benchmarks.scenario.pairs import WARM_UP_S, Effort, figures_of, median_cpu_us, median_rate, summary
@@ -32,12 +33,14 @@ class Entrant:
     """One side, made below an empty folder.
 
     `beside` names the references that it is compared with, each with the ratio that it is to reach, or None; one that
-    is compared with none is a reference. `packages` are what a peer needs in the peers' environment.
+    is compared with none is a reference. `cpu_beside` has what the ratio of CPU times is to reach, where that is asked
+    for. `packages` are what a peer needs in the peers' environment.
     """
 
     name: str
     make: Callable[[Path], Side]
-    beside: Mapping[str, float | None] = field(default_factory=dict)
+    beside: Mapping[str, Aim | None] = field(default_factory=dict)
+    cpu_beside: Mapping[str, Aim] = field(default_factory=dict)
     packages: Sequence[str] = ()
 
 
@@ -69,10 +72,9 @@ def summaries(case: Case, taken: Taken) -> list[dict[str, Any]]:
     peers = {entrant.name for entrant in case.entrants if entrant.packages}
     return [
         {
-            **summary(case.name, tuple(zip(taken[entrant.name], taken[reference], strict=True))),
+            **_compared(case, entrant, reference, taken),
             "side": entrant.name,
             "beside": reference,
-            "aim": aim,
             "per_s": median_rate(taken[entrant.name]),
             "reference_per_s": median_rate(taken[reference]),
             "cpu_us": median_cpu_us(taken[entrant.name]),
@@ -80,9 +82,16 @@ def summaries(case: Case, taken: Taken) -> list[dict[str, Any]]:
             "reference_lost": sum(one.lost for one in taken[reference]) if reference in peers else None,
         }
         for entrant in case.entrants
-        for reference, aim in entrant.beside.items()
+        for reference in entrant.beside
         if reference in taken
     ]
+
+
+def _compared(case: Case, entrant: Entrant, reference: str, taken: Taken) -> dict[str, Any]:
+    """The ratios, and whether they are what they are to be."""
+    figure = summary(case.name, tuple(zip(taken[entrant.name], taken[reference], strict=True)))
+    asked = {"ratio": entrant.beside[reference], "cpu_ratio": entrant.cpu_beside.get(reference)}
+    return {**figure, "aims": aims.judge(asked, figure)}
 
 
 def table(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -94,26 +103,36 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
 
 def _beside(reference: str, figures: Sequence[Mapping[str, Any]]) -> str:
     loses = figures[0]["reference_lost"] is not None
+    judges, judges_cpu = (any(name in f["aims"] for f in figures) for name in ("ratio", "cpu_ratio"))
     rows = [
         (
             f["case"],
             f["side"],
             f"**{_ratio(f, 'ratio')}**",
             f"{_ratio(f, 'ratio_min')} to {_ratio(f, 'ratio_max')}",
-            "" if f["aim"] is None else f"{f['aim']:g}",
+            *(aims.cells(f["aims"].get("ratio")) if judges else ()),
             _ratio(f, "cpu_ratio"),
+            *(aims.cells(f["aims"].get("cpu_ratio")) if judges_cpu else ()),
             f"{f['per_s']:,}",
             f"{f['reference_per_s']:,}",
             _by_process(f["cpu_us"]),
             _by_process(f["reference_cpu_us"]),
             *([f"{f['reference_lost']:,}"] if loses else []),
             f"{f['elsewhere_cores_max']:.2f}",
+            *([_cores(f["stolen_cores_max"])] if loses else []),
         )
         for f in figures
     ]
-    rates = ("messages/s", reference, "CPU us a message", reference, *(["lost"] if loses else []))
-    columns = ("ratio", "from to", "aim", "CPU ratio", *rates, "others")
-    return page.table((f"beside {reference}", "side"), columns, rows)
+    ratios = ("ratio", "from to", *(aims.COLUMNS if judges else ()))
+    cpu_ratios = ("CPU ratio", *(aims.COLUMNS if judges_cpu else ()))
+    rates = ("messages/s", reference, "CPU us a message", reference)
+    company = ("lost", "others", "of them the host") if loses else ("others",)
+    return page.table((f"beside {reference}", "side"), (*ratios, *cpu_ratios, *rates, *company), rows)
+
+
+def _cores(count: float | None) -> str:
+    """Nothing where it was not told apart."""
+    return "" if count is None else f"{count:.2f}"
 
 
 def _ratio(figure: Mapping[str, Any], name: str) -> str:

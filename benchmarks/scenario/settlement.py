@@ -12,9 +12,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.aims import Aim
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
+
+_AIM = Aim("settlement on / off", 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def engine(case: Case, folder: Path, on: bool) -> EngineSide:
     return EngineSide(plan_of([source(case.payload_bytes), *handled], folder), folder, Tally(tally))
 
 
-SWITCH = Switch("scenario.settlement", "With and without settlement.", CASES, engine)
+SWITCH = Switch("scenario.settlement", "With and without settlement.", CASES, engine, _AIM)
 
 if __name__ == "__main__":
     sys.exit(SWITCH.main(sys.argv[1:]))

@@ -48,13 +48,15 @@ class Side(AbstractContextManager["Side"], Protocol):
 class Figures:
     """One measurement. `cpu_us` is CPU time per message by process, `elsewhere_cores` what others used meanwhile.
 
-    `lost` is how many messages have not arrived, from the start to the end of the side.
+    `stolen_cores` is the part of that which the host of a virtual machine took. `lost` is how many messages have not
+    arrived, from the start to the end of the side.
     """
 
     rate: float
     cpu_us: Mapping[str, float]
     elsewhere_cores: float
     lost: int = 0
+    stolen_cores: float = 0.0
 
 
 class InCompany(Protocol):
@@ -81,7 +83,8 @@ def measure(make: Callable[[], Side], warm_up_s: float, window_s: float) -> Figu
     if count <= 0:
         raise BenchmarkError(f"nothing has arrived in {window_s} s")
     cpu_us = {name: round(1e6 * s / count, 3) for name, s in spent.cpu_s.items()}
-    return Figures(count / (ended_s - began_s), cpu_us, round(spent.elsewhere_cores, 2), lost)
+    company = round(spent.elsewhere_cores, 2), lost, round(spent.stolen_cores, 2)
+    return Figures(count / (ended_s - began_s), cpu_us, *company)
 
 
 def warm_up(side: Side, warm_up_s: float) -> None:

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.aims import Aim
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.switched import Switch
 from benchmarks.scenario.tally import Tally
@@ -21,6 +22,8 @@ _WARM_UP_S = 2.5
 """A source needs a few checkpoints to find out how much it may let in."""
 _WINDOW_S = 3.0
 """Messages come and settle in the bursts of checkpoints: some of them are to be in it."""
+
+_AIM = Aim("checkpointed state on / off", 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,13 @@ def engine(case: Case, folder: Path, on: bool) -> EngineSide:
 
 
 SWITCH = Switch(
-    "scenario.state", "With and without checkpointed state.", CASES, engine, warm_up_s=_WARM_UP_S, window_s=_WINDOW_S
+    "scenario.state",
+    "With and without checkpointed state.",
+    CASES,
+    engine,
+    _AIM,
+    warm_up_s=_WARM_UP_S,
+    window_s=_WINDOW_S,
 )
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic
 
-from benchmarks import page
+from benchmarks import aims, page
+from benchmarks.aims import Aim
 from benchmarks.command import Case, chosen, parser_of, publish
 from benchmarks.scenario.engine import EngineSide
 from benchmarks.scenario.pairs import WARM_UP_S, Effort, Pair, median_rate, summary, taken
@@ -22,14 +23,16 @@ from benchmarks.scenario.pairs import WARM_UP_S, Effort, Pair, median_rate, summ
 class Switch(Generic[Case]):
     """`engine` gives the job of a case below a folder, with the feature or without it.
 
-    `beside` are further facts of each case, by the heading of their column. A job is measured for `window_s`, and has
-    `warm_up_s` to come to its full rate with the feature; without it, that rate is there at once.
+    `aim` is what the ratio is to reach. `beside` are further facts of each case, by the heading of their column. A job
+    is measured for `window_s`, and has `warm_up_s` to come to its full rate with the feature; without it, that rate is
+    there at once.
     """
 
     name: str
     description: str
     cases: Sequence[Case]
     engine: Callable[[Case, Path, bool], EngineSide]
+    aim: Aim
     beside: Callable[[Effort], Mapping[str, float]] = lambda _effort: {}
     warm_up_s: float = WARM_UP_S
     window_s: float = 0.6
@@ -38,7 +41,12 @@ class Switch(Generic[Case]):
         """All pairs of all cases, one round over the cases after the other."""
         first, second = partial(self._side, True), partial(self._side, False)
         pairs = taken(cases, first, second, effort, replace(effort, warm_up_s=WARM_UP_S))
-        return [{**_summary(name, found), "beside": dict(self.beside(effort))} for name, found in pairs.items()]
+        return [{**self._summary(name, found), "beside": dict(self.beside(effort))} for name, found in pairs.items()]
+
+    def _summary(self, name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
+        on, off = zip(*pairs, strict=True)
+        figure = {**summary(name, pairs), "on_per_s": median_rate(on), "off_per_s": median_rate(off)}
+        return {**figure, "aims": aims.judge({"ratio": self.aim}, figure)}
 
     def _side(self, on: bool, case: Case, folder: Path) -> EngineSide:
         return self.engine(case, folder, on)
@@ -56,17 +64,13 @@ class Switch(Generic[Case]):
         return 0
 
 
-def _summary(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
-    on, off = zip(*pairs, strict=True)
-    return {**summary(name, pairs), "on_per_s": median_rate(on), "off_per_s": median_rate(off)}
-
-
 def table(figures: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
             f["case"],
             f"**{f['ratio']:.2f}**",
             f"{f['ratio_min']:.2f} to {f['ratio_max']:.2f}",
+            *aims.cells(f["aims"].get("ratio")),
             f"{f['cpu_ratio']:.2f}",
             f"{f['on_per_s']:,}",
             f"{f['off_per_s']:,}",
@@ -75,5 +79,6 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
         )
         for f in figures
     ]
-    columns = ("ratio", "from to", "CPU ratio", "messages/s with it", "without", *figures[0]["beside"], "others")
+    ratios = ("ratio", "from to", *aims.COLUMNS, "CPU ratio")
+    columns = (*ratios, "messages/s with it", "without", *figures[0]["beside"], "others")
     return page.table(("pipeline",), columns, rows)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks.aims import Aim
 from benchmarks.peers import hkube
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
 from benchmarks.scenario.rounds import Case, Entrant, Rounds
@@ -31,9 +32,17 @@ from benchmarks.scenario.straight_stage import OPAQUE
 from benchmarks.scenario.tally import Tally
 
 _STRAIGHT, _OPAQUE, _HKUBE = "straight", "opaque", "HKube"
-_AIM, _AIM_WITHOUT_MSGSPEC = 1.0, 0.75
-_OPAQUE_AIMS = {100: 0.12, 1000: 0.40}
-_HKUBE_AIMS = {(100, False): 200, (100, True): 130, (1000, False): 150, (1000, True): 80}
+_AIM = Aim("2 and 3 processes beside raw pyzmq with msgpack batches of 100, with msgspec", 1.0)
+_AIM_WITHOUT_MSGSPEC = Aim("2 and 3 processes beside raw pyzmq with msgpack batches of 100, without msgspec", 0.75)
+_OPAQUE_AIMS = {
+    size: Aim(f"2 and 3 processes beside raw pyzmq with opaque batches of 100, {size} B", ratio)
+    for size, ratio in ((100, 0.12), (1000, 0.40))
+}
+_HKUBE_AIMS = {
+    (size, relay): Aim(f"{3 if relay else 2} processes beside HKube, {size} B", ratio)
+    for size, relay, ratio in ((100, False, 200), (100, True, 130), (1000, False, 150), (1000, True, 80))
+}
+_HKUBE_CPU_AIMS = {100: Aim("CPU time a message beside HKube, 100 B", 100)}
 _HIDES_MSGSPEC = Path(__file__).resolve().parent / "without_msgspec"
 
 
@@ -86,8 +95,10 @@ def _ours(payload_bytes: int, relay: bool) -> Iterator[Entrant]:
         _OPAQUE: _OPAQUE_AIMS[payload_bytes],
         _HKUBE: _HKUBE_AIMS[payload_bytes, relay],
     }
+    cpu_aims = {_HKUBE: _HKUBE_CPU_AIMS[payload_bytes]} if payload_bytes in _HKUBE_CPU_AIMS else {}
     for state_type in ("stateless", "stateful"):
-        yield Entrant(state_type, partial(engine, Pipeline("connector", relay, state_type, payload_bytes)), aims)
+        make = partial(engine, Pipeline("connector", relay, state_type, payload_bytes))
+        yield Entrant(state_type, make, aims, cpu_aims)
     for state_type in ("stateless", "stateful"):
         pipeline = Pipeline("connector", relay, state_type, payload_bytes)
         make = partial(engine, pipeline, environment=without_msgspec())

@@ -2,7 +2,8 @@
 
 The engine speaks tcp, on one machine too. Unix sockets are the other way that ZeroMQ has between two processes of a
 machine; how much faster it is at most is seen without the engine, whose own work is the same over both. *One at a time*
-the next message is sent when the last one has arrived, so that its rate tells the latency.
+the next message is sent when the last one has arrived, so that its rate tells the latency. Large payloads are not taken
+here; decision 10 has a figure of them.
 
     python -m benchmarks.scenario.wire [--rounds 5] [--only TEXT] [--json FILE]
 """

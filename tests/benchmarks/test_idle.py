@@ -44,4 +44,6 @@ def test_an_idle_job_costs_little_and_all_of_it_is_told(tmp_path: Path, capsys: 
     assert 0 < figure["percent_an_edge"] < 20
     assert figure["percent_an_edge"] == pytest.approx(sum(figure["percent_by_instance"].values()) / 2, abs=0.01)
     assert figure["percent_supervisor"] > 0
-    assert f"| {CASES[0].name} | 2 |" in capsys.readouterr().out
+    assert figure["aims"]["percent_an_edge"]["found"] == figure["percent_an_edge"]
+    told = capsys.readouterr().out
+    assert f"| {CASES[0].name} | 2 | **{figure['percent_an_edge']:.2f}** | ≤ 0.5 |" in told

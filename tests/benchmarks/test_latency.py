@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,59 @@ def test_a_rate_is_offered_and_what_arrives_is_told(tmp_path: Path, capsys: pyte
     assert "| 10,000 a second |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arrived_per_s", "growth"),
+    [
+        pytest.param(1000, 0.0, id="as many arrive as are offered"),
+        pytest.param(900, 0.1, id="a tenth waits"),
+        pytest.param(1100, -0.1, id="what had gathered is worked off"),
+    ],
+)
+def test_the_backlog_grows_by_what_does_not_arrive(arrived_per_s: int, growth: float) -> None:
+    looks = [(5 + n / 10, 77 + n * arrived_per_s // 10) for n in range(11)]
+
+    assert latency.backlog_growth(looks, 1000) == pytest.approx(growth)
+
+
+@pytest.mark.parametrize(
+    ("arrived_per_s", "late", "overloaded"),
+    [
+        pytest.param(100_000, 2048, False, id="a frame that comes just after the last look"),
+        pytest.param(97_000, 0, True, id="a backlog that grows by a thirtieth"),
+    ],
+)
+def test_a_backlog_that_grows_is_told_from_a_late_frame(arrived_per_s: int, late: int, overloaded: bool) -> None:
+    looks = [(n / 20, n * arrived_per_s // 20) for n in range(17)]
+    looks[-1] = looks[-1][0], looks[-1][1] - late
+
+    found = latency.Distribution(1.0, 1.0, 1.0, 1.0, 0.0, latency.backlog_growth(looks, 100_000))
+
+    assert found.overloaded is overloaded
+
+
+def _figure(**found: Any) -> dict[str, Any]:
+    side = {"per_s": 9, "p50_us": 2000.0, "p99_us": 4000.0, "p999_us": 5000.0, "growth_percent": 1.0}
+    beside = {"straight": side, "p50_ratio": 1.0, "hkube": None, "hkube_p50_ratio": None}
+    told = {"case": "100,000 a second", "spread": 2.0, "measurements": 5, "overloaded": 0, "aims": {}}
+    return {**side, **beside, **told, "elsewhere_cores_max": 0.1, **found}
+
+
+def test_a_growing_backlog_is_told_as_overload() -> None:
+    told = latency.table([_figure(overloaded=3), _figure(), _figure(case="one at a time")]).splitlines()
+
+    assert "| 100,000 a second | 9 | **overloaded in 3 of 5** | **2,000** |" in told[2]
+    assert "| 100,000 a second | 9 | flat | **2,000** |" in told[3]
+    assert "| one at a time | 9 |  | **2,000** |" in told[4]
+
+
+def test_each_aim_of_a_latency_has_a_line_of_its_own() -> None:
+    aim = {"of": "median, us", "bound": 1000, "at_most": True, "found": 2000.0, "reached": False}
+
+    told = latency.table([_figure(aims={"p50_us": aim})])
+
+    assert "| median, us | ≤ 1,000 | no | **2,000** |" in told
+
+
 @needs_peers
 def test_hkube_sends_one_at_a_time_beside_us(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
@@ -101,7 +155,6 @@ def test_hkube_sends_one_at_a_time_beside_us(tmp_path: Path, capsys: pytest.Capt
 
     written = json.loads(out.read_text())
     (figure,) = written["figures"]
-    hkube = figure["hkube"]
-    assert hkube["p50_ratio"] == pytest.approx(hkube["p50_us"] / figure["p50_us"], rel=0.01, abs=0.1)
+    assert figure["hkube_p50_ratio"] == pytest.approx(figure["hkube"]["p50_us"] / figure["p50_us"], rel=0.01, abs=0.1)
     assert written["versions"]["hkube-python-wrapper"] == "2.4.2"
-    assert f"**{figure['hkube']['p50_ratio']:.1f}**" in capsys.readouterr().out
+    assert f"**{figure['hkube_p50_ratio']:.1f}**" in capsys.readouterr().out

@@ -35,17 +35,18 @@ from benchmarks.nexmark.generator import (
     stream,
 )
 from benchmarks.nexmark.passes import KILLED, OURS, Pass, figures_of, table
-from benchmarks.nexmark.peers import LOOP, Peer, installed
+from benchmarks.nexmark.peers import ENVIRONMENT, LOOP, Peer, engines, installed
 from benchmarks.nexmark.peers import passed as passed_by_peer
 from benchmarks.nexmark.pipelines import Query
 from benchmarks.nexmark.programs import loop
-from benchmarks.nexmark.results import difference, results_of
+from benchmarks.nexmark.results import difference, read, results_of
 from benchmarks.nexmark.stateless import q14
 from benchmarks.processes import FamilyMeter, Passage
 from benchmarks.scenario.engine import plan_of, source
 from benchmarks.scenario.side import BenchmarkError
 from streamer.connectors.plugin import Mark
 from streamer.testing import kill, run
+from tests.benchmarks.test_peers import needs_peers
 from tests.house.source import ROOT
 
 _FIRST, _END = 20_000, 40_000
@@ -366,8 +367,40 @@ def test_the_command_compares_and_measures(tmp_path: Path) -> None:
     assert figures[1]["killed_equal"]
 
 
-def test_the_command_kills_every_instance_of_a_stateful_query() -> None:
-    done = _command("--events=3000", "--kill", "--only=q3")
+def test_the_command_kills_every_instance_of_a_stateful_query(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+
+    done = _command("--events=3000", "--kill", "--only=q3", f"--json={out}")
 
     assert done.returncode == 0, done.stderr
     assert "q3, streamer, killed:" in done.stderr
+    (figure,) = json.loads(out.read_text())["figures"]
+    assert (figure["query"], figure["by"], figure["events"], figure["killed_equal"]) == ("q3", KILLED, 3000, True)
+    assert figure["results"] > 0
+
+
+BYTEWAX, PATHWAY = engines(ENVIRONMENT)
+_SLOW_TO_START = {"q2", "q3", "q19"}
+"""Pathway takes seconds for its imports: a filter, a join and a top ten stand for all of its queries."""
+
+
+@needs_peers
+@pytest.mark.parametrize(
+    ("peer", "query"),
+    [
+        pytest.param(peer, query, id=f"{peer.name}, {query.name}")
+        for peer in (BYTEWAX, PATHWAY)
+        for query in pipelines.QUERIES
+        if peer is BYTEWAX or query.name in _SLOW_TO_START
+    ],
+)
+def test_a_program_of_another_engine_gives_what_the_loop_gives(peer: Peer, query: Query, tmp_path: Path) -> None:
+    if not installed((peer,)):
+        pytest.skip(f"{peer.package} is not installed: make peers")
+    out = tmp_path / "out.jsonl"
+
+    passed_by_peer(peer, query.name, 2500, out)
+
+    expected = results_of(query.name, loop.QUERIES[query.name](stream(range(2500))))
+    assert expected
+    assert difference(read(query.name, out), expected) == ""

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.peers import engines, environment, hkube
 from benchmarks.peers.environment import PROGRAMS, PeersError
 from benchmarks.peers.side import PeerSide, Program
-from benchmarks.scenario.side import BenchmarkError, Side, measure
+from benchmarks.scenario.side import BenchmarkError, Side, measure, warm_up
 from tests.house.source import ROOT, modules
 
 STAND_IN = Path(__file__).resolve().parent / "stand_in_peer.py"
@@ -111,3 +111,13 @@ def test_another_engine_carries_messages_and_loses_none(make: Callable[[Path], S
 
     assert figures.rate > 0
     assert figures.lost == 0
+
+
+@needs_peers
+@pytest.mark.parametrize("relay", [pytest.param(False, id="two processes"), pytest.param(True, id="three processes")])
+def test_hkube_has_no_processes_beside_those_that_are_measured(relay: bool, tmp_path: Path) -> None:
+    with hkube.side(1000, relay, tmp_path) as side:
+        warm_up(side, 0.0)
+
+        assert not any(process.children(recursive=True) for process in side.processes().values())
+        side.stop()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import page, record
-from benchmarks.__main__ import BENCHMARKS
 from benchmarks.page import PageError
+from benchmarks.record import BENCHMARKS
 
 _PAGE = "# Title\n\n<!-- begin a -->\nold\n<!-- end a -->\n\nText.\n\n<!-- begin b -->\n<!-- end b -->\n"
 

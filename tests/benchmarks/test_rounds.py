@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.aims import Aim
 from benchmarks.peers import engines
 from benchmarks.scenario import chain, payloads, rounds, shape, throughput, wire
 from benchmarks.scenario.engine import EngineSide, algorithm, plan_of, source
@@ -27,7 +28,7 @@ _ALL = [throughput.ROUNDS, payloads.ROUNDS, chain.ROUNDS, shape.ROUNDS, engines.
 
 
 def _figures(rate: float, *, lost: int = 0) -> Figures:
-    return Figures(rate, {"source": 400.0 / rate, "sink": 600.0 / rate}, 0.1, lost)
+    return Figures(rate, {"source": 400.0 / rate, "sink": 600.0 / rate}, 0.1, lost, stolen_cores=0.04)
 
 
 @pytest.mark.parametrize("benchmark", _ALL, ids=lambda benchmark: benchmark.name)
@@ -44,7 +45,9 @@ def _some_side(_folder: Path) -> StraightSide:
 
 
 _PEER = Entrant("peer", _some_side, packages=("no-such-peer",))
-_BOTH = Case("work", [_PEER, Entrant("plain", _some_side), Entrant("ours", _some_side, {"peer": 50, "plain": None})])
+_OURS = Entrant("ours", _some_side, {"peer": Aim("a rate", 50), "plain": None}, {"peer": Aim("a CPU time", 100)})
+_BOTH = Case("work", [_PEER, Entrant("plain", _some_side), _OURS])
+_ALONE = Case("beside the peer alone", [_PEER, Entrant("ours", _some_side, {"peer": Aim("a rate", 50)})])
 _TAKEN = {
     "peer": [_figures(10.0, lost=3), _figures(20.0, lost=4)],
     "plain": [_figures(1000.0), _figures(1000.0)],
@@ -56,22 +59,24 @@ def test_each_side_has_its_ratio_to_each_reference_of_the_same_round() -> None:
     peer, plain = summaries(_BOTH, _TAKEN)
 
     assert (peer["beside"], peer["ratio"], peer["ratio_min"], peer["ratio_max"]) == ("peer", 62.5, 25.0, 100.0)
-    assert (peer["cpu_ratio"], peer["aim"], peer["reference_lost"]) == (62.5, 50, 7)
-    assert (plain["beside"], plain["ratio"], plain["aim"], plain["reference_lost"]) == ("plain", 0.75, None, None)
+    assert (peer["cpu_ratio"], peer["reference_lost"]) == (62.5, 7)
+    assert {name: (aim["bound"], aim["reached"]) for name, aim in peer["aims"].items()} == {
+        "ratio": (50, True),
+        "cpu_ratio": (100, False),
+    }
+    assert (plain["beside"], plain["ratio"], plain["aims"], plain["reference_lost"]) == ("plain", 0.75, {}, None)
 
 
 def test_there_is_a_table_for_each_reference() -> None:
     beside_peer, beside_plain = table(summaries(_BOTH, _TAKEN)).split("\n\n")
 
-    assert "| work | ours | **62** | 25 to 100 | 50 | 62 | 750 | 15 |" in beside_peer
-    assert "| 7 | 0.10 |" in beside_peer
-    assert "| work | ours | **0.75** | 0.50 to 1.00 |  | 0.75 | 750 | 1,000 |" in beside_plain
+    assert "| work | ours | **62** | 25 to 100 | ≥ 50 | yes | 62 | ≥ 100 | no | 750 | 15 |" in beside_peer
+    assert "| 7 | 0.10 | 0.04 |" in beside_peer
+    assert "| work | ours | **0.75** | 0.50 to 1.00 | 0.75 | 750 | 1,000 |" in beside_plain
 
 
 def test_without_the_peers_the_others_are_taken_and_that_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    alone = Case("beside the peer alone", [_PEER, Entrant("ours", _some_side, {"peer": 50})])
-
-    cases, versions = rounds.with_peers([_BOTH, alone])
+    cases, versions = rounds.with_peers([_BOTH, _ALONE])
 
     assert [[entrant.name for entrant in case.entrants] for case in cases] == [["plain", "ours"]]
     assert versions == {}
@@ -79,9 +84,7 @@ def test_without_the_peers_the_others_are_taken_and_that_is_told(capsys: pytest.
 
 
 def test_a_benchmark_that_is_beside_peers_alone_fails_without_them(tmp_path: Path) -> None:
-    alone = Case("beside the peer alone", [_PEER, Entrant("ours", _some_side, {"peer": 50})])
-
-    assert Rounds("alone", "Beside peers alone.", [alone]).main(["--json", str(tmp_path / "out.json")]) == 1
+    assert Rounds("alone", "Beside peers alone.", [_ALONE]).main(["--json", str(tmp_path / "out.json")]) == 1
     assert not (tmp_path / "out.json").exists()
 
 
@@ -178,7 +181,10 @@ def test_a_hop_is_compared_with_one_of_the_shortest_chain() -> None:
     assert [figure["cpu_us_hop"] for figure in figures] == [2.0, 2.2, 4.0]
     assert [figure["cpu_ratio"] for figure in figures] == [1.0, 1.1, 2.0]
     assert [figure["rate_ratio"] for figure in figures] == [1.0, 0.5, 0.25]
-    assert "| 5 processes | 4.00 | **2.00** |" in chain.ROUNDS.table(figures)
+    told = chain.ROUNDS.table(figures)
+    assert "| 3 processes | 2.00 | **1.00** | 1.00 to 1.00 |  |  |" in told
+    assert "| 4 processes | 2.20 | **1.10** | 1.10 to 1.10 | ≤ 1.1 | yes |" in told
+    assert "| 5 processes | 4.00 | **2.00** | 2.00 to 2.00 | ≤ 1.1 | no |" in told
 
 
 def test_a_chain_carries_messages_over_all_its_processes(tmp_path: Path) -> None:

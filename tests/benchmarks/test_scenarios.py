@@ -42,7 +42,7 @@ def test_the_cases_are_told_apart_by_their_names() -> None:
     assert len({case.name for case in durability.CASES}) == len(durability.CASES)
     assert len({case.name for case in settlement.CASES}) == len(settlement.CASES)
     assert len({case.name for case in state.CASES}) == len(state.CASES)
-    assert len({case.name for case in recovery.CASES}) == len(recovery.CASES)
+    assert len({case.name for case in recovery.cases(10)}) == len(recovery.cases(10))
     assert len({case.name for case in memory.CASES}) == len(memory.CASES)
     assert len({case.name for case in overload.CASES}) == len(overload.CASES)
 
@@ -65,7 +65,24 @@ def test_a_feature_is_compared_with_none(
 
     (figure,) = json.loads(out.read_text())["figures"]
     assert figure["ratio"] == pytest.approx(figure["on_per_s"] / figure["off_per_s"], abs=0.01)
-    assert f"| {only} | **{figure['ratio']:.2f}** |" in capsys.readouterr().out
+    assert figure["aims"]["ratio"] == switch.aim.judge(figure["ratio"])
+    told = capsys.readouterr().out
+    assert f"| {only} | **{figure['ratio']:.2f}** |" in told
+    assert f"| ≥ 0.8 | {'yes' if figure['ratio'] >= 0.8 else 'no'} |" in told
+
+
+def test_a_node_with_keys_is_killed_and_scaled_and_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    options = ["--events", "1", "--keys", "1000", "--after", "1", "--only", "1,000 keys", "--json", str(out)]
+
+    assert recovery.main(options) == 0
+
+    killed, scaled = json.loads(out.read_text())["figures"]
+    assert (killed["case"], scaled["case"]) == (
+        "a node with 1,000 keys is killed",
+        "a partitioned node with 1,000 keys is scaled",
+    )
+    assert all(0 < figure["silence_s"] <= figure["limit_s"] for figure in (killed, scaled))
 
 
 def test_a_stream_stands_still_for_a_moment_when_an_instance_is_killed(
@@ -73,7 +90,7 @@ def test_a_stream_stands_still_for_a_moment_when_an_instance_is_killed(
 ) -> None:
     out = tmp_path / "out.json"
 
-    assert recovery.main(["--events", "1", "--only", "one of three", "--json", str(out)]) == 0
+    assert recovery.main(["--events", "1", "--after", "2", "--only", "one of three", "--json", str(out)]) == 0
 
     (figure,) = json.loads(out.read_text())["figures"]
     assert figure["events"] == 1
