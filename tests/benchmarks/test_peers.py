@@ -114,9 +114,8 @@ def test_another_engine_carries_messages_and_loses_none(make: Callable[[Path], S
 
 
 @needs_peers
-@pytest.mark.parametrize("relay", [pytest.param(False, id="two processes"), pytest.param(True, id="three processes")])
-def test_hkube_has_no_processes_beside_those_that_are_measured(relay: bool, tmp_path: Path) -> None:
-    with hkube.side(1000, relay, tmp_path) as side:
+def test_hkube_has_no_processes_beside_those_that_are_measured(tmp_path: Path) -> None:
+    with hkube.side(1000, True, tmp_path) as side:
         warm_up(side, 0.0)
 
         assert not any(process.children(recursive=True) for process in side.processes().values())
