@@ -20,7 +20,7 @@ from benchmarks.scenario.tally import Tally
 
 _WARM_UP_S = 2.5
 """A source needs a few checkpoints to find out how much it may let in."""
-_WINDOW_S = 3.0
+_WINDOW_S = 2.0
 """Messages come and settle in the bursts of checkpoints: some of them are to be in it."""
 
 _AIM = Aim("checkpointed state on / off", 0.8)
