@@ -338,6 +338,20 @@ assert SPILL_BYTES < MESSAGE_BYTES_MAX, "the size of one returned message is onl
 assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
 assert ENTRY_GROUP_BYTES <= ENTRY_WAITING_BYTES <= ENTRY_SEGMENT_BYTES, "a group is filled while another is written"
 assert ENTRY_LOG_BYTES_MAX >= 2 * RETAINED_BYTES_MAX, "memory is full before the log is, unless one message is stuck"
+AGENT_INSTANCES = 64
+"""Instances that one machine takes unless it is told otherwise."""
+AGENT_BEAT_S = 1.0
+"""How often an agent and a controller of a cluster say that they are there."""
+AGENT_GONE_S = 6.0
+"""An agent that was silent for this long is taken for dead, and what can go on elsewhere does."""
+AGENT_REPORT_S = 1.0
+"""How often an agent reports the samples of its instances; what changes a decision is told at once."""
+AGENT_LOOK_S = 0.05
+"""At most this often does an agent, or a controller of a cluster, look at what has changed."""
+PLACED_EPOCHS = 1_000
+"""Lives of an instance on one machine; on another one they are counted on from the next multiple, so that two machines
+that do not see each other never begin the same life."""
+
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
 assert KEY_GROUPS == 256, "a group is kept in one byte"

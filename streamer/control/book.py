@@ -33,19 +33,22 @@ from streamer.plan.compile import Plan
 
 
 class Book:
-    """`facts` are those of the job; `complaint` tells why the last records could not be written, and will be again."""
+    """`facts` are those of the job; `complaint` tells why the last records could not be written, and will be again.
 
-    def __init__(self, log: ControlLog, facts: JobFacts) -> None:
+    Who gets wishes in another way does not `listen` for them here.
+    """
+
+    def __init__(self, log: ControlLog, facts: JobFacts, *, holder: str = "", listens: bool = True) -> None:
         self.facts = facts
         self.complaint: str | None = None
         self.clock_offset_s = clock.wall() - clock.now()
         self._log = log
-        self._claim = log.claim(facts.job, f"process {os.getpid()}")
+        self._claim = log.claim(facts.job, holder or f"process {os.getpid()}")
         self._written: dict[str, bytes | None] = {}
         self._state: JobState | None = None
         self._seen: dict[str, InstanceRecord] = {}
         self._plan: Plan | None = None
-        self._news = log.follow([Topic.COMMANDS, Topic.JOBS], scope=facts.job)
+        self._news = log.follow([Topic.COMMANDS, Topic.JOBS], scope=facts.job) if listens else None
 
     @property
     def epoch(self) -> int:
@@ -62,11 +65,15 @@ class Book:
         self.facts = replace(facts, control=control or facts.control, metrics=metrics or facts.metrics)
         self._state = None
 
-    def keep(self, state: JobState) -> None:
-        """Append what has changed. Raises ClaimError if another process has taken the job over."""
-        if state is self._state:
+    def keep(self, state: JobState, beside: Sequence[Entry] = ()) -> None:
+        """Append what has changed, after what is to be known before it.
+
+        Raises ClaimError if another process has taken the job over.
+        """
+        words = [entry for entry in beside if self._written.get(entry.key) != entry.value]
+        if state is self._state and not words:
             return
-        entries = self._changed(state)
+        entries = [*words, *self._changed(state)]
         try:
             self._log.append_all(entries, claim=self._claim)
         except LogError as error:
@@ -83,14 +90,15 @@ class Book:
 
         Raises ClaimError if another process has taken the job over, as not every log can tell at an append.
         """
-        news = self._news.poll(0.0)
+        news = self._news.poll(0.0) if self._news is not None else ()
         for record in news:
             if record.is_claim and (record.epoch or 0) > self._claim.epoch:
                 raise ClaimError(f"job {self.facts.job} is supervised by {(record.value or b'').decode()} now")
         return wishes([record for record in news if record.topic is Topic.COMMANDS])
 
     def close(self) -> None:
-        self._news.close()
+        if self._news is not None:
+            self._news.close()
 
     def _changed(self, state: JobState) -> list[Entry]:
         """Instances first: a job that is told to have ended has none that goes on."""

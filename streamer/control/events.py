@@ -111,11 +111,51 @@ class LettersHold:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """A machine was found for this life of an instance."""
+
+    instance: str
+    epoch: int
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLost:
+    """A machine is not heard of any more. `shared`: another one has the same folder of jobs."""
+
+    agent: str
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAgain:
+    """A machine has started an instance again by itself, since nobody told it anything: this life is there now."""
+
+    instance: str
+    epoch: int
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = JobSubmitted | Reported | Exited | Asked | Scaled | FlowsSet | ReplayWanted | Resumed | LettersHold | Ticked
+Event = (
+    JobSubmitted
+    | Reported
+    | Exited
+    | Asked
+    | Scaled
+    | FlowsSet
+    | ReplayWanted
+    | Resumed
+    | LettersHold
+    | Placed
+    | AgentLost
+    | BegunAgain
+    | Ticked
+)
 
 
 @dataclass(frozen=True, slots=True)

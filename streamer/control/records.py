@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from streamer.control.jobs import status_of
+from streamer.control.jobs import JobAccount, status_of
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import Answer, InstanceRecord, JobState, Partition, Proposal
 from streamer.errors import StateError
@@ -28,6 +28,7 @@ from streamer.plan.compile import FlowVersion, Plan
 from streamer.plan.plain import plain, typed
 
 _PLAN = "plan"
+_ACCOUNT = "account"
 _T = TypeVar("_T")
 
 
@@ -112,6 +113,8 @@ class InstanceLine:
     leaving: bool
     leave_deadline: float | None
     returns: int
+    agent: str = ""
+    skipped: int = 0
 
 
 _SAME = tuple(
@@ -121,12 +124,21 @@ _SAME = tuple(
 )
 
 
+def plan_key(job: str) -> str:
+    return f"{job}/{_PLAN}"
+
+
 def plan_entry(job: str, plan: Plan) -> Entry:
-    return Entry(Topic.JOBS, f"{job}/{_PLAN}", _encoded(plan))
+    return Entry(Topic.JOBS, plan_key(job), _encoded(plan))
 
 
 def job_entry(line: JobLine) -> Entry:
     return Entry(Topic.JOBS, line.facts.job, _encoded(line))
+
+
+def account_entry(account: JobAccount) -> Entry:
+    """The account of a job that has ended, where the pages of its instances are on other machines."""
+    return Entry(Topic.JOBS, f"{account.job}/{_ACCOUNT}", _encoded(account))
 
 
 def instance_entry(job: str, record: InstanceRecord, clock_offset_s: float) -> Entry:
@@ -171,11 +183,12 @@ def _proposal_line(proposal: Proposal | None, clock_offset_s: float) -> Proposal
 
 @dataclass(frozen=True, slots=True)
 class KeptJob:
-    """One job as the log has it."""
+    """One job as the log has it. `account` is there if it has ended on a cluster."""
 
     line: JobLine
     plan: Plan
     instances: tuple[InstanceLine, ...]
+    account: JobAccount | None = None
 
     @property
     def job(self) -> str:
@@ -220,18 +233,33 @@ class KeptJob:
 def kept_job(jobs: Mapping[str, Record], assignments: Mapping[str, Record], job: str) -> KeptJob | None:
     """The job from the newest records of the two topics; None if there is none. Raises StateError."""
     line = job_line(jobs, job)
-    if line is None or f"{job}/{_PLAN}" not in jobs:
+    if line is None or plan_key(job) not in jobs:
         return None
-    plan = _decoded(Plan, jobs[f"{job}/{_PLAN}"])
-    lines = [_decoded(InstanceLine, record) for record in assignments.values() if record.scope == job]
+    plan = job_plan(jobs[plan_key(job)])
+    lines = [
+        instance_line(record)
+        for record in assignments.values()
+        if record.scope == job and record.key.count("/") == 1  # deeper ones are words to instances
+    ]
     places = {name: at for at, name in enumerate(plan.nodes)}
     lines.sort(key=lambda one: (places[one.node], one.index))
-    return KeptJob(line, plan, tuple(lines))
+    ended = jobs.get(f"{job}/{_ACCOUNT}")
+    return KeptJob(line, plan, tuple(lines), None if ended is None else _decoded(JobAccount, ended))
 
 
 def job_line(jobs: Mapping[str, Record], job: str) -> JobLine | None:
     """The job without its plan and its instances, which costs less."""
     return _decoded(JobLine, jobs[job]) if job in jobs else None
+
+
+def instance_line(record: Record) -> InstanceLine:
+    """Raises StateError."""
+    return _decoded(InstanceLine, record)
+
+
+def job_plan(record: Record) -> Plan:
+    """Raises StateError."""
+    return _decoded(Plan, record)
 
 
 def _record(line: InstanceLine, clock_offset_s: float) -> InstanceRecord:

@@ -77,6 +77,8 @@ class InstanceRecord:
 
     `leaving`: its node was scaled down, and it hands back what it has not started; `leave_deadline` is when it is
     killed. `returns` counts how often it was started again because its node was scaled up.
+
+    `agent`: the machine of a cluster on which it is, '' while it has none; `skipped` are epochs that no life had.
     """
 
     node: str
@@ -112,6 +114,9 @@ class InstanceRecord:
     leaving: bool = False
     leave_deadline: float | None = None
     returns: int = 0
+
+    agent: str = ""
+    skipped: int = 0
 
     def next_life(self, phase: InstancePhase, now: float, wired: int) -> InstanceRecord:
         """The same instance, started again with the wiring of this number: what this life knew is forgotten."""
@@ -196,7 +201,7 @@ class JobState:
         """How often instances were started again, by node."""
         counts = dict.fromkeys(self.plan.nodes, 0)
         for record in self.instances.values():
-            counts[record.node] += record.epoch - 1 - record.returns
+            counts[record.node] += record.epoch - 1 - record.returns - record.skipped
         return counts
 
     def elapsed_s(self, now: float) -> float:

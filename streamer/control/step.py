@@ -14,10 +14,12 @@ from __future__ import annotations
 import dataclasses
 
 from streamer import limits
-from streamer.control import deaths, endings, flows, partition, scaling, topology
+from streamer.control import deaths, endings, flows, partition, placing, scaling, topology
 from streamer.control.events import (
+    AgentLost,
     Ask,
     Asked,
+    BegunAgain,
     Effect,
     Event,
     Exited,
@@ -25,6 +27,7 @@ from streamer.control.events import (
     JobSubmitted,
     KillInstance,
     LettersHold,
+    Placed,
     ReplayWanted,
     Reported,
     Resumed,
@@ -65,6 +68,8 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
             stepped = _ticked(state, now)
         case LettersHold(oldest):
             stepped = dataclasses.replace(state, letters_hold=oldest), ()
+        case Placed() | AgentLost() | BegunAgain():
+            stepped = placing.moved(state, event, now), ()
         case _:
             stepped = _wished(state, event, now)
     after, effects = stepped

@@ -115,6 +115,11 @@ def flag(value: Value) -> bool:
     raise expected("true or false", value)
 
 
+def bytes_of(text: str) -> int:
+    """The bytes of a quantity that was found right before."""
+    return quantity(0)(text)
+
+
 def quantity(least: int, most: int | None = None) -> Rule[int]:
     """Bytes, as a whole number or with a unit (`64Mi`)."""
 

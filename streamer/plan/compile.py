@@ -19,6 +19,8 @@ from streamer.descriptor.flow import Flow, parse_flow
 from streamer.descriptor.inputs import InputError, flatten, resolve
 from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Pipeline, PipelineKind
+from streamer.descriptor.resources import Needs
+from streamer.descriptor.rules import bytes_of
 from streamer.descriptor.validate import state_type
 from streamer.errors import DescriptorError
 from streamer.plan.assignment import (
@@ -59,7 +61,8 @@ class PlannedNode:
     """`replicas` is what starts without an autoscaler; `max_replicas` None means no bound of the user's.
 
     `inputs` and `outputs` are the edges of all versions that are alive, `policy` is for edges into this node, as is
-    `partition_by`, the path of the key of a message where the node is partitioned, else ''.
+    `partition_by`, the path of the key of a message where the node is partitioned, else ''. `needs` is what each of its
+    instances asks of a machine.
     """
 
     name: str
@@ -79,6 +82,7 @@ class PlannedNode:
     ttl_s: float = 0.0
     durability: Durability = Durability.NONE
     partition_by: str = ""
+    needs: Needs = field(default_factory=Needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +277,7 @@ class _Compiler:
             ttl_s=float(node.ttl) if algorithm else 0.0,
             durability=Durability(node.durability),
             partition_by=node.partitioning.by,
+            needs=self._needs(node) if algorithm else Needs(),
         )
 
     def _role(self, node: Node) -> Role:
@@ -289,6 +294,13 @@ class _Compiler:
             )
         stateless = state_type(node, self._algorithms) is StateType.STATELESS
         return Role.STATELESS if stateless else Role.STATEFUL
+
+    def _needs(self, node: Node) -> Needs:
+        algorithm = self._algorithms.get(node.algorithm)
+        if algorithm is None:
+            return Needs()
+        found = algorithm.resources
+        return Needs(found.cpu, found.gpu, bytes_of(found.mem))
 
     def _code(self, node: Node) -> Code | None:
         if node.kind is not NodeKind.ALGORITHM:

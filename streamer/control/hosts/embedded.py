@@ -22,7 +22,6 @@ import zmq
 from streamer import clock
 from streamer.control.book import Book, find
 from streamer.control.events import (
-    UNSEEN,
     Ask,
     Asked,
     Effect,
@@ -36,6 +35,7 @@ from streamer.control.events import (
     StartInstance,
     Ticked,
 )
+from streamer.control.hosts.exits import NOT_STARTED, exited
 from streamer.control.hosts.home import (
     DEAD_LETTERS_FILE,
     INSTANCES_FOLDER,
@@ -44,7 +44,6 @@ from streamer.control.hosts.home import (
     make_folder,
     new_job,
     open_log,
-    page_of,
     pages_of,
 )
 from streamer.control.hosts.link import ControlLink
@@ -57,17 +56,15 @@ from streamer.errors import LogError, PlatformError, StateError
 from streamer.log.sqlite import SqliteLog
 from streamer.plan.compile import Plan
 from streamer.platform.alone import AlonePlatform, is_locked
-from streamer.platform.base import Exit, OnOutput
+from streamer.platform.base import OnOutput
 from streamer.platform.local import LocalPlatform
 from streamer.protocol.account import InstanceAccount
 from streamer.state.dead_letters import DeadLetters
 from streamer.state.home import state_folder
-from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, read_life
+from streamer.state.life import read_life
 
 INSTANCE_PROGRAM = (sys.executable, "-m", "streamer.runtime")
 
-_NOT_STARTED = 126
-"""Exit code told of a life that could not begin (a shell's code for a command that it cannot execute)."""
 _ANY_PORT = "tcp://127.0.0.1:0"
 _VERSIONS_OF_AN_EPOCH = 1 << 24
 """Peers are numbered on from here by each host, so that what it tells is newer than what the last one told."""
@@ -208,7 +205,7 @@ class EmbeddedHost:
             self._take(Reported(sample))
             active = True
         for exit_ in self._platform.poll():
-            self._take(self._exited(exit_))
+            self._take(exited(self.folder, exit_))
             active = True
         return active
 
@@ -225,7 +222,7 @@ class EmbeddedHost:
             elif is_locked(folder):
                 continue  # it has just been started, and will say in a moment who it is
             else:
-                self._take(Exited(instance, epoch, _NOT_STARTED, ("it was not started",)))
+                self._take(Exited(instance, epoch, NOT_STARTED, ("it was not started",)))
             del self._unmet[instance]
 
     def _ask_letters(self, now: float) -> None:
@@ -237,23 +234,6 @@ class EmbeddedHost:
             with suppress(StateError):  # its instances say what is wrong with the store
                 if (oldest := self._letters.oldest_version()) != state.letters_hold:
                     self._take(LettersHold(oldest))
-
-    def _exited(self, exit_: Exit) -> Exited:
-        page = self._page(exit_.instance)
-        completed = page.completed if page is not None else 0
-        life = read_life(self._instance_folder(exit_.instance))
-        word = life.code if life is not None and life.epoch == exit_.epoch else None
-        seen = word if exit_.code is None else exit_.code
-        return Exited(
-            exit_.instance,
-            exit_.epoch,
-            UNSEEN if seen is None else seen,
-            exit_.output,
-            completed,
-            ended=exit_.code is None and word == 0,
-            cannot_open=word == CANNOT_OPEN,
-            handler_error=life.error if life is not None and word == HANDLER_FAILED else "",
-        )
 
     def _wait(self, timeout_s: float) -> None:
         poller = zmq.Poller()
@@ -304,7 +284,7 @@ class EmbeddedHost:
         try:
             self._platform.start(assignment)
         except PlatformError as error:
-            self._events.append(Exited(effect.instance, effect.epoch, _NOT_STARTED, (str(error),)))
+            self._events.append(Exited(effect.instance, effect.epoch, NOT_STARTED, (str(error),)))
 
     # -- views --------------------------------------------------------------------------------------------------------
 
@@ -321,9 +301,6 @@ class EmbeddedHost:
 
     def _pages(self) -> dict[str, InstanceAccount]:
         return pages_of(self.folder, self._job_state().instances)
-
-    def _page(self, instance: str) -> InstanceAccount | None:
-        return page_of(self.folder, instance)
 
     def _instance_folder(self, instance: str) -> Path:
         return self.folder / INSTANCES_FOLDER / instance

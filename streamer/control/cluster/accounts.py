@@ -1,0 +1,79 @@
+"""The account of a job whose instances are on several machines: from what their agents have reported.
+
+A page lies on the disk of its machine, so an agent tells what is in it: with the samples of a life while that goes on,
+and once more when it is over. An instance that went on elsewhere has a page on each machine; what the older one had in
+flight is abandoned there, as it is when a page is opened again by a successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streamer.control.cluster.wire import JobReport
+from streamer.control.state import JobState
+from streamer.metrics.samples import InstanceSample
+from streamer.protocol.account import DROP_REASONS, EdgeCounts, InstanceAccount
+
+
+class Pages:
+    """What is known of the pages of one job, by agent and instance."""
+
+    def __init__(self) -> None:
+        self._pages: dict[tuple[str, str], InstanceAccount] = {}
+
+    def take(self, report: JobReport) -> None:
+        """Samples first: of a life that is over, the page has the last word."""
+        for sample in report.samples:
+            self._pages[report.agent, sample.instance] = _of_sample(sample)
+        for left in report.left:
+            if left.account is not None:
+                self._pages[report.agent, left.exit.instance] = left.account
+
+    def of(self, state: JobState) -> Mapping[str, InstanceAccount]:
+        """One page for each instance."""
+        found: dict[str, InstanceAccount] = {}
+        for (agent, instance), page in self._pages.items():
+            record = state.instances.get(instance)
+            if record is None:
+                continue
+            part = _copy(page)
+            if record.agent != agent:
+                part.recover()
+            found[instance] = _sum(found[instance], part) if instance in found else part
+        return found
+
+
+def _of_sample(sample: InstanceSample) -> InstanceAccount:
+    edges = [
+        EdgeCounts(
+            edge.target,
+            edge.sent,
+            edge.settled,
+            edge.dead_lettered,
+            edge.abandoned,
+            edge.in_flight,
+            edge.redelivered,
+            [edge.dropped.get(reason, 0) for reason in DROP_REASONS],
+        )
+        for edge in sample.edges
+    ]
+    return InstanceAccount(sample.received, sample.failed, sample.completed, edges=edges)
+
+
+def _copy(page: InstanceAccount) -> InstanceAccount:
+    return _sum(InstanceAccount(), page)
+
+
+def _sum(one: InstanceAccount, other: InstanceAccount) -> InstanceAccount:
+    total = InstanceAccount(one.received + other.received, one.failed + other.failed, one.completed + other.completed)
+    for page in (one, other):
+        for counts in page.edges:
+            edge = total.edge(counts.target)
+            edge.sent += counts.sent
+            edge.settled += counts.settled
+            edge.dead_lettered += counts.dead_lettered
+            edge.abandoned += counts.abandoned
+            edge.in_flight += counts.in_flight
+            edge.redelivered += counts.redelivered
+            edge.drops = [a + b for a, b in zip(edge.drops, counts.drops, strict=True)]
+    return total

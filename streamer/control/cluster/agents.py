@@ -1,0 +1,89 @@
+"""The machines of a cluster as a controller sees them, and which of them an instance is given to.
+
+Instances of a node are spread: of the machines with room, the one with the fewest of them, then the one with the
+smallest share in use. The loss of a machine then takes as little of a node as possible. What several controllers place
+at the same moment may overfill a machine for as long as it takes to be told, which slows things down and loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from streamer.control.cluster.wire import Beat
+from streamer.control.state import JobState
+from streamer.descriptor.resources import NOTHING, Needs
+from streamer.limits import AGENT_GONE_S
+
+
+@dataclass(slots=True)
+class _Seen:
+    beat: Beat
+    at: float
+
+
+class Agents:
+    """`clock` is this controller's own: what others' clocks say is not compared."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._seen: dict[str, _Seen] = {}
+
+    def heard(self, beat: Beat) -> None:
+        self._seen[beat.agent] = _Seen(beat, self._clock())
+
+    def there(self) -> Mapping[str, Beat]:
+        """Those that were heard of lately."""
+        now = self._clock()
+        return {name: seen.beat for name, seen in self._seen.items() if now - seen.at < AGENT_GONE_S}
+
+    def is_gone(self, agent: str) -> bool:
+        """Whether it was silent for too long, as far as this controller has listened."""
+        seen = self._seen.get(agent)
+        return self._clock() - (self._since if seen is None else seen.at) >= AGENT_GONE_S
+
+    def is_shared(self, agent: str) -> bool:
+        """Whether one that is there has the same folder of jobs."""
+        seen = self._seen.get(agent)
+        return seen is not None and any(
+            beat.home == seen.beat.home for name, beat in self.there().items() if name != agent
+        )
+
+
+def used_by(states: Iterable[JobState]) -> dict[str, Needs]:
+    """What instances of these jobs ask for, by agent."""
+    used: dict[str, Needs] = {}
+    for state in states:
+        for record in state.instances.values():
+            if record.agent and not record.phase.gone:
+                used[record.agent] = used.get(record.agent, NOTHING).plus(state.node_of(record).needs)
+    return used
+
+
+def chosen(
+    there: Mapping[str, Beat], used: Mapping[str, Needs], state: JobState, node: str
+) -> tuple[str | None, str]:
+    """The agent for one more instance of `node`; or None, and what is missing."""
+    needed = state.plan.nodes[node].needs
+    beside = Counter(r.agent for r in state.instances.values() if r.node == node and not r.phase.gone)
+    best: tuple[int, float, str] | None = None
+    lacking: list[str] = []
+    for name, beat in there.items():
+        load = _larger(beat.used, used.get(name, NOTHING))
+        if missing := beat.capacity.lacks(load, needed):
+            lacking.append(f"{name} has not enough {', '.join(missing)}")
+            continue
+        rank = (beside[name], beat.capacity.share(load), name)
+        best = rank if best is None else min(best, rank)
+    if best is not None:
+        return best[2], ""
+    return None, "; ".join(lacking) or "no agent is there"
+
+
+def _larger(one: Needs, other: Needs) -> Needs:
+    """Of each the larger: what was just placed may not be in use yet, and what others placed is not known here."""
+    return Needs(
+        max(one.cpu, other.cpu), max(one.gpu, other.gpu), max(one.mem, other.mem), max(one.instances, other.instances)
+    )

@@ -1,0 +1,301 @@
+"""The controller of many jobs on a cluster: the same `step` as on one machine, and the log for everything else.
+
+It has neither processes nor sockets. Commands and reports are handed to it by whoever follows them; what it decides
+goes into the log before anybody acts on it, and agents act on that. It leads a job under a claim: it begins with what
+the log has, whoever wrote that, and goes away when it reads the claim of another. An event may be handed over twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from streamer import clock as clocks
+from streamer.control.book import Book, find, lines
+from streamer.control.cluster.accounts import Pages
+from streamer.control.cluster.agents import Agents, chosen, used_by
+from streamer.control.cluster.feed import Feed, Post
+from streamer.control.cluster.wire import (
+    JobReport,
+    Told,
+    beat_of,
+    controller_entry,
+    flows_entry,
+    peers_entry,
+    report_of,
+    submitted,
+    told_entry,
+)
+from streamer.control.events import (
+    AgentLost,
+    BegunAgain,
+    Effect,
+    Event,
+    JobSubmitted,
+    KillInstance,
+    Placed,
+    Reported,
+    SendCommand,
+    StartInstance,
+    Ticked,
+)
+from streamer.control.jobs import account
+from streamer.control.records import JobFacts, account_entry
+from streamer.control.state import InstanceRecord, JobState
+from streamer.control.step import step
+from streamer.control.wishes import wishes
+from streamer.errors import ClaimError, StateError
+from streamer.limits import AGENT_BEAT_S, AGENT_LOOK_S
+from streamer.log.base import ControlLog, Entry, Record
+from streamer.log.topics import Topic
+from streamer.plan.assignment import Verb
+from streamer.plan.compile import Plan
+
+_VERSIONS_OF_AN_EPOCH = 1 << 24
+"""Peers are numbered on from here under each claim, so that what is told is newer than what was told under the last."""
+_IDLE_TICK_S = 0.25
+
+
+@dataclass(slots=True)
+class _Led:
+    """One job in hand. `told` is what was said to each instance, `waits` why some are not placed."""
+
+    book: Book
+    state: JobState | None = None
+    events: deque[Event] = field(default_factory=deque)
+    told: dict[str, Told] = field(default_factory=dict)
+    pages: Pages = field(default_factory=Pages)
+    active: bool = True
+    ticked_at: float = 0.0
+    waits: str = ""
+
+
+class ClusterHost:
+    """`claims` is a feed of the topic jobs and `beats` one of what agents say, both from now on.
+
+    One thread calls it. `say` hears what people should know; a job that is led elsewhere by then is not an error.
+    """
+
+    def __init__(
+        self,
+        log: ControlLog,
+        name: str,
+        claims: Feed,
+        beats: Feed,
+        post: Post,
+        say: Callable[[str], None],
+        *,
+        clock: clocks.Clock = clocks.now,
+    ) -> None:
+        self.name = name
+        self._log = log
+        self._claims = claims
+        self._beats = beats
+        self._post = post
+        self._say = say
+        self._clock = clock
+        self._led: dict[str, _Led] = {}
+        self._agents = Agents(clock)
+        self._beat_at = 0.0
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        return tuple(self._led)
+
+    def is_kept(self, job: str) -> bool:
+        """Whether the log has all that has happened to the job here."""
+        led = self._led.get(job)
+        return led is None or led.book.complaint is None
+
+    def lead(self, is_mine: Callable[[str], bool]) -> None:
+        """Let go of the jobs that are others' from now on, and take up all live ones that are not. Raises LogError."""
+        for job in self.jobs:
+            if not is_mine(job):
+                self._let_go(job)
+        for line in lines(self._log):
+            if line.live and line.facts.job not in self._led and is_mine(line.facts.job):
+                self._take_up(line.facts.job)
+
+    def take(self, record: Record) -> None:
+        """A command, or a report of a job. Raises LogError: it is to be handed over again."""
+        try:
+            if record.topic is Topic.COMMANDS:
+                self._command(record)
+            elif record.scope in self._led:
+                self._report(self._led[record.scope], report_of(record))
+        except StateError as error:
+            self._say(f"{error}")
+
+    def tick(self) -> None:
+        """What is due by now: to be called at least every `AGENT_LOOK_S`."""
+        now = self._clock()
+        for record in self._claims.take():
+            led = self._led.get(record.scope)
+            if led is not None and record.is_claim and (record.epoch or 0) > led.book.epoch:
+                self._let_go(record.scope)
+        for record in self._beats.take():
+            try:
+                self._agents.heard(beat_of(record))
+            except StateError as error:
+                self._say(f"{error}")
+        if now - self._beat_at >= AGENT_BEAT_S:
+            self._beat_at = now
+            self._post.leave([controller_entry(self.name)])
+        for led in tuple(self._led.values()):
+            if now - led.ticked_at >= (AGENT_LOOK_S if led.active else _IDLE_TICK_S):
+                led.ticked_at, led.active = now, False
+                self._look_at_machines(led)
+                self._happened(led, Ticked())
+
+    def close(self) -> None:
+        for job in self.jobs:
+            self._let_go(job)
+        for part in (self._claims, self._beats, self._post):
+            part.close()
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def _take_up(self, job: str) -> _Led | None:
+        """None if there is no such job, or it has ended."""
+        kept = find(self._log, job)
+        if kept is None or not kept.line.live:
+            return None
+        led = _Led(Book(self._log, kept.line.facts, holder=self.name, listens=False))
+        kept = find(self._log, job)  # whoever led it may have written until the claim
+        if kept is None or not kept.line.live:
+            return None
+        self._led[job] = led
+        led.state = kept.state(led.book.clock_offset_s, led.book.epoch * _VERSIONS_OF_AN_EPOCH)
+        self._say(f"leads job {job}")
+        if led.state is None:
+            self._happened(led, JobSubmitted(job, kept.plan))
+        return self._led.get(job)
+
+    def _begin(self, facts: JobFacts, plan: Plan) -> None:
+        if facts.job in self._led or find(self._log, facts.job) is not None:
+            self._take_up_once(facts.job)  # the command came again
+            return
+        led = self._led[facts.job] = _Led(Book(self._log, facts, holder=self.name, listens=False))
+        led.book.begin(plan)
+        self._say(f"leads job {facts.job}, which begins")
+        self._happened(led, JobSubmitted(facts.job, plan))
+
+    def _take_up_once(self, job: str) -> _Led | None:
+        return self._led.get(job) or self._take_up(job)
+
+    def _let_go(self, job: str) -> None:
+        led = self._led.pop(job)
+        led.book.close()
+        self._say(f"leads job {job} no more")
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def _command(self, record: Record) -> None:
+        begins = submitted(record)
+        if begins is not None:
+            self._begin(*begins)
+            return
+        led = self._take_up_once(record.scope)
+        if led is not None:
+            for wish in wishes([record]):
+                self._happened(led, wish)
+
+    def _report(self, led: _Led, report: JobReport) -> None:
+        led.pages.take(report)
+        state = led.state
+        if state is None:
+            return
+        for instance, epoch in report.lives.items():
+            record = state.instances.get(instance)
+            if record is not None and record.agent == report.agent and epoch > record.epoch:
+                self._happened(led, BegunAgain(instance, epoch, report.agent))
+        for sample in report.samples:
+            self._happened(led, Reported(sample))
+        for left in report.left:
+            record = state.instances.get(left.exit.instance)
+            if record is not None and record.agent == report.agent:
+                self._happened(led, left.exit)
+
+    def _look_at_machines(self, led: _Led) -> None:
+        """Lost ones, and places for what has none."""
+        if led.state is None:
+            return
+        for agent in sorted({r.agent for r in led.state.instances.values() if r.agent and not r.phase.gone}):
+            if self._agents.is_gone(agent):
+                self._happened(led, AgentLost(agent, self._agents.is_shared(agent)))
+        waits = ""
+        for record in tuple(led.state.instances.values()):
+            if record.phase.living and not record.agent:
+                waits = self._placed(led, record) or waits
+            elif not record.phase.gone and self._agents.is_gone(record.agent):
+                waits = f"{record.instance} waits for agent {record.agent}, which has what it keeps"
+        if waits and waits != led.waits:
+            self._say(f"job {led.state.job}: {waits}")
+        led.waits = waits
+
+    def _placed(self, led: _Led, record: InstanceRecord) -> str:
+        """Find a machine for it, or give the reason why there is none."""
+        assert led.state is not None
+        used = used_by(one.state for one in self._led.values() if one.state is not None)
+        agent, missing = chosen(self._agents.there(), used, led.state, record.node)
+        if agent is None:
+            return f"{record.instance} waits for a machine: {missing}"
+        self._happened(led, Placed(record.instance, record.epoch, agent))
+        return ""
+
+    def _happened(self, led: _Led, event: Event) -> None:
+        """Step, and put into the log what comes of it."""
+        led.active = led.active or not isinstance(event, Ticked)
+        before = led.state
+        led.state, effects = step(led.state, event, self._clock())
+        words = self._words(led, led.state, effects, event)
+        if not (words or isinstance(event, Ticked) or led.state.phase.ended or before is None):
+            return
+        ended = led.state.phase.ended
+        if ended:
+            words.append(account_entry(account(led.state, self._clock(), led.pages.of(led.state))))
+        try:
+            led.book.keep(led.state, words)
+        except ClaimError:
+            self._let_go(led.state.job)
+            return
+        if ended and led.book.complaint is None:
+            self._let_go(led.state.job)
+
+    def _words(self, led: _Led, state: JobState, effects: tuple[Effect, ...], event: Event) -> list[Entry]:
+        """What agents have to know, the flows before anything that is started with them."""
+        starts = [effect.node for effect in effects if isinstance(effect, StartInstance)]
+        if isinstance(event, Placed) and event.instance in state.instances:
+            starts.append(state.instances[event.instance].node)
+        found = {
+            entry.key: entry
+            for node in dict.fromkeys(starts)
+            for entry in (flows_entry(state.job, node, state.wiring_of(node)),)
+        }
+        for effect in effects:
+            if isinstance(effect, SendCommand):
+                entry = self._word(led, state, effect)
+                found[entry.key] = entry
+            elif isinstance(effect, KillInstance):
+                told = _told_so_far(led, effect.instance, effect.epoch)
+                led.told[effect.instance] = told = replace(told, kill=True)
+                entry = told_entry(state.job, effect.instance, told)
+                found[entry.key] = entry
+        return list(found.values())
+
+    def _word(self, led: _Led, state: JobState, effect: SendCommand) -> Entry:
+        node, command = state.instances[effect.instance].node, effect.command
+        if command.verb is Verb.PEERS and command.peers is not None:
+            return peers_entry(state.job, node, command.peers)
+        if command.verb is Verb.FLOWS and command.wiring is not None:
+            return flows_entry(state.job, node, command.wiring)
+        told = _told_so_far(led, effect.instance, effect.epoch)
+        told = replace(told, verbs=told.verbs | {command.verb}, lives=command.lives or told.lives)
+        led.told[effect.instance] = told
+        return told_entry(state.job, effect.instance, told)
+
+
+def _told_so_far(led: _Led, instance: str, epoch: int) -> Told:
+    told = led.told.get(instance)
+    return told if told is not None and told.epoch == epoch else Told(epoch)

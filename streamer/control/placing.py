@@ -1,0 +1,91 @@
+"""Where instances are: found a machine, lost it, or started again by it while nobody led the job.
+
+What an instance keeps on its machine's disk (its state, its log, how far a source has read) is nowhere else, so it
+waits for that machine, however long that takes: going on elsewhere without it would lose what was promised. What keeps
+nothing goes on elsewhere at once. The machine may be alive and only cut off; so lives are counted on from another
+multiple of `PLACED_EPOCHS` there, and whichever of two lives is the older one is turned away by its peers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from streamer import limits
+from streamer.control import topology
+from streamer.control.events import AgentLost, BegunAgain, Placed
+from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, follow
+from streamer.control.state import InstanceRecord, JobState
+from streamer.plan.assignment import Durability, Role
+from streamer.plan.compile import PlannedNode
+
+
+def moved(state: JobState, event: Placed | AgentLost | BegunAgain, now: float) -> JobState:
+    match event:
+        case Placed():
+            return _placed(state, event)
+        case AgentLost():
+            return _lost(state, event, now)
+        case BegunAgain():
+            return _begun_again(state, event, now)
+
+
+def keeps_nothing(node: PlannedNode) -> bool:
+    """Whether instances of the node have nothing on their machine that another one would miss."""
+    return node.role is Role.STATELESS and node.durability is Durability.NONE
+
+
+def _placed(state: JobState, event: Placed) -> JobState:
+    record = state.instances.get(event.instance)
+    if record is None or record.epoch != event.epoch or record.agent or not record.phase.living:
+        return state
+    return state.having(dataclasses.replace(record, agent=event.agent))
+
+
+def _lost(state: JobState, event: AgentLost, now: float) -> JobState:
+    for record in state.instances.values():
+        may_move = event.shared or keeps_nothing(state.node_of(record)) or state.phase.ending_by_force
+        if record.agent == event.agent and not record.phase.gone and may_move:
+            state = _without_machine(state, record, now)
+    return state
+
+
+def _without_machine(state: JobState, record: InstanceRecord, now: float) -> JobState:
+    """It is gone from there, which is no death of its own; whoever shares with it learns that it is."""
+    event = InstanceEvent.DIES
+    if state.phase.ending_by_force:
+        event = InstanceEvent.ENDS
+    elif record.leaving:
+        event = InstanceEvent.RETIRES
+    elif record.phase is InstancePhase.RESTARTING:
+        return state.having(_elsewhere(record, now))
+    phase = follow(INSTANCE, record.phase, event)
+    after = dataclasses.replace(_elsewhere(record, now), phase=phase, exited_at=now, quiet_since=None)
+    state = state.having(after)
+    return topology.changed(state, record.node) if phase.gone else state
+
+
+def _elsewhere(record: InstanceRecord, now: float) -> InstanceRecord:
+    """Its next life has the first epoch of another machine, where nobody is bound yet."""
+    last = (record.epoch // limits.PLACED_EPOCHS + 1) * limits.PLACED_EPOCHS - 1
+    return dataclasses.replace(
+        record,
+        agent="",
+        endpoint="",
+        epoch=last,
+        skipped=record.skipped + last - record.epoch,
+        restart_at=now,
+    )
+
+
+def _begun_again(state: JobState, event: BegunAgain, now: float) -> JobState:
+    record = state.instances.get(event.instance)
+    if record is None or record.agent != event.agent or event.epoch <= record.epoch or record.phase.gone:
+        return state
+    if record.phase.living:
+        record = dataclasses.replace(record, phase=follow(INSTANCE, record.phase, InstanceEvent.DIES))
+        if record.phase is not InstancePhase.RESTARTING:
+            return topology.changed(state.having(record), record.node)
+    if record.phase is not InstancePhase.RESTARTING:
+        return state
+    alive = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now, 0)
+    return topology.changed(state.having(dataclasses.replace(alive, epoch=event.epoch)), alive.node)

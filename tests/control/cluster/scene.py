@@ -1,0 +1,126 @@
+"""A cluster in one process: a controller, agents on folders of their own with real instances, and a log in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from streamer.control.book import find
+from streamer.control.cluster.agent import Agent, Machine
+from streamer.control.cluster.feed import DirectPost, PolledFeed
+from streamer.control.cluster.host import ClusterHost
+from streamer.control.cluster.wire import AGENTS, submit_entry
+from streamer.control.hosts.embedded import INSTANCE_PROGRAM
+from streamer.control.hosts.home import new_job
+from streamer.control.jobs import JobAccount
+from streamer.control.records import KeptJob
+from streamer.control.wishes import want_end
+from streamer.control.events import Ask
+from streamer.descriptor.resources import Capacity
+from streamer.log.memory import MemoryLog, MemoryStore
+from streamer.log.topics import Topic
+from streamer.plan.compile import Plan
+
+PATIENCE_S = 60.0
+
+
+class Scene:
+    """`clock` is that of controllers and agents; instances have their own."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.store = MemoryStore()
+        self.log = MemoryLog(self.store)
+        self.words: list[str] = []
+        self.hosts: dict[str, ClusterHost] = {}
+        self.agents: dict[str, Agent] = {}
+        self._carried = self.log.follow([Topic.COMMANDS, Topic.REPORTS])
+        self._folder = folder
+        self._clock = clock
+
+    def controller(self, name: str) -> ClusterHost:
+        """One that leads every job from now on."""
+        log = MemoryLog(self.store)
+        host = ClusterHost(
+            log,
+            name,
+            PolledFeed(log.follow([Topic.JOBS], log.end([Topic.JOBS]))),
+            PolledFeed(log.follow([Topic.REPORTS], log.end([Topic.REPORTS]), scope=AGENTS)),
+            DirectPost(log),
+            lambda text: self.words.append(f"{name}: {text}"),
+            clock=self._clock,
+        )
+        self.hosts[name] = host
+        host.lead(lambda _job: True)
+        return host
+
+    def agent(self, name: str, *, home: str = "", capacity: Capacity | None = None) -> Agent:
+        log = MemoryLog(self.store)
+        folder = self._folder / (home or name)
+        agent = Agent(
+            Machine(name, folder, home or name, "127.0.0.1", capacity or Capacity()),
+            INSTANCE_PROGRAM,
+            PolledFeed(log.follow([Topic.JOBS, Topic.ASSIGNMENTS])),
+            DirectPost(log),
+            lambda text: self.words.append(f"{name}: {text}"),
+            clock=self._clock,
+        )
+        self.agents[name] = agent
+        return agent
+
+    def submit(self, plan: Plan) -> str:
+        facts = new_job(plan, self._folder, detached=True)
+        self.log.append_all([submit_entry(facts, plan)])
+        return facts.job
+
+    def turn(self) -> None:
+        """Everybody does what is due, and what was said is carried to those that lead."""
+        for record in self._carried.poll(0.0):
+            for host in self.hosts.values():
+                host.take(record)
+        for host in self.hosts.values():
+            host.tick()
+        for agent in self.agents.values():
+            agent.serve()
+
+    def until(self, seen: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not seen():
+            assert time.monotonic() < deadline, "\n".join(self.words)
+            self.turn()
+            time.sleep(0.005)
+
+    def kept(self, job: str) -> KeptJob:
+        kept = find(self.log, job)
+        assert kept is not None, "\n".join(self.words)
+        return kept
+
+    def has(self, job: str) -> bool:
+        return find(self.log, job) is not None
+
+    def status(self, job: str) -> str:
+        return self.kept(job).line.status if self.has(job) else ""
+
+    def ended(self, job: str) -> JobAccount:
+        """The account of the job once it has ended, and nothing runs any more."""
+        self.until(lambda: self.has(job) and not self.kept(job).line.live and not any(self.lives().values()))
+        account = self.kept(job).account
+        assert account is not None
+        return account
+
+    def lives(self) -> Mapping[str, Mapping[str, int]]:
+        """Epochs of what runs, by agent and instance."""
+        return {
+            name: {instance: epoch for lives in agent.lives.values() for instance, epoch in lives.items()}
+            for name, agent in self.agents.items()
+        }
+
+    def drain(self, job: str) -> None:
+        want_end(self.log, job, Ask.DRAIN)
+
+    def close(self) -> None:
+        for agent in self.agents.values():
+            agent.end()
+            agent.close()
+        for host in self.hosts.values():
+            host.close()
