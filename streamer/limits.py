@@ -348,6 +348,12 @@ AGENT_REPORT_S = 1.0
 """How often an agent reports the samples of its instances; what changes a decision is told at once."""
 AGENT_LOOK_S = 0.05
 """At most this often does an agent, or a controller of a cluster, look at what has changed."""
+CONTROLLER_SESSION_S = 6.0
+"""A controller that was silent for this long is replaced by another one."""
+CONTROLLER_COMPACT_S = 6 * 3_600.0
+"""How often a controller removes what claims that are over have left in the log."""
+CONTROLLER_RETRY_S = 1.0
+"""After this time a controller tries again what the log did not take, and a crashed one begins again."""
 PLACED_EPOCHS = 1_000
 """Lives of an instance on one machine; on another one they are counted on from the next multiple, so that two machines
 that do not see each other never begin the same life."""

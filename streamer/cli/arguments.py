@@ -5,6 +5,7 @@ A job is meant by its id or by the name of its pipeline, in whatever command it 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,4 +13,35 @@ import typer
 Job = Annotated[
     str,
     typer.Argument(metavar="JOB", help="The job's id, or its pipeline's name if that has one live job."),
+]
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE",
+        help="Descriptors, JSON or YAML: the pipeline and its algorithms, in one file, in several, or in a folder.",
+        show_default=False,
+    ),
+]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Set a field of the pipeline, such as nodes.parse.minStatelessCount=3 (repeatable).",
+    ),
+]
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="FILE|JSON|KEY=VALUE",
+        help="The pipeline's flowInput: a JSON or YAML file, a JSON text, or single values (repeatable).",
+    ),
+]
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help='Write {"job"} to stdout as one line of JSON, all else to stderr.')
 ]

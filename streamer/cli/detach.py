@@ -53,7 +53,7 @@ def begun(jobs: Jobs, job: str, *, as_json: bool) -> int:
     kept = jobs.again(job)
     kept = _at_work(jobs, kept, begin_supervising(kept.line))
     line = kept.line
-    if line.status == JobStatus.FAILED or (line.live and not _is_at_work(kept)):
+    if line.status == JobStatus.FAILED or (line.live and not is_at_work(kept)):
         tell(line.error or f"job {job} does not start:\n{last_words(line)}")
         return FAILED
     tell(f"job {job} of pipeline {line.facts.pipeline}")
@@ -66,7 +66,7 @@ def begun(jobs: Jobs, job: str, *, as_json: bool) -> int:
 
 def _at_work(jobs: Jobs, kept: KeptJob, supervisor: subprocess.Popen[bytes]) -> KeptJob:
     """The job once every node has an instance at work, or once there is nothing to wait for any more."""
-    while kept.line.live and not _is_at_work(kept):
+    while kept.line.live and not is_at_work(kept):
         if supervisor.poll() is not None and not is_supervised(Path(kept.line.facts.folder)):
             return jobs.again(kept.line.facts.job)
         time.sleep(LOOK_S)
@@ -74,6 +74,6 @@ def _at_work(jobs: Jobs, kept: KeptJob, supervisor: subprocess.Popen[bytes]) -> 
     return kept
 
 
-def _is_at_work(kept: KeptJob) -> bool:
+def is_at_work(kept: KeptJob) -> bool:
     working = {line.node for line in kept.instances if line.phase in _AT_WORK}
     return kept.line.status != JobStatus.STOPPING and working == set(kept.plan.nodes)

@@ -19,15 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streamer import clock
+from streamer.cli.on_kafka import chosen_cluster
 from streamer.cli.output import tell
 from streamer.control.book import find, lines
-from streamer.control.hosts.home import has_log, open_log
+from streamer.control.hosts.home import account_of, has_log, open_log
 from streamer.control.hosts.lock import is_supervised
 from streamer.control.hosts.lost import bury, can_go_on, lost_jobs
+from streamer.control.jobs import JobAccount
 from streamer.control.records import JobLine, KeptJob, job_line
 from streamer.errors import NoSuchJobError
 from streamer.log.base import ControlLog, Follower
-from streamer.log.sqlite import SqliteLog
 from streamer.log.topics import Topic
 
 SUPERVISOR_LOG = "supervisor.log"
@@ -65,9 +66,17 @@ class Jobs:
 
     def later(self, kept: KeptJob) -> KeptJob:
         """The job as it is by now, with somebody who supervises it."""
-        if not is_supervised(Path(kept.line.facts.folder)):
-            self.take_up()
+        self.see_to(kept.line)
         return self.again(kept.job)
+
+    def see_to(self, line: JobLine) -> None:
+        """See that somebody supervises this job."""
+        if not is_supervised(Path(line.facts.folder)):
+            self.take_up()
+
+    def account(self, kept: KeptJob) -> JobAccount | None:
+        """What became of its messages until now; None before it has begun."""
+        return account_of(kept)
 
     def take_up(self) -> None:
         """See that every live job is supervised, or is told to have failed."""
@@ -114,8 +123,7 @@ class JobNews:
             for record in self._follower.poll(LOOK_S):
                 if record.key == job:
                     self.line = job_line({job: record}, job) or self.line
-            if not is_supervised(Path(self.line.facts.folder)):
-                self.jobs.take_up()
+            self.jobs.see_to(self.line)
         return self.line
 
 
@@ -125,8 +133,17 @@ def home_folder() -> Path:
 
 @contextmanager
 def opened_jobs() -> Iterator[Jobs]:
-    """The jobs of the user's home, all live ones supervised. Raises HomeError, StateError or LogError."""
-    log: SqliteLog = open_log(home_folder())
+    """The jobs of a cluster if one was named, else those of the user's home, all live ones supervised.
+
+    Raises OptionError, HomeError, StateError or LogError.
+    """
+    if bootstrap := chosen_cluster():
+        from streamer.cli.cluster_jobs import ClusterJobs  # its client is not needed on one machine
+
+        with ClusterJobs.opened(bootstrap, home_folder()) as elsewhere:
+            yield elsewhere
+        return
+    log = open_log(home_folder())
     try:
         jobs = Jobs(log)
         jobs.take_up()

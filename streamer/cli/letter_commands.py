@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from streamer.cli.arguments import Job
+from streamer.cli.on_kafka import OnKafka
 
 dlq_app = typer.Typer(
     name="dlq",
@@ -33,7 +34,7 @@ Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only
 AsJson = Annotated[bool, typer.Option("--json", help="Write the result to stdout as one line of JSON.")]
 
 
-@dlq_app.command("list", short_help="List the dead letters of a job.")
+@dlq_app.command("list", cls=OnKafka, short_help="List the dead letters of a job.")
 def dlq_list_command(
     job: Job,
     numbers: Letters = None,
@@ -49,7 +50,7 @@ def dlq_list_command(
     raise typer.Exit(list_letters(job, searched(numbers, node, error, since, until), as_json=as_json))
 
 
-@dlq_app.command("show", short_help="Show dead letters with message and traceback.")
+@dlq_app.command("show", cls=OnKafka, short_help="Show dead letters with message and traceback.")
 def dlq_show_command(
     job: Job,
     numbers: Letters = None,
@@ -65,7 +66,7 @@ def dlq_show_command(
     raise typer.Exit(show(job, searched(numbers, node, error, since, until), as_json=as_json))
 
 
-@dlq_app.command("replay", short_help="Send dead letters in again.")
+@dlq_app.command("replay", cls=OnKafka, short_help="Send dead letters in again.")
 def dlq_replay_command(
     job: Job,
     numbers: Letters = None,
@@ -89,7 +90,7 @@ def dlq_replay_command(
     raise typer.Exit(replay(job, search, current_flows=current_flows, as_json=as_json))
 
 
-@dlq_app.command("purge", short_help="Delete dead letters.")
+@dlq_app.command("purge", cls=OnKafka, short_help="Delete dead letters.")
 def dlq_purge_command(
     job: Job,
     numbers: Letters = None,

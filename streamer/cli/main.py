@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import sys
 import traceback
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streamer.cli.arguments import Job
+from streamer.cli.arguments import Files, Inputs, Job, Settings
+from streamer.cli.cluster_commands import add_cluster_commands
 from streamer.cli.exits import BUG, exit_code
 from streamer.cli.letter_commands import dlq_app
+from streamer.cli.on_kafka import OnKafka
 from streamer.cli.output import allow_any_text, say, tell, tell_error
 from streamer.errors import StreamerError
 
@@ -40,36 +41,14 @@ state_app = typer.Typer(
 )
 app.add_typer(state_app)
 app.add_typer(dlq_app)
-
-Files = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="FILE",
-        help="Descriptors, JSON or YAML: the pipeline and its algorithms, in one file, in several, or in a folder.",
-        show_default=False,
-    ),
-]
+add_cluster_commands(app)
 
 
-@app.command("run", short_help="Run a pipeline on this machine.")
+@app.command("run", cls=OnKafka, short_help="Run a pipeline on this machine.")
 def run_command(
     files: Files,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Set a field of the pipeline, such as nodes.parse.minStatelessCount=3 (repeatable).",
-        ),
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            metavar="FILE|JSON|KEY=VALUE",
-            help="The pipeline's flowInput: a JSON or YAML file, a JSON text, or single values (repeatable).",
-        ),
-    ] = None,
+    settings: Settings = None,
+    inputs: Inputs = None,
     duration: Annotated[
         str | None,
         typer.Option("--for", metavar="DURATION", help="Drain after this time: 500ms, 30s, 2m, 1h."),
@@ -118,7 +97,7 @@ def run_command(
     raise typer.Exit(run(options))
 
 
-@app.command("ps", short_help="List jobs.")
+@app.command("ps", cls=OnKafka, short_help="List jobs.")
 def ps_command(
     ended_too: Annotated[bool, typer.Option("--all", "-a", help="Also jobs that have ended.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write an array to stdout as one line of JSON.")] = False,
@@ -129,7 +108,7 @@ def ps_command(
     raise typer.Exit(ps(ended_too=ended_too, as_json=as_json))
 
 
-@app.command("status", short_help="Show how a job is doing.")
+@app.command("status", cls=OnKafka, short_help="Show how a job is doing.")
 def status_command(
     job: Job,
     as_json: Annotated[bool, typer.Option("--json", help="Write it to stdout as one line of JSON.")] = False,
@@ -140,7 +119,7 @@ def status_command(
     raise typer.Exit(status(job, as_json=as_json))
 
 
-@app.command("stop", short_help="End a job.")
+@app.command("stop", cls=OnKafka, short_help="End a job.")
 def stop_command(
     job: Job,
     now: Annotated[bool, typer.Option("--now", help="At once: what is in flight stays so in the account.")] = False,
@@ -154,7 +133,7 @@ def stop_command(
     raise typer.Exit(stop(job, now=now, as_json=as_json))
 
 
-@app.command("resume", short_help="Go on with a job that has failed.")
+@app.command("resume", cls=OnKafka, short_help="Go on with a job that has failed.")
 def resume_command(
     job: Job,
     as_json: Annotated[
@@ -172,7 +151,7 @@ def resume_command(
     raise typer.Exit(resume(job, as_json=as_json))
 
 
-@app.command("logs", short_help="Show what the instances of a job have printed.")
+@app.command("logs", cls=OnKafka, short_help="Show what the instances of a job have printed.")
 def logs_command(
     job: Job,
     node: Annotated[str | None, typer.Argument(metavar="NODE", help="Only this node, or this instance.")] = None,
@@ -185,7 +164,7 @@ def logs_command(
     raise typer.Exit(logs(job, node, follow=follow, as_json=as_json))
 
 
-@app.command("tap", short_help="Show the messages of an edge as they pass.")
+@app.command("tap", cls=OnKafka, short_help="Show the messages of an edge as they pass.")
 def tap_command(
     job: Job,
     edge: Annotated[str, typer.Argument(metavar="SOURCE:TARGET", help="The two nodes of an edge.")],
@@ -205,7 +184,7 @@ def tap_command(
     raise typer.Exit(tap(job, edge, count=count))
 
 
-@app.command("scale", short_help="Set the replicas of a node.")
+@app.command("scale", cls=OnKafka, short_help="Set the replicas of a node.")
 def scale_command(
     job: Job,
     node: Annotated[str, typer.Argument(metavar="NODE", help="A stateless node, or one with partitionBy.")],
@@ -222,7 +201,7 @@ def scale_command(
     raise typer.Exit(scale(job, node, replicas, as_json=as_json))
 
 
-@flows_app.command("show", short_help="Show the flows of a job.")
+@flows_app.command("show", cls=OnKafka, short_help="Show the flows of a job.")
 def flows_show_command(
     job: Job,
     as_json: Annotated[bool, typer.Option("--json", help="Write them to stdout as one line of JSON.")] = False,
@@ -233,7 +212,7 @@ def flows_show_command(
     raise typer.Exit(show(job, as_json=as_json))
 
 
-@flows_app.command("set", short_help="Change the flows of a job that goes on.")
+@flows_app.command("set", cls=OnKafka, short_help="Change the flows of a job that goes on.")
 def flows_set_command(
     job: Job,
     flows: Annotated[
@@ -255,7 +234,7 @@ def flows_set_command(
 StateNode = Annotated[str, typer.Argument(metavar="NODE", help="A node that keeps state.")]
 
 
-@state_app.command("ls", short_help="List the states of a job's nodes.")
+@state_app.command("ls", cls=OnKafka, short_help="List the states of a job's nodes.")
 def state_ls_command(
     job: Job,
     node: Annotated[str | None, typer.Argument(metavar="NODE", help="Only this node.", show_default=False)] = None,
@@ -267,7 +246,7 @@ def state_ls_command(
     raise typer.Exit(ls(job, node, as_json=as_json))
 
 
-@state_app.command("get", short_help="Show a state, or one key or field of it.")
+@state_app.command("get", cls=OnKafka, short_help="Show a state, or one key or field of it.")
 def state_get_command(
     job: Job,
     node: StateNode,
@@ -289,7 +268,7 @@ def state_get_command(
     raise typer.Exit(get(job, node, state, key, field, as_json=as_json))
 
 
-@state_app.command("export", short_help="Write all entries of a node's state as lines of JSON.")
+@state_app.command("export", cls=OnKafka, short_help="Write all entries of a node's state as lines of JSON.")
 def state_export_command(
     job: Job,
     node: StateNode,

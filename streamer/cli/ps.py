@@ -13,7 +13,7 @@ from typing import cast
 from streamer.cli.exits import OK
 from streamer.cli.jobs import facts_of, opened_jobs
 from streamer.cli.output import account_table, json_line, say, table, terminal_width
-from streamer.control.hosts.home import account_of
+from streamer.control.jobs import JobAccount
 from streamer.control.records import InstanceLine, KeptJob
 from streamer.protocol.keys import groups_of
 
@@ -31,7 +31,8 @@ def ps(*, ended_too: bool, as_json: bool) -> int:
 def status(name: str, *, as_json: bool) -> int:
     with opened_jobs() as jobs:
         kept = jobs.find(name)
-    document = _document(kept)
+        account = jobs.account(kept)
+    document = _document(kept, account)
     if as_json:
         say(json_line(document))
         return OK
@@ -43,18 +44,13 @@ def status(name: str, *, as_json: bool) -> int:
     if line.error:
         say(f"error    {line.error}")
     if kept.instances:
-        say(
-            "\n"
-            + table(("node", "instance", "state", "starts", *(["keyGroups"] if line.partitions else [])), _told(kept))
-        )
-    account = account_of(kept)
+        say("\n" + table(_columns(kept), _told(kept)))
     if account is not None:
         say("\n" + account_table(dataclasses.asdict(account), terminal_width(sys.stdout)))
     return OK
 
 
-def _document(kept: KeptJob) -> dict[str, object]:
-    account = account_of(kept)
+def _document(kept: KeptJob, account: JobAccount | None) -> dict[str, object]:
     facts = kept.line.facts
     return {
         **facts_of(kept.line),
@@ -69,6 +65,12 @@ def _document(kept: KeptJob) -> dict[str, object]:
     }
 
 
+def _columns(kept: KeptJob) -> tuple[str, ...]:
+    """Only those in which anything stands."""
+    agents = ["agent"] if any(line.agent for line in kept.instances) else []
+    return ("node", "instance", "state", "starts", *agents, *(["keyGroups"] if kept.line.partitions else []))
+
+
 def _told(kept: KeptJob) -> list[dict[str, object]]:
     """For people: a run of groups as `0-127`."""
     rows = _instances(kept)
@@ -76,13 +78,16 @@ def _told(kept: KeptJob) -> list[dict[str, object]]:
 
 
 def _instances(kept: KeptJob) -> list[dict[str, object]]:
-    """`starts` counts the lives of an instance; `keyGroups` are the first and the last that it owns, if any."""
+    """`starts` counts the lives of an instance, `agent` is its machine in a cluster.
+
+    `keyGroups` are the first and the last that it owns, if any."""
     return [
         {
             "node": line.node,
             "instance": line.instance,
             "state": str(line.phase),
-            "starts": line.epoch,
+            "starts": line.epoch - line.skipped,
+            "agent": line.agent,
             "keyGroups": _key_groups(kept, line),
         }
         for line in kept.instances

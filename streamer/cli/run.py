@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Protocol
 
 from streamer.cli.detach import detach
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.figures import figures, node_of
+from streamer.cli.interrupts import Interrupts
 from streamer.cli.jobs import home_folder, take_up_lost_jobs
+from streamer.cli.on_kafka import chosen_cluster
 from streamer.cli.output import account_table, say, tell, terminal_width
 from streamer.cli.progress import ProgressLog, progress_line
 from streamer.connectors.installed import connector_tables
@@ -76,6 +76,8 @@ def run(options: RunOptions) -> int:
     plan = _prepare(options)
     if plan is None:
         return BAD_INPUT
+    if bootstrap := chosen_cluster():
+        return _on_cluster(plan, bootstrap, options)
     if options.detach:
         return detach(plan, duration_s=options.duration_s, metrics_port=options.metrics_port, as_json=options.as_json)
     take_up_lost_jobs()
@@ -101,6 +103,21 @@ def run(options: RunOptions) -> int:
     return FAILED if last.status is JobStatus.FAILED or last.killed else OK
 
 
+def submit(options: RunOptions) -> int:
+    """The exit code. On one machine a submitted job is a detached one."""
+    return run(dataclasses.replace(options, detach=True))
+
+
+def _on_cluster(plan: Plan, bootstrap: str, options: RunOptions) -> int:
+    if options.detach:
+        from streamer.cli import submit as submission
+
+        return submission.submit(plan, bootstrap, duration_s=options.duration_s, as_json=options.as_json)
+    from streamer.cli.cluster_run import run_on_cluster
+
+    return run_on_cluster(plan, bootstrap, duration_s=options.duration_s, as_json=options.as_json)
+
+
 def _prepare(options: RunOptions) -> Plan | None:
     """The plan; None if there were findings, which are told."""
     loaded = load(options.files, settings=options.settings, inputs=options.inputs, connectors=connector_tables())
@@ -113,28 +130,6 @@ def _prepare(options: RunOptions) -> Plan | None:
     for problem in problems:
         tell(str(problem))
     return None if problems else plan
-
-
-class Interrupts:
-    """Counts Ctrl-C and SIGTERM while it is entered; a signal handler may do no more than that."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-
-    def __enter__(self) -> Interrupts:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
 
 
 def _screen(plan: Plan, options: RunOptions) -> Screen:

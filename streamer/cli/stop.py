@@ -15,7 +15,6 @@ from streamer.cli.exits import FAILED, OK
 from streamer.cli.jobs import LOOK_S, Jobs, nearest, opened_jobs
 from streamer.cli.output import account_table, json_line, say, tell, terminal_width
 from streamer.control.events import Ask
-from streamer.control.hosts.home import account_of
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.records import KeptJob
@@ -35,7 +34,7 @@ def stop(name: str, *, now: bool, as_json: bool) -> int:
             want_end(jobs.log, kept.line.facts.job, Ask.KILL if now else Ask.DRAIN)
         while kept.line.live:
             kept = _later(jobs, kept)
-        account = account_of(kept)
+        account = jobs.account(kept)
     if kept.line.error:
         tell(kept.line.error)
     if account is not None:

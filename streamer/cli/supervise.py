@@ -14,9 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from streamer.cli.exits import FAILED, OK
+from streamer.cli.interrupts import Interrupts
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import tell
-from streamer.cli.run import Interrupts, news, observation
+from streamer.cli.run import news, observation
 from streamer.control.book import find
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import open_log

@@ -154,7 +154,7 @@ class _Watch:
         self._token = token
         self._source = source
         self._target = target
-        self._transport = ZmqTransport()
+        self._transport = ZmqTransport(token)
         self._lines: dict[tuple[str, str], _Line] = {}
 
     def meet(self, instances: Iterable[InstanceLine]) -> None:

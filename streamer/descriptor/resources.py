@@ -25,9 +25,7 @@ class Needs:
     instances: int = 1
 
     def plus(self, other: Needs) -> Needs:
-        return Needs(
-            self.cpu + other.cpu, self.gpu + other.gpu, self.mem + other.mem, self.instances + other.instances
-        )
+        return Needs(self.cpu + other.cpu, self.gpu + other.gpu, self.mem + other.mem, self.instances + other.instances)
 
 
 NOTHING = Needs(instances=0)

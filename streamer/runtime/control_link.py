@@ -20,6 +20,7 @@ from streamer.limits import HEARTBEAT_S, REPORT_S
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import SUPERVISOR_VARIABLE, Command
 from streamer.protocol.frames import Kind, encode_short
+from streamer.transport.curve import secure
 
 _ORPHANED = 4
 """Exit code of an instance whose supervising process has gone."""
@@ -130,6 +131,7 @@ class ControlLink:
                 socket = self._pulses[endpoint] = self._context.socket(zmq.DEALER)
                 socket.setsockopt(zmq.LINGER, 0)
                 socket.setsockopt(zmq.IMMEDIATE, 1)
+                secure(socket, endpoint, self._token.decode(), server=False)
                 socket.connect(endpoint)
             try:
                 socket.send_multipart(encode_short(Kind.PULSE, number), zmq.NOBLOCK)

@@ -202,7 +202,7 @@ def main(path: str) -> int:
         print_lossily()
     folder = Path(assignment.folder)
     begin_life(folder, assignment.epoch, started_at(os.getpid()))
-    transport = ZmqTransport()
+    transport = ZmqTransport(assignment.token)
     try:
         instance, algorithm = _build(assignment, transport)
     except (AlgorithmError, ConnectorError, StateError) as error:

@@ -22,6 +22,7 @@ from zmq.backend import Socket as _Raw
 
 from streamer.errors import PlatformError
 from streamer.transport.base import Parts
+from streamer.transport.curve import secure
 
 PORTS = range(20_000, 32_000)
 """Ports are chosen here, outside the kernel's ephemeral range: a connection that is tried again and again to a port in
@@ -148,7 +149,8 @@ class ZmqConnection:
 class ZmqTransport:
     """All ends of one instance share one context with one network thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str = "") -> None:
+        self._token = token
         self._context = zmq.Context(io_threads=1)
         self._sockets: dict[zmq.Socket[bytes], int] = {}
         self._poll = select.poll()
@@ -171,6 +173,7 @@ class ZmqTransport:
         socket = self._context.socket(zmq.ROUTER)
         _options(socket)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        secure(socket, endpoint, self._token, server=True)
         try:
             if endpoint.endswith(":0"):
                 endpoint = free_endpoint(socket, endpoint.removeprefix("tcp://").rpartition(":")[0])
@@ -188,6 +191,7 @@ class ZmqTransport:
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+        secure(socket, endpoint, self._token, server=False)
         socket.connect(endpoint)
         self._watch(socket)
         return ZmqConnection(socket, self._unwatch)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from streamer.cli.run import Interrupts, observation
+from streamer.cli.interrupts import Interrupts
+from streamer.cli.run import observation
 from tests.cli.watched import sample, snapshot
 
 

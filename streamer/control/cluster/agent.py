@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import zmq
+
 from streamer import clock as clocks
 from streamer.control.cluster.feed import Feed, Post
 from streamer.control.cluster.wire import Beat, JobReport, Left, Told, Word, beat_entry, report_entry, word_of
@@ -47,8 +49,8 @@ from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.state.home import state_folder
 from streamer.state.life import read_life
 
-_LINK_FILE = "agent.json"
-"""In the folder of a job: where the instances of it find their agent."""
+_LINK_FILE = "agent-{}.json"
+"""In the folder of a job: where the instances of it find the agent of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,15 @@ class Agent:
             self._beat_at = now
             self._post.leave([beat_entry(self._beat())])
 
+    def wait(self, timeout_s: float) -> None:
+        """Until an instance says or prints something, or ends; what the log says may come without it."""
+        poller = zmq.Poller()
+        for job in self._jobs.values():
+            if job.link is not None and job.platform is not None:
+                poller.register(job.link.socket, zmq.POLLIN)
+                poller.register(job.platform.fileno(), zmq.POLLIN)
+        poller.poll(max(1, round(timeout_s * 1000)))
+
     @property
     def lives(self) -> Mapping[str, Mapping[str, int]]:
         """Epochs of what runs here, by job and instance."""
@@ -216,7 +227,7 @@ class Agent:
         folder = self._folder(job)
         if not folder.is_dir():
             make_folder(folder)
-        kept = folder / _LINK_FILE
+        kept = folder / _LINK_FILE.format(self._machine.agent)
         endpoint = ""
         with suppress(OSError, ValueError, KeyError):
             endpoint = json.loads(kept.read_text())["control"]
@@ -301,7 +312,10 @@ class Agent:
         over = [one for instance, one in job.over.items() if instance not in job.lives]
         report = JobReport(
             self._machine.agent,
-            tuple(one.sample for one in (*job.lives.values(), *over) if one.sample is not None),
+            (
+                *(life.sample for life in job.lives.values() if life.sample is not None),
+                *(one.sample for one in over if one.sample is not None),
+            ),
             tuple(one.left for one in over),
             {instance: life.epoch for instance, life in job.lives.items()},
         )

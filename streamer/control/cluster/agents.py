@@ -62,9 +62,7 @@ def used_by(states: Iterable[JobState]) -> dict[str, Needs]:
     return used
 
 
-def chosen(
-    there: Mapping[str, Beat], used: Mapping[str, Needs], state: JobState, node: str
-) -> tuple[str | None, str]:
+def chosen(there: Mapping[str, Beat], used: Mapping[str, Needs], state: JobState, node: str) -> tuple[str | None, str]:
     """The agent for one more instance of `node`; or None, and what is missing."""
     needed = state.plan.nodes[node].needs
     beside = Counter(r.agent for r in state.instances.values() if r.node == node and not r.phase.gone)

@@ -29,6 +29,8 @@ from streamer.control.cluster.wire import (
 )
 from streamer.control.events import (
     AgentLost,
+    Ask,
+    Asked,
     BegunAgain,
     Effect,
     Event,
@@ -36,6 +38,7 @@ from streamer.control.events import (
     KillInstance,
     Placed,
     Reported,
+    Resumed,
     SendCommand,
     StartInstance,
     Ticked,
@@ -69,6 +72,11 @@ class _Led:
     active: bool = True
     ticked_at: float = 0.0
     waits: str = ""
+
+    def is_over(self) -> bool:
+        """Whether it has gone on for as long as it was to."""
+        facts = self.book.facts
+        return facts.duration_s is not None and clocks.wall() - facts.started_at >= facts.duration_s
 
 
 class ClusterHost:
@@ -146,6 +154,8 @@ class ClusterHost:
             if now - led.ticked_at >= (AGENT_LOOK_S if led.active else _IDLE_TICK_S):
                 led.ticked_at, led.active = now, False
                 self._look_at_machines(led)
+                if led.is_over():
+                    self._happened(led, Asked(Ask.DRAIN))
                 self._happened(led, Ticked())
 
     def close(self) -> None:
@@ -156,14 +166,14 @@ class ClusterHost:
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
-    def _take_up(self, job: str) -> _Led | None:
-        """None if there is no such job, or it has ended."""
+    def _take_up(self, job: str, *, revive: bool = False) -> _Led | None:
+        """None if there is no such job, or it has ended and nobody wants to `revive` it."""
         kept = find(self._log, job)
-        if kept is None or not kept.line.live:
+        if kept is None or not (kept.line.live or revive):
             return None
         led = _Led(Book(self._log, kept.line.facts, holder=self.name, listens=False))
         kept = find(self._log, job)  # whoever led it may have written until the claim
-        if kept is None or not kept.line.live:
+        if kept is None or not (kept.line.live or revive):
             return None
         self._led[job] = led
         led.state = kept.state(led.book.clock_offset_s, led.book.epoch * _VERSIONS_OF_AN_EPOCH)
@@ -174,15 +184,13 @@ class ClusterHost:
 
     def _begin(self, facts: JobFacts, plan: Plan) -> None:
         if facts.job in self._led or find(self._log, facts.job) is not None:
-            self._take_up_once(facts.job)  # the command came again
+            if facts.job not in self._led:
+                self._take_up(facts.job)  # the command came again
             return
         led = self._led[facts.job] = _Led(Book(self._log, facts, holder=self.name, listens=False))
         led.book.begin(plan)
         self._say(f"leads job {facts.job}, which begins")
         self._happened(led, JobSubmitted(facts.job, plan))
-
-    def _take_up_once(self, job: str) -> _Led | None:
-        return self._led.get(job) or self._take_up(job)
 
     def _let_go(self, job: str) -> None:
         led = self._led.pop(job)
@@ -196,9 +204,9 @@ class ClusterHost:
         if begins is not None:
             self._begin(*begins)
             return
-        led = self._take_up_once(record.scope)
-        if led is not None:
-            for wish in wishes([record]):
+        for wish in wishes([record]):
+            led = self._led.get(record.scope) or self._take_up(record.scope, revive=isinstance(wish, Resumed))
+            if led is not None:
                 self._happened(led, wish)
 
     def _report(self, led: _Led, report: JobReport) -> None:

@@ -1,7 +1,7 @@
 """What the end of a process means to a controller: its exit, and the word and page that it left in its folder.
 
-A process that nobody saw end, since it is not ours, has left its exit code there; and what it had done until then stands
-on its page, whoever started it. So both hosts read the same two files.
+A process that nobody saw end, since it is not ours, has left its exit code there; and what it had done until then
+stands on its page, whoever started it. So both hosts read the same two files.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ from streamer.log.kafka.loop import LoopThread
 from streamer.log.kafka.records import kafka_key, outlived, record_of
 from streamer.log.kafka.seen import Seen
 from streamer.log.kafka.settings import KafkaSettings
-from streamer.log.kafka.topics import name_of, prepare
+from streamer.log.kafka.topics import Layout, name_of, prepare
 from streamer.log.kafka.words import listening
 from streamer.log.topics import CLAIMED, CLAIMS, POLICIES, Topic
 
@@ -69,7 +69,7 @@ class KafkaLog:
         self._consumers: set[AIOKafkaConsumer] = set()
         self._closed = False
         self._seen: dict[TopicPartition, Seen] = {}
-        self._counts: dict[Topic, int] = {}
+        self.layout = Layout({}, 1)
         self._words = listening()
         self._thread = LoopThread("control log")
         with ExitStack() as undo:
@@ -78,7 +78,7 @@ class KafkaLog:
             undo.pop_all()
 
     async def _begin(self) -> None:
-        self._counts = await prepare(self._settings)
+        self.layout = await prepare(self._settings)
         self._consumer = await self._new_consumer()
 
     # -- writing -------------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class KafkaLog:
                     name_of(self._settings, topic),
                     value,
                     kafka_key(key, epoch),
-                    self._partition_of(topic, scope_of(key)),
+                    self.partition_of(topic, scope_of(key)),
                 )
                 for topic, key, value, epoch in entries
             ]
@@ -136,14 +136,15 @@ class KafkaLog:
             self._producer = producer
         return self._producer
 
-    def _partition_of(self, topic: Topic, scope: str) -> int:
-        return zlib.crc32(scope.encode()) % self._counts[topic]
+    def partition_of(self, topic: Topic, scope: str) -> int:
+        """Where the records of a scope lie in a topic."""
+        return zlib.crc32(scope.encode()) % self.layout.partitions[topic]
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def claimed(self, scope: str) -> Claim | None:
         check_scope(scope)
-        place = self._place(CLAIMS, self._partition_of(CLAIMS, scope))
+        place = self._place(CLAIMS, self.partition_of(CLAIMS, scope))
         self._run(self._see(place, None))
         return self._seen[place].claimed(scope)
 
@@ -216,7 +217,7 @@ class KafkaLog:
         return [
             self._place(topic, number)
             for topic in topics
-            for number in (range(self._counts[topic]) if scope is None else [self._partition_of(topic, scope)])
+            for number in (range(self.layout.partitions[topic]) if scope is None else [self.partition_of(topic, scope)])
         ]
 
     def _place(self, topic: Topic, number: int) -> TopicPartition:

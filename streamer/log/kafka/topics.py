@@ -7,6 +7,8 @@ are, and a state that is gone after a week is found out after a week. So what is
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -37,8 +39,16 @@ def configuration(policy: Policy) -> dict[str, str]:
     return {**kept, "max.message.bytes": str(_MESSAGE_BYTES_MAX)}
 
 
-async def prepare(settings: KafkaSettings) -> dict[Topic, int]:
-    """Make the topics that are missing, and look at all; gives their partitions. Raises LogError, StateError."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`partitions` by topic; each of them is kept by so many `replicas`."""
+
+    partitions: Mapping[Topic, int]
+    replicas: int
+
+
+async def prepare(settings: KafkaSettings) -> Layout:
+    """Make the topics that are missing, and look at all. Raises LogError, StateError."""
     admin = AIOKafkaAdminClient(**settings.client())
     await admin.start()
     try:
@@ -46,9 +56,9 @@ async def prepare(settings: KafkaSettings) -> dict[Topic, int]:
         missing = [topic for topic in Topic if name_of(settings, topic) not in there]
         if missing:
             await _make(admin, settings, missing)
-        counts = await _counts(admin, settings)
+        layout = await _layout(admin, settings)
         await _look(admin, settings)  # also at those that another has made meanwhile
-        return counts
+        return layout
     finally:
         await admin.close()
 
@@ -76,14 +86,14 @@ async def _make(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: lis
         )
 
 
-async def _counts(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> dict[Topic, int]:
-    """Partitions of each topic, as soon as the broker that is asked knows all of them."""
+async def _layout(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> Layout:
+    """As soon as the broker that is asked knows all topics."""
     names = {name_of(settings, topic): topic for topic in Topic}
     while True:
         found = await admin.describe_topics(list(names))
         counts = {names[one["topic"]]: len(one["partitions"]) for one in found if one["partitions"]}
         if len(counts) == len(names):
-            return counts
+            return Layout(counts, min(len(part["replicas"]) for one in found for part in one["partitions"]))
         await asyncio.sleep(_LOOK_S)
 
 

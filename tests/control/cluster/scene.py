@@ -11,12 +11,12 @@ from streamer.control.cluster.agent import Agent, Machine
 from streamer.control.cluster.feed import DirectPost, PolledFeed
 from streamer.control.cluster.host import ClusterHost
 from streamer.control.cluster.wire import AGENTS, submit_entry
+from streamer.control.events import Ask
 from streamer.control.hosts.embedded import INSTANCE_PROGRAM
 from streamer.control.hosts.home import new_job
 from streamer.control.jobs import JobAccount
 from streamer.control.records import KeptJob
 from streamer.control.wishes import want_end
-from streamer.control.events import Ask
 from streamer.descriptor.resources import Capacity
 from streamer.log.memory import MemoryLog, MemoryStore
 from streamer.log.topics import Topic

@@ -1,0 +1,170 @@
+"""`streamer run --kafka`: a job of a cluster, with all that it needs beside it on this machine.
+
+The command starts an agent of its own, and a controller if none answers, and starts either again if it dies: they are
+processes, so that the death of one is not the command's, and the job goes on meanwhile. With the command they end, and
+so do the instances on this machine; a job that is to outlive it is submitted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from streamer import clock
+from streamer.cli.cluster_jobs import ClusterJobs
+from streamer.cli.exits import FAILED, OK
+from streamer.cli.interrupts import Interrupts
+from streamer.cli.jobs import home_folder
+from streamer.cli.output import account_table, say, tell, terminal_width
+from streamer.cli.submit import are_there, put
+from streamer.control.book import find
+from streamer.control.cluster.wire import CONTROLLERS
+from streamer.control.events import Ask
+from streamer.control.hosts.home import STDOUT_FILE, folder_of
+from streamer.control.jobs import JobStatus
+from streamer.control.records import KeptJob
+from streamer.control.wishes import want_end
+from streamer.limits import AGENT_BEAT_S
+from streamer.plan.compile import Plan
+
+_LOOK_S = 0.2
+_LOGS = "cluster"
+_READ_BYTES = 1 << 20
+_END_S = 10.0
+
+
+def run_on_cluster(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: bool) -> int:
+    """The exit code. Raises OptionError, StateError or LogError."""
+    with ClusterJobs.opened(bootstrap, home_folder()) as jobs, Interrupts() as interrupts, _helpers() as helpers:
+        helpers.start("agent", "--name", f"run-{os.getpid()}")
+        if not _hears_controller(jobs):
+            helpers.start("controller")
+        job = put(jobs.log, plan, duration_s=duration_s)
+        tell(f"job {job} of pipeline {plan.pipeline} at {bootstrap}\n  logs     {helpers.folder}")
+        kept = _watched(jobs, job, helpers, interrupts, as_json=as_json)
+        account = jobs.account(kept)
+    if kept.line.error:
+        tell(kept.line.error)
+    if account is not None:
+        say(account.to_json() if as_json else account_table(dataclasses.asdict(account), terminal_width(sys.stdout)))
+    return FAILED if kept.line.status == JobStatus.FAILED or kept.line.killed else OK
+
+
+def _hears_controller(jobs: ClusterJobs) -> bool:
+    deadline = clock.now() + 2 * AGENT_BEAT_S
+    while clock.now() < deadline:
+        if are_there(jobs.log, CONTROLLERS):
+            return True
+        time.sleep(_LOOK_S)
+    return False
+
+
+def _watched(jobs: ClusterJobs, job: str, helpers: _Helpers, interrupts: Interrupts, *, as_json: bool) -> KeptJob:
+    """The job once it has ended; what its people want meanwhile is asked for."""
+    asked: Ask | None = None
+    told = ""
+    output = _Output(folder_of(jobs.home, job) / STDOUT_FILE, to_stderr=as_json)
+    while True:
+        kept = find(jobs.log, job)
+        helpers.look()
+        output.copy()
+        if kept is not None:
+            if kept.line.status != told:
+                told = kept.line.status
+                tell(f"{told}  {'  '.join(f'{node} {count}' for node, count in kept.line.replicas.items())}")
+            if not kept.line.live:
+                output.copy()
+                return kept
+            wanted = {0: None, 1: Ask.DRAIN}.get(interrupts.count, Ask.KILL)
+            if wanted is not None and wanted is not asked:
+                asked = wanted
+                tell("draining: Ctrl-C again ends at once" if asked is Ask.DRAIN else "ending at once")
+                want_end(jobs.log, job, asked)
+        time.sleep(_LOOK_S)
+
+
+class _Output:
+    """What `stdout` sinks of this machine have written, as it comes."""
+
+    def __init__(self, path: Path, *, to_stderr: bool) -> None:
+        self._path = path
+        self._to = sys.stderr if to_stderr else sys.stdout
+        self._offset = 0
+
+    def copy(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            while chunk := file.read(_READ_BYTES):
+                self._offset += len(chunk)
+                self._to.buffer.write(chunk)
+        self._to.flush()
+
+
+@dataclasses.dataclass(slots=True)
+class _Helper:
+    command: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes]
+    started_at: float
+
+
+class _Helpers:
+    """Processes that are there as long as the command is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._helpers: list[_Helper] = []
+
+    def start(self, *command: str) -> None:
+        log = self.folder / f"{command[0]}.log"
+        self._helpers.append(_Helper(command, log, self._begun(command, log), clock.now()))
+
+    def look(self) -> None:
+        """Whoever has died is started again."""
+        for helper in self._helpers:
+            code = helper.process.poll()
+            if code is not None and clock.now() - helper.started_at >= AGENT_BEAT_S:
+                tell(f"the {helper.command[0]} has died ({code}) and is started again, see {helper.log}")
+                helper.process = self._begun(helper.command, helper.log)
+                helper.started_at = clock.now()
+
+    def end(self) -> None:
+        for helper in reversed(self._helpers):
+            helper.process.send_signal(signal.SIGTERM)
+        for helper in self._helpers:
+            try:
+                helper.process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                helper.process.kill()
+                helper.process.wait()
+
+    def _begun(self, command: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
+        """In a session of its own: a Ctrl-C of the terminal is the command's."""
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                (sys.executable, "-m", "streamer", *command, "--attached", str(os.getpid())),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+
+@contextmanager
+def _helpers() -> Iterator[_Helpers]:
+    folder = home_folder() / _LOGS / str(os.getpid())
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    helpers = _Helpers(folder)
+    try:
+        yield helpers
+    finally:
+        helpers.end()
