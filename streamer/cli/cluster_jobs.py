@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamer import clock
@@ -19,10 +19,48 @@ from streamer.control.cluster.accounts import Pages
 from streamer.control.cluster.wire import report_of
 from streamer.control.hosts.home import folder_of
 from streamer.control.jobs import JobAccount, account
-from streamer.control.records import JobLine, KeptJob
-from streamer.errors import OptionError, StateError
-from streamer.log.base import newest
+from streamer.control.records import JobLine, KeptJob, kept_job
+from streamer.errors import NoSuchJobError, OptionError, StateError
+from streamer.limits import AGENT_GONE_S
+from streamer.log.base import ControlLog, Record, newest
 from streamer.log.topics import Topic
+
+
+class FollowedJob:
+    """One job as its log goes on: what is read again and again is only what is new."""
+
+    def __init__(self, log: ControlLog, job: str) -> None:
+        self._job = job
+        self._follower = log.follow([Topic.JOBS, Topic.ASSIGNMENTS], scope=job)
+        self._tables: dict[Topic, dict[str, Record]] = {Topic.JOBS: {}, Topic.ASSIGNMENTS: {}}
+
+    def look(self, timeout_s: float = 0.0) -> KeptJob | None:
+        """The job as it is now, or once anything has changed; None if there is none. Raises LogError, StateError."""
+        records = self._follower.poll(timeout_s)
+        while records:
+            for record in records:
+                if not record.is_claim:
+                    self._tables[record.topic][record.key] = record
+            records = self._follower.poll(0.0)
+        return kept_job(self._tables[Topic.JOBS], self._tables[Topic.ASSIGNMENTS], self._job)
+
+
+class Hearing:
+    """Whether somebody of a kind (agents, controllers) is there: heard of within `AGENT_GONE_S` while we listen."""
+
+    def __init__(self, log: ControlLog, scope: str) -> None:
+        self.since = self._heard_at = clock.now()
+        self._follower = log.follow([Topic.REPORTS], log.end([Topic.REPORTS]), scope=scope)
+        self._heard = False
+
+    def are_there(self) -> bool:
+        if self._follower.poll(0.0):
+            self._heard, self._heard_at = True, clock.now()
+        return self._heard and not self.are_gone()
+
+    def are_gone(self) -> bool:
+        """Nobody was heard for so long that nobody is there."""
+        return clock.now() - self._heard_at >= AGENT_GONE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +68,7 @@ class ClusterJobs(Jobs):
     """`home` is the folder in which an agent of this machine would keep what belongs to a job."""
 
     home: Path
+    followed: dict[str, FollowedJob] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
@@ -41,10 +80,21 @@ class ClusterJobs(Jobs):
         finally:
             log.close()
 
-    def again(self, job: str) -> KeptJob:
-        kept = Jobs.again(self, job)
+    def look(self, job: str, timeout_s: float = 0.0) -> KeptJob | None:
+        """The job, which may not have begun, as soon as anything has changed."""
+        if job not in self.followed:
+            self.followed[job] = FollowedJob(self.log, job)
+        kept = self.followed[job].look(timeout_s)
+        if kept is None:
+            return None
         facts = replace(kept.line.facts, folder=str(folder_of(self.home, job)))
         return replace(kept, line=replace(kept.line, facts=facts))
+
+    def again(self, job: str) -> KeptJob:
+        kept = self.look(job)
+        if kept is None:
+            raise NoSuchJobError(f"job {job} is not in the control log any more")
+        return kept
 
     def see_to(self, line: JobLine) -> None:
         """Controllers do."""

@@ -18,13 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamer import clock
-from streamer.cli.cluster_jobs import ClusterJobs
+from streamer.cli.cluster_jobs import ClusterJobs, Hearing
 from streamer.cli.exits import FAILED, OK
 from streamer.cli.interrupts import Interrupts
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import account_table, say, tell, terminal_width
-from streamer.cli.submit import are_there, put
-from streamer.control.book import find
+from streamer.cli.submit import put
 from streamer.control.cluster.wire import CONTROLLERS
 from streamer.control.events import Ask
 from streamer.control.hosts.home import STDOUT_FILE, folder_of
@@ -44,11 +43,18 @@ def run_on_cluster(plan: Plan, bootstrap: str, *, duration_s: float | None, as_j
     """The exit code. Raises OptionError, StateError or LogError."""
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs, Interrupts() as interrupts, _helpers() as helpers:
         helpers.start("agent", "--name", f"run-{os.getpid()}")
-        if not _hears_controller(jobs):
+        controllers = Hearing(jobs.log, CONTROLLERS)
+        while not controllers.are_there() and clock.now() - controllers.since < 2 * AGENT_BEAT_S:
+            time.sleep(_LOOK_S)
+        if not controllers.are_there():
             helpers.start("controller")
         job = put(jobs.log, plan, duration_s=duration_s)
         tell(f"job {job} of pipeline {plan.pipeline} at {bootstrap}\n  logs     {helpers.folder}")
-        kept = _watched(jobs, job, helpers, interrupts, as_json=as_json)
+        watch = _Watch(jobs, job, helpers, controllers, to_stderr=as_json)
+        kept = watch.until_ended(interrupts)
+        if kept is None:
+            tell(f"job {job} had not begun, and will end as soon as it does")
+            return FAILED
         account = jobs.account(kept)
     if kept.line.error:
         tell(kept.line.error)
@@ -57,37 +63,53 @@ def run_on_cluster(plan: Plan, bootstrap: str, *, duration_s: float | None, as_j
     return FAILED if kept.line.status == JobStatus.FAILED or kept.line.killed else OK
 
 
-def _hears_controller(jobs: ClusterJobs) -> bool:
-    deadline = clock.now() + 2 * AGENT_BEAT_S
-    while clock.now() < deadline:
-        if are_there(jobs.log, CONTROLLERS):
-            return True
-        time.sleep(_LOOK_S)
-    return False
+class _Watch:
+    """A job, and all that it needs beside it."""
 
+    def __init__(
+        self, jobs: ClusterJobs, job: str, helpers: _Helpers, controllers: Hearing, *, to_stderr: bool
+    ) -> None:
+        self._jobs = jobs
+        self._job = job
+        self._helpers = helpers
+        self._controllers = controllers
+        self._output = _Output(folder_of(jobs.home, job) / STDOUT_FILE, to_stderr=to_stderr)
+        self._told = ""
+        self._asked: Ask | None = None
 
-def _watched(jobs: ClusterJobs, job: str, helpers: _Helpers, interrupts: Interrupts, *, as_json: bool) -> KeptJob:
-    """The job once it has ended; what its people want meanwhile is asked for."""
-    asked: Ask | None = None
-    told = ""
-    output = _Output(folder_of(jobs.home, job) / STDOUT_FILE, to_stderr=as_json)
-    while True:
-        kept = find(jobs.log, job)
-        helpers.look()
-        output.copy()
-        if kept is not None:
-            if kept.line.status != told:
-                told = kept.line.status
-                tell(f"{told}  {'  '.join(f'{node} {count}' for node, count in kept.line.replicas.items())}")
-            if not kept.line.live:
-                output.copy()
-                return kept
-            wanted = {0: None, 1: Ask.DRAIN}.get(interrupts.count, Ask.KILL)
-            if wanted is not None and wanted is not asked:
-                asked = wanted
-                tell("draining: Ctrl-C again ends at once" if asked is Ask.DRAIN else "ending at once")
-                want_end(jobs.log, job, asked)
-        time.sleep(_LOOK_S)
+    def until_ended(self, interrupts: Interrupts) -> KeptJob | None:
+        """The job once it has ended; None if it was not wanted any more before it had begun."""
+        while True:
+            kept = self._jobs.look(self._job, _LOOK_S)
+            self._see_to_helpers()
+            self._output.copy()
+            self._ask(interrupts.count)
+            if kept is None and interrupts.count:
+                return None
+            if kept is not None:
+                self._tell(kept)
+                if not kept.line.live:
+                    self._output.copy()
+                    return kept
+
+    def _see_to_helpers(self) -> None:
+        self._helpers.look()
+        if not self._controllers.are_there() and self._controllers.are_gone():
+            self._helpers.start("controller")
+
+    def _ask(self, interrupts: int) -> None:
+        wanted = {0: None, 1: Ask.DRAIN}.get(interrupts, Ask.KILL)
+        if wanted is not None and wanted is not self._asked:
+            self._asked = wanted
+            tell("draining: Ctrl-C again ends at once" if wanted is Ask.DRAIN else "ending at once")
+            want_end(self._jobs.log, self._job, wanted)
+
+    def _tell(self, kept: KeptJob) -> None:
+        nodes = "  ".join(f"{node} {count}" for node, count in kept.line.replicas.items())
+        text = f"{kept.line.status}  {nodes}"
+        if text != self._told:
+            self._told = text
+            tell(text)
 
 
 class _Output:
@@ -125,6 +147,9 @@ class _Helpers:
         self._helpers: list[_Helper] = []
 
     def start(self, *command: str) -> None:
+        """One of each."""
+        if any(helper.command[0] == command[0] for helper in self._helpers):
+            return
         log = self.folder / f"{command[0]}.log"
         self._helpers.append(_Helper(command, log, self._begun(command, log), clock.now()))
 

@@ -41,7 +41,6 @@ state_app = typer.Typer(
 )
 app.add_typer(state_app)
 app.add_typer(dlq_app)
-add_cluster_commands(app)
 
 
 @app.command("run", cls=OnKafka, short_help="Run a pipeline on this machine.")
@@ -317,6 +316,9 @@ def graph_command(
     from streamer.cli.graph import graph
 
     raise typer.Exit(graph(tuple(files), with_picture=not only_mermaid, with_mermaid=not only_picture))
+
+
+add_cluster_commands(app)
 
 
 @app.callback(invoke_without_command=True)

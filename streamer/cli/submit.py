@@ -7,24 +7,27 @@ machine, or without a controller, takes a job and does nothing with it.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from streamer import clock
-from streamer.cli.cluster_jobs import ClusterJobs
+from streamer.cli.cluster_jobs import ClusterJobs, Hearing
 from streamer.cli.detach import is_at_work
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.jobs import LOOK_S, home_folder
 from streamer.cli.output import json_line, say, tell
-from streamer.control.book import find
 from streamer.control.cluster.wire import AGENTS, CONTROLLERS, submit_entry
 from streamer.control.hosts.home import new_job
 from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobStatus
-from streamer.limits import AGENT_GONE_S
+from streamer.limits import AGENT_BEAT_S
 from streamer.log.base import ControlLog
-from streamer.log.topics import Topic
 from streamer.plan.compile import Plan
+
+_PATIENCE_S = 3 * AGENT_BEAT_S
+_MISSING = {
+    CONTROLLERS: "no controller is there (start one: streamer controller --kafka HOST:PORT)",
+    AGENTS: "no agent is there (start one on each machine: streamer agent --kafka HOST:PORT)",
+}
 
 
 def submit(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: bool) -> int:
@@ -36,18 +39,16 @@ def submit(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: boo
         )
         return BAD_INPUT
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs:
+        parts = {scope: Hearing(jobs.log, scope) for scope in _MISSING}
         job = put(jobs.log, plan, duration_s=duration_s)
         told = ""
-        since = clock.now()
-        while True:
-            kept = find(jobs.log, job)
-            if kept is not None and (not kept.line.live or is_at_work(kept)):
-                break
-            waits = _waits_for(jobs.log) if clock.now() - since > AGENT_GONE_S / 2 else ""
-            if waits != told and waits:
+        kept = jobs.look(job)
+        while kept is None or (kept.line.live and not is_at_work(kept)):
+            waits = " and ".join(_MISSING[scope] for scope, hearing in parts.items() if not _is_there(hearing))
+            if waits and waits != told:
                 tell(f"job {job} waits: {waits}")
             told = waits
-            time.sleep(LOOK_S)
+            kept = jobs.look(job, LOOK_S)
     if kept.line.status == JobStatus.FAILED:
         tell(kept.line.error or f"job {job} has failed")
         return FAILED
@@ -65,20 +66,6 @@ def put(log: ControlLog, plan: Plan, *, duration_s: float | None) -> str:
     return facts.job
 
 
-def are_there(log: ControlLog, scope: str) -> bool:
-    """Whether an agent, or a controller, was heard of lately, as far as the clocks of this and its machine agree."""
-    newest = 0.0
-    batch = log.read(Topic.REPORTS, scope=scope)
-    while batch.records:
-        newest = max(newest, *(record.written_at for record in batch.records))
-        batch = log.read(Topic.REPORTS, batch.position, scope=scope)
-    return clock.wall() - newest < AGENT_GONE_S
-
-
-def _waits_for(log: ControlLog) -> str:
-    missing = []
-    if not are_there(log, CONTROLLERS):
-        missing.append("no controller is there (start one: streamer controller --kafka HOST:PORT)")
-    if not are_there(log, AGENTS):
-        missing.append("no agent is there (start one on each machine: streamer agent --kafka HOST:PORT)")
-    return " and ".join(missing)
+def _is_there(hearing: Hearing) -> bool:
+    """Also while that cannot be known yet."""
+    return hearing.are_there() or clock.now() - hearing.since < _PATIENCE_S
