@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from streamer.cli.attached import is_orphaned
 from streamer.cli.cluster_jobs import kafka_settings
 from streamer.cli.exits import OK
+from streamer.cli.interrupts import is_orphaned
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import tell
 from streamer.control.cluster.agent import Agent, Machine

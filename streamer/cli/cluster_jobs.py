@@ -16,7 +16,7 @@ from pathlib import Path
 from streamer import clock
 from streamer.cli.jobs import Jobs
 from streamer.control.cluster.accounts import Pages
-from streamer.control.cluster.wire import report_of
+from streamer.control.cluster.wire import MEMBERS, Member, member_of, report_of
 from streamer.control.hosts.home import folder_of
 from streamer.control.jobs import JobAccount, account
 from streamer.control.records import JobLine, KeptJob, kept_job
@@ -46,21 +46,21 @@ class FollowedJob:
 
 
 class Hearing:
-    """Whether somebody of a kind (agents, controllers) is there: heard of within `AGENT_GONE_S` while we listen."""
+    """Which kinds of members (agents, controllers) are there: heard of within `AGENT_GONE_S` while we listen."""
 
-    def __init__(self, log: ControlLog, scope: str) -> None:
-        self.since = self._heard_at = clock.now()
-        self._follower = log.follow([Topic.REPORTS], log.end([Topic.REPORTS]), scope=scope)
-        self._heard = False
+    def __init__(self, log: ControlLog) -> None:
+        self._since = clock.now()
+        self._follower = log.follow([Topic.REPORTS], log.end([Topic.REPORTS]), scope=MEMBERS)
+        self._heard_at: dict[str, float] = {}
 
-    def are_there(self) -> bool:
-        if self._follower.poll(0.0):
-            self._heard, self._heard_at = True, clock.now()
-        return self._heard and not self.are_gone()
+    def for_s(self) -> float:
+        """How long we have listened, in seconds."""
+        return clock.now() - self._since
 
-    def are_gone(self) -> bool:
-        """Nobody was heard for so long that nobody is there."""
-        return clock.now() - self._heard_at >= AGENT_GONE_S
+    def is_there(self, kind: Member) -> bool:
+        for record in self._follower.poll(0.0):
+            self._heard_at[member_of(record)[0]] = clock.now()
+        return clock.now() - self._heard_at.get(kind, -AGENT_GONE_S) < AGENT_GONE_S
 
 
 @dataclass(frozen=True, slots=True)

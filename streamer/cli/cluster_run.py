@@ -24,7 +24,7 @@ from streamer.cli.interrupts import Interrupts
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import account_table, say, tell, terminal_width
 from streamer.cli.submit import put
-from streamer.control.cluster.wire import CONTROLLERS
+from streamer.control.cluster.wire import Member
 from streamer.control.events import Ask
 from streamer.control.hosts.home import STDOUT_FILE, folder_of
 from streamer.control.jobs import JobStatus
@@ -43,14 +43,12 @@ def run_on_cluster(plan: Plan, bootstrap: str, *, duration_s: float | None, as_j
     """The exit code. Raises OptionError, StateError or LogError."""
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs, Interrupts() as interrupts, _helpers() as helpers:
         helpers.start("agent", "--name", f"run-{os.getpid()}")
-        controllers = Hearing(jobs.log, CONTROLLERS)
-        while not controllers.are_there() and clock.now() - controllers.since < 2 * AGENT_BEAT_S:
+        hearing = Hearing(jobs.log)
+        while not hearing.is_there(Member.CONTROLLER) and hearing.for_s() < 2 * AGENT_BEAT_S:
             time.sleep(_LOOK_S)
-        if not controllers.are_there():
-            helpers.start("controller")
         job = put(jobs.log, plan, duration_s=duration_s)
         tell(f"job {job} of pipeline {plan.pipeline} at {bootstrap}\n  logs     {helpers.folder}")
-        watch = _Watch(jobs, job, helpers, controllers, to_stderr=as_json)
+        watch = _Watch(jobs, job, helpers, hearing, to_stderr=as_json)
         kept = watch.until_ended(interrupts)
         if kept is None:
             tell(f"job {job} had not begun, and will end as soon as it does")
@@ -66,13 +64,11 @@ def run_on_cluster(plan: Plan, bootstrap: str, *, duration_s: float | None, as_j
 class _Watch:
     """A job, and all that it needs beside it."""
 
-    def __init__(
-        self, jobs: ClusterJobs, job: str, helpers: _Helpers, controllers: Hearing, *, to_stderr: bool
-    ) -> None:
+    def __init__(self, jobs: ClusterJobs, job: str, helpers: _Helpers, hearing: Hearing, *, to_stderr: bool) -> None:
         self._jobs = jobs
         self._job = job
         self._helpers = helpers
-        self._controllers = controllers
+        self._hearing = hearing
         self._output = _Output(folder_of(jobs.home, job) / STDOUT_FILE, to_stderr=to_stderr)
         self._told = ""
         self._asked: Ask | None = None
@@ -94,7 +90,7 @@ class _Watch:
 
     def _see_to_helpers(self) -> None:
         self._helpers.look()
-        if not self._controllers.are_there() and self._controllers.are_gone():
+        if not self._hearing.is_there(Member.CONTROLLER):
             self._helpers.start("controller")
 
     def _ask(self, interrupts: int) -> None:

@@ -14,9 +14,9 @@ import socket
 import tempfile
 from pathlib import Path
 
-from streamer.cli.attached import is_orphaned
 from streamer.cli.cluster_jobs import kafka_settings
 from streamer.cli.exits import OK
+from streamer.cli.interrupts import is_orphaned
 from streamer.cli.output import tell
 from streamer.control.cluster.faust_app import Controller
 from streamer.limits import AGENT_BEAT_S

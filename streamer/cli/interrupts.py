@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM, counted: the first one asks for an end in order, the second one for an end at once.
+"""Reasons to end that come from outside: Ctrl-C and SIGTERM, counted, and the end of whoever a process belongs to.
 
-A command that watches a job looks at the count when it comes to it, so that nothing is torn by a signal in the middle.
+The first signal asks for an end in order, the second one for an end at once. A command looks at the count when it comes
+to it, so that nothing is torn by a signal in the middle.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -30,3 +32,8 @@ class Interrupts:
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
+
+
+def is_orphaned(parent: int) -> bool:
+    """Whether the process of this number is our parent no more; 0 is nobody's number, and never gone."""
+    return bool(parent) and os.getppid() != parent

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from streamer import clock
 from streamer.cli.cluster_jobs import ClusterJobs, Hearing
 from streamer.cli.detach import is_at_work
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.jobs import LOOK_S, home_folder
 from streamer.cli.output import json_line, say, tell
-from streamer.control.cluster.wire import AGENTS, CONTROLLERS, submit_entry
+from streamer.control.cluster.wire import Member, submit_entry
 from streamer.control.hosts.home import new_job
 from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobStatus
@@ -25,8 +24,8 @@ from streamer.plan.compile import Plan
 
 _PATIENCE_S = 3 * AGENT_BEAT_S
 _MISSING = {
-    CONTROLLERS: "no controller is there (start one: streamer controller --kafka HOST:PORT)",
-    AGENTS: "no agent is there (start one on each machine: streamer agent --kafka HOST:PORT)",
+    Member.CONTROLLER: "no controller is there (start one: streamer controller --kafka HOST:PORT)",
+    Member.AGENT: "no agent is there (start one on each machine: streamer agent --kafka HOST:PORT)",
 }
 
 
@@ -39,12 +38,13 @@ def submit(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: boo
         )
         return BAD_INPUT
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs:
-        parts = {scope: Hearing(jobs.log, scope) for scope in _MISSING}
+        hearing = Hearing(jobs.log)
         job = put(jobs.log, plan, duration_s=duration_s)
         told = ""
         kept = jobs.look(job)
         while kept is None or (kept.line.live and not is_at_work(kept)):
-            waits = " and ".join(_MISSING[scope] for scope, hearing in parts.items() if not _is_there(hearing))
+            missing = [text for kind, text in _MISSING.items() if not hearing.is_there(kind)]
+            waits = " and ".join(missing) if hearing.for_s() >= _PATIENCE_S else ""
             if waits and waits != told:
                 tell(f"job {job} waits: {waits}")
             told = waits
@@ -64,8 +64,3 @@ def put(log: ControlLog, plan: Plan, *, duration_s: float | None) -> str:
     facts = replace(new_job(plan, home_folder(), detached=True), duration_s=duration_s)
     log.append_all([submit_entry(facts, plan)])
     return facts.job
-
-
-def _is_there(hearing: Hearing) -> bool:
-    """Also while that cannot be known yet."""
-    return hearing.are_there() or clock.now() - hearing.since < _PATIENCE_S

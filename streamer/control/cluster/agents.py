@@ -24,25 +24,31 @@ class _Seen:
 
 
 class Agents:
-    """`clock` is this controller's own: what others' clocks say is not compared."""
+    """Whoever listens hears himself too: what nobody hears is no silence of the others.
+
+    So an agent is gone once our own words have come for `AGENT_GONE_S` and its have not; while no broker is there,
+    nobody is gone. `clock` is this controller's own: what others' clocks say is not compared.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._since = clock()
+        self._since = self._heard_at = clock()
         self._seen: dict[str, _Seen] = {}
+
+    def heard_ourselves(self) -> None:
+        self._heard_at = self._clock()
 
     def heard(self, beat: Beat) -> None:
         self._seen[beat.agent] = _Seen(beat, self._clock())
 
     def there(self) -> Mapping[str, Beat]:
-        """Those that were heard of lately."""
-        now = self._clock()
-        return {name: seen.beat for name, seen in self._seen.items() if now - seen.at < AGENT_GONE_S}
+        """Those that are not gone."""
+        return {name: seen.beat for name, seen in self._seen.items() if not self.is_gone(name)}
 
     def is_gone(self, agent: str) -> bool:
         """Whether it was silent for too long, as far as this controller has listened."""
         seen = self._seen.get(agent)
-        return self._clock() - (self._since if seen is None else seen.at) >= AGENT_GONE_S
+        return self._heard_at - (self._since if seen is None else seen.at) >= AGENT_GONE_S
 
     def is_shared(self, agent: str) -> bool:
         """Whether one that is there has the same folder of jobs."""

@@ -23,7 +23,7 @@ from streamer.control.book import find
 from streamer.control.cluster.feed import ThreadFeed, ThreadPost
 from streamer.control.cluster.host import ClusterHost
 from streamer.control.cluster.leading import Leading
-from streamer.control.cluster.wire import AGENTS
+from streamer.control.cluster.wire import MEMBERS
 from streamer.errors import LogError, StateError
 from streamer.limits import CONTROLLER_RETRY_S, CONTROLLER_SESSION_S
 from streamer.log.base import ControlLog
@@ -129,11 +129,11 @@ class Controller:
         """The host, in the thread that leads: each of its logs is used by one thread."""
         log = KafkaLog(self._settings)
         claims = ThreadFeed(lambda: KafkaLog(self._settings), [Topic.JOBS], self._complain, from_now=True)
-        beats = ThreadFeed(
-            lambda: KafkaLog(self._settings), [Topic.REPORTS], self._complain, scope=AGENTS, from_now=True
+        members = ThreadFeed(
+            lambda: KafkaLog(self._settings), [Topic.REPORTS], self._complain, scope=MEMBERS, from_now=True
         )
         post = ThreadPost(lambda: KafkaLog(self._settings), self._complain)
-        return log, ClusterHost(log, self._name, claims, beats, post, self._say)
+        return log, ClusterHost(log, self._name, claims, members, post, self._say)
 
     def _line(self, job: str) -> dict[str, object]:
         """What the table keeps of a job. The log of this object is used by one thread at a time: the agent waits."""

@@ -18,10 +18,12 @@ from streamer.control.cluster.agents import Agents, chosen, used_by
 from streamer.control.cluster.feed import Feed, Post
 from streamer.control.cluster.wire import (
     JobReport,
+    Member,
     Told,
     beat_of,
     controller_entry,
     flows_entry,
+    member_of,
     peers_entry,
     report_of,
     submitted,
@@ -50,7 +52,7 @@ from streamer.control.step import step
 from streamer.control.wishes import wishes
 from streamer.errors import ClaimError, StateError
 from streamer.limits import AGENT_BEAT_S, AGENT_LOOK_S
-from streamer.log.base import ControlLog, Entry, Record
+from streamer.log.base import ControlLog, Entry, Position, Record
 from streamer.log.topics import Topic
 from streamer.plan.assignment import Verb
 from streamer.plan.compile import Plan
@@ -62,9 +64,14 @@ _IDLE_TICK_S = 0.25
 
 @dataclass(slots=True)
 class _Led:
-    """One job in hand. `told` is what was said to each instance, `waits` why some are not placed."""
+    """One job in hand. `told` is what was said to each instance, `waits` why some are not placed.
+
+    `reported` is how far its reports have been taken. Those from before it was taken up count as taken: whoever wrote
+    one says it again, and an old one that came now would speak of what is over.
+    """
 
     book: Book
+    reported: Position
     state: JobState | None = None
     events: deque[Event] = field(default_factory=deque)
     told: dict[str, Told] = field(default_factory=dict)
@@ -73,6 +80,13 @@ class _Led:
     ticked_at: float = 0.0
     waits: str = ""
 
+    def is_news(self, report: Record) -> bool:
+        """Whether it was not taken yet; from now on it was."""
+        if report.offset <= self.reported.offset(report.topic, report.partition):
+            return False
+        self.reported = self.reported.after(report)
+        return True
+
     def is_over(self) -> bool:
         """Whether it has gone on for as long as it was to."""
         facts = self.book.facts
@@ -80,7 +94,7 @@ class _Led:
 
 
 class ClusterHost:
-    """`claims` is a feed of the topic jobs and `beats` one of what agents say, both from now on.
+    """`claims` is a feed of the topic jobs and `members` one of who is there, both from now on.
 
     One thread calls it. `say` hears what people should know; a job that is led elsewhere by then is not an error.
     """
@@ -90,7 +104,7 @@ class ClusterHost:
         log: ControlLog,
         name: str,
         claims: Feed,
-        beats: Feed,
+        members: Feed,
         post: Post,
         say: Callable[[str], None],
         *,
@@ -99,7 +113,7 @@ class ClusterHost:
         self.name = name
         self._log = log
         self._claims = claims
-        self._beats = beats
+        self._members = members
         self._post = post
         self._say = say
         self._clock = clock
@@ -130,7 +144,7 @@ class ClusterHost:
         try:
             if record.topic is Topic.COMMANDS:
                 self._command(record)
-            elif record.scope in self._led:
+            elif record.scope in self._led and self._led[record.scope].is_news(record):
                 self._report(self._led[record.scope], report_of(record))
         except StateError as error:
             self._say(f"{error}")
@@ -142,11 +156,8 @@ class ClusterHost:
             led = self._led.get(record.scope)
             if led is not None and record.is_claim and (record.epoch or 0) > led.book.epoch:
                 self._let_go(record.scope)
-        for record in self._beats.take():
-            try:
-                self._agents.heard(beat_of(record))
-            except StateError as error:
-                self._say(f"{error}")
+        for record in self._members.take():
+            self._hear(record)
         if now - self._beat_at >= AGENT_BEAT_S:
             self._beat_at = now
             self._post.leave([controller_entry(self.name)])
@@ -161,8 +172,18 @@ class ClusterHost:
     def close(self) -> None:
         for job in self.jobs:
             self._let_go(job)
-        for part in (self._claims, self._beats, self._post):
+        for part in (self._claims, self._members, self._post):
             part.close()
+
+    def _hear(self, record: Record) -> None:
+        kind, name = member_of(record)
+        if kind == Member.CONTROLLER and name == self.name:
+            self._agents.heard_ourselves()
+        elif kind == Member.AGENT:
+            try:
+                self._agents.heard(beat_of(record))
+            except StateError as error:
+                self._say(f"{error}")
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -171,7 +192,7 @@ class ClusterHost:
         kept = find(self._log, job)
         if kept is None or not (kept.line.live or revive):
             return None
-        led = _Led(Book(self._log, kept.line.facts, holder=self.name, listens=False))
+        led = self._claimed(kept.line.facts)
         kept = find(self._log, job)  # whoever led it may have written until the claim
         if kept is None or not (kept.line.live or revive):
             return None
@@ -187,10 +208,14 @@ class ClusterHost:
             if facts.job not in self._led:
                 self._take_up(facts.job)  # the command came again
             return
-        led = self._led[facts.job] = _Led(Book(self._log, facts, holder=self.name, listens=False))
+        led = self._led[facts.job] = self._claimed(facts)
         led.book.begin(plan)
         self._say(f"leads job {facts.job}, which begins")
         self._happened(led, JobSubmitted(facts.job, plan))
+
+    def _claimed(self, facts: JobFacts) -> _Led:
+        book = Book(self._log, facts, holder=self.name, listens=False)
+        return _Led(book, self._log.end([Topic.REPORTS]))
 
     def _let_go(self, job: str) -> None:
         led = self._led.pop(job)

@@ -7,6 +7,7 @@ good; until then whoever carries it may carry it again, to this controller or to
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -41,7 +42,9 @@ class Leading:
         self._complain = complain
         self._queue: SimpleQueue[_Carried | Led] = SimpleQueue()
         self._unkept: list[_Carried] = []
+        self._is_mine: Led | None = None
         self._mine: Led | None = None
+        """Set while the host does not know it."""
         self._closed = Event()
         self._compact_at = clock.now() + CONTROLLER_COMPACT_S
         self._thread = Thread(target=self._serve, name="leading", daemon=True)
@@ -61,18 +64,25 @@ class Leading:
         self._thread.join()
 
     def _serve(self) -> None:
-        opened = self._opened()
-        if opened is None:
-            return
-        log, host = opened
+        """A defect costs this controller all that it has in hand, and it begins again: the log has the truth."""
+        while (opened := self._opened()) is not None:
+            log, host = opened
+            try:
+                self._lead_on(log, host)
+            except Exception:  # noqa: BLE001  # supervising: jobs must be led, and people must hear of it
+                self._complain(f"this is a defect of streamer, please report it:\n{traceback.format_exc()}")
+                self._closed.wait(CONTROLLER_RETRY_S)
+                self._mine = self._is_mine
+            host.close()
+            log.close()
+
+    def _lead_on(self, log: ControlLog, host: ClusterHost) -> None:
         while not self._closed.is_set():
             try:
                 self._turn(log, host)
             except LogError as error:
                 self._complain(f"{error}")
                 self._closed.wait(CONTROLLER_RETRY_S)
-        host.close()
-        log.close()
 
     def _opened(self) -> tuple[ControlLog, ClusterHost] | None:
         while not self._closed.is_set():
@@ -89,7 +99,7 @@ class Leading:
             if isinstance(item, _Carried):
                 self._unkept.append(item)
             else:
-                self._mine = item
+                self._mine = self._is_mine = item
         if self._mine is not None:
             host.lead(self._mine)
             self._mine = None

@@ -1,6 +1,6 @@
 """What controllers and agents tell each other, as records of the control log.
 
-An agent says of itself that it is there (`agents/NAME`) and of each job what its instances say (`JOB/NAME`), both whole
+Both say that they are there (`members/KIND/NAME`), and agents say of each job what its instances say (`JOB/NAME`), whole
 and again and again: a report that is lost is made up for by the next one. A controller tells agents what to do by the
 records of instances, from which they also learn what to start, and by words beside them: flows and peers stand once for
 all instances of a node, since these are the same for all, and verbs by instance. The newest of each key is in force.
@@ -9,8 +9,9 @@ all instances of a node, since these are the same for all, and verbs by instance
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from streamer.control.events import Exited
@@ -25,15 +26,21 @@ from streamer.plan.compile import Plan
 from streamer.plan.plain import plain, typed
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 
-AGENTS = "agents"
-CONTROLLERS = "controllers"
-"""Scopes of reports beside those of jobs, whose names are longer."""
+MEMBERS = "members"
+"""The scope of what agents and controllers say of themselves, beside those of jobs, which no job is named like."""
 
 _FLOWS, _PEERS, _VERBS = "flows", "peers", "verbs"
 _SUBMIT = "submit"
 
 
 # -- agents -----------------------------------------------------------------------------------------------------------
+
+
+class Member(StrEnum):
+    """Who says that it is there."""
+
+    AGENT = "agent"
+    CONTROLLER = "controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Beat:
 
 
 def beat_entry(beat: Beat) -> Entry:
-    return Entry(Topic.REPORTS, f"{AGENTS}/{beat.agent}", _encoded(plain(beat)))
+    return Entry(Topic.REPORTS, f"{MEMBERS}/{Member.AGENT}/{beat.agent}", _encoded(plain(beat)))
 
 
 def beat_of(record: Record) -> Beat:
@@ -60,7 +67,13 @@ def beat_of(record: Record) -> Beat:
 
 
 def controller_entry(name: str) -> Entry:
-    return Entry(Topic.REPORTS, f"{CONTROLLERS}/{name}", b"{}")
+    return Entry(Topic.REPORTS, f"{MEMBERS}/{Member.CONTROLLER}/{name}", b"{}")
+
+
+def member_of(record: Record) -> tuple[str, str]:
+    """What it is (`Member`, if it is any of these), and its name."""
+    _, kind, name = (*record.key.split("/", 2), "", "")[:3]
+    return kind, name
 
 
 # -- reports of jobs --------------------------------------------------------------------------------------------------
@@ -201,15 +214,3 @@ def _unreadable(record: Record, error: Exception) -> StateError:
         f"the record of {record.key} at {record.offset} in {record.topic} of the control log cannot be read: {error}",
         remedy="It is left out. See that every part of the cluster runs the same version, and who else writes there.",
     )
-
-
-def newest_reports(records: Iterable[Record]) -> dict[str, JobReport]:
-    """The last report of each agent that can be read."""
-    found: dict[str, JobReport] = {}
-    for record in records:
-        try:
-            report = report_of(record)
-        except StateError:
-            continue
-        found[report.agent] = report
-    return found

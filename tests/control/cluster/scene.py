@@ -10,7 +10,7 @@ from streamer.control.book import find
 from streamer.control.cluster.agent import Agent, Machine
 from streamer.control.cluster.feed import DirectPost, PolledFeed
 from streamer.control.cluster.host import ClusterHost
-from streamer.control.cluster.wire import AGENTS, submit_entry
+from streamer.control.cluster.wire import MEMBERS, submit_entry
 from streamer.control.events import Ask
 from streamer.control.hosts.embedded import INSTANCE_PROGRAM
 from streamer.control.hosts.home import new_job
@@ -18,6 +18,7 @@ from streamer.control.jobs import JobAccount
 from streamer.control.records import KeptJob
 from streamer.control.wishes import want_end
 from streamer.descriptor.resources import Capacity
+from streamer.log.base import Record
 from streamer.log.memory import MemoryLog, MemoryStore
 from streamer.log.topics import Topic
 from streamer.plan.compile import Plan
@@ -45,7 +46,7 @@ class Scene:
             log,
             name,
             PolledFeed(log.follow([Topic.JOBS], log.end([Topic.JOBS]))),
-            PolledFeed(log.follow([Topic.REPORTS], log.end([Topic.REPORTS]), scope=AGENTS)),
+            PolledFeed(log.follow([Topic.REPORTS], log.end([Topic.REPORTS]), scope=MEMBERS)),
             DirectPost(log),
             lambda text: self.words.append(f"{name}: {text}"),
             clock=self._clock,
@@ -72,6 +73,25 @@ class Scene:
         facts = new_job(plan, self._folder, detached=True)
         self.log.append_all([submit_entry(facts, plan)])
         return facts.job
+
+    def carried_again(self) -> list[Record]:
+        """All that was ever carried."""
+        found: list[Record] = []
+        follower = self.log.follow([Topic.COMMANDS, Topic.REPORTS])
+        while records := follower.poll(0.0):
+            found += records
+        return found
+
+    def replay(self) -> None:
+        """Everything is carried once more, as after a rebalance."""
+        for record in self.carried_again():
+            for host in self.hosts.values():
+                host.take(record)
+
+    def forget_carried(self) -> None:
+        """What was said until now is not carried to anybody any more."""
+        while self._carried.poll(0.0):
+            continue
 
     def turn(self) -> None:
         """Everybody does what is due, and what was said is carried to those that lead."""

@@ -1,0 +1,246 @@
+"""Jobs on several machines, with real instances: what is lost with a machine or a controller, and what is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from streamer.control.jobs import JobStatus
+from streamer.control.lifecycle import InstancePhase
+from streamer.control.wishes import want_replicas
+from streamer.descriptor.resources import Capacity
+from streamer.limits import AGENT_GONE_S, PLACED_EPOCHS
+from streamer.state.life import read_life
+from tests.control.cluster.conftest import MakeScene
+from tests.control.cluster.scene import Scene
+from tests.control.test_embedded import plan_of
+
+_ECHO = "def start(args):\n    return args['streamInput']['message']\n"
+_ENDLESS = "{connector: generator, rate: 200}"
+
+
+def _flowing(scene: Scene, job: str) -> None:
+    """Every instance is at work."""
+    scene.until(
+        lambda: (
+            scene.has(job)
+            and bool(scene.kept(job).instances)
+            and all(line.phase is InstancePhase.RUNNING for line in scene.kept(job).instances)
+        )
+    )
+
+
+def _balanced(scene: Scene, job: str) -> tuple[int, int]:
+    """What the source sent and the sink received, of a job whose edges are settled to the message."""
+    account = scene.ended(job)
+    assert account.balanced, account
+    assert all(edge.in_flight == 0 and edge.dead_lettered == 0 for edge in account.edges), account
+    received = next(node.received for node in account.nodes if node.node == "save")
+    return account.edges[0].sent - account.edges[0].abandoned, received
+
+
+def test_a_job_runs_on_all_machines_and_its_account_is_whole(scene: Scene, tmp_path: Path) -> None:
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    sent, received = _balanced(scene, job)
+    assert (sent, received) == (500, 500)
+    assert scene.status(job) == JobStatus.COMPLETED
+    agents = [line.agent for line in scene.kept(job).instances if line.node == "parse"]
+    assert sorted(agents) == ["a1", "a2"], "instances of a node are spread"
+
+
+def test_instances_are_placed_where_there_is_room(make_scene: MakeScene, tmp_path: Path) -> None:
+    scene = make_scene()
+    scene.controller("c1")
+    scene.agent("small", capacity=Capacity(instances=1))
+    scene.agent("large")
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    scene.ended(job)
+    agents = [line.agent for line in scene.kept(job).instances]
+    assert agents.count("small") == 1
+    assert agents.count("large") == 3
+
+
+def test_a_job_waits_for_the_first_machine(make_scene: MakeScene, tmp_path: Path) -> None:
+    scene = make_scene()
+    scene.controller("c1")
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    scene.until(lambda: any("waits for a machine: no agent is there" in word for word in scene.words))
+    scene.agent("late")
+    assert _balanced(scene, job) == (500, 500)
+
+
+def test_a_submission_that_is_read_again_begins_no_second_job(scene: Scene, tmp_path: Path) -> None:
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    scene.replay()
+    assert _balanced(scene, job) == (500, 500)
+    scene.replay()
+    scene.turn()
+    assert scene.lives() == {"a1": {}, "a2": {}}
+
+
+def test_a_killed_instance_starts_again_on_its_machine(scene: Scene, tmp_path: Path) -> None:
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    _flowing(scene, job)
+    line = next(line for line in scene.kept(job).instances if line.instance == "parse-0")
+    life = read_life(tmp_path / line.agent / "jobs" / job / "instances" / "parse-0")
+    assert life is not None
+    os.killpg(life.pid, signal.SIGKILL)
+    scene.until(lambda: scene.lives()[line.agent].get("parse-0") == 2)
+    _flowing(scene, job)
+    scene.drain(job)
+    sent, received = _balanced(scene, job)
+    assert received >= sent
+
+
+def test_another_controller_goes_on_with_the_job_and_the_first_lets_go(scene: Scene, tmp_path: Path) -> None:
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    _flowing(scene, job)
+    before = scene.lives()
+    scene.controller("c2")
+    scene.until(lambda: scene.hosts["c1"].jobs == ())
+    assert scene.hosts["c2"].jobs == (job,)
+    want_replicas(scene.log, job, "parse", 3)
+    scene.until(lambda: sum("parse-2" in lives for lives in scene.lives().values()) == 1)
+    assert all(scene.lives()[agent][name] == epoch for agent, lives in before.items() for name, epoch in lives.items())
+    scene.drain(job)
+    sent, received = _balanced(scene, job)
+    assert sent == received
+
+
+def test_what_a_paused_controller_writes_after_its_successors_claim_counts_for_nobody(
+    make_scene: MakeScene, tmp_path: Path
+) -> None:
+    scene = make_scene()
+    scene.controller("paused")
+    scene.agent("a1")
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    _flowing(scene, job)
+    paused = scene.hosts.pop("paused")
+    scene.controller("successor")
+    scene.turn()
+    number = want_replicas(scene.log, job, "parse", 3)
+    wish = next(record for record in scene.carried_again() if record.offset == number and record.scope == job)
+    paused.take(wish)  # it has not read the claim yet
+    assert sum(line.node == "parse" for line in scene.kept(job).instances) == 2
+    scene.hosts["paused"] = paused
+    scene.until(lambda: paused.jobs == ())
+    scene.drain(job)
+    sent, received = _balanced(scene, job)
+    assert sent == received
+
+
+def test_a_controller_that_was_killed_after_the_submission_is_made_up_for(
+    make_scene: MakeScene, tmp_path: Path
+) -> None:
+    """The log has the job and nobody has been told of it."""
+    scene = make_scene()
+    killed = scene.controller("killed")
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    for record in scene.carried_again():
+        killed.take(record)
+    del scene.hosts["killed"]
+    scene.forget_carried()
+    scene.controller("next")
+    scene.agent("a1")
+    assert _balanced(scene, job) == (500, 500)
+
+
+def test_what_keeps_nothing_goes_on_elsewhere_when_its_machine_is_lost(make_scene: MakeScene, tmp_path: Path) -> None:
+    time = _Time()
+    scene = make_scene(clock=time)
+    scene.controller("c1")
+    scene.agent("a1")
+    scene.agent("a2")
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    time.until(scene, lambda: _all_running(scene, job))
+    source = next(line.agent for line in scene.kept(job).instances if line.node == "lines")
+    save = next(line.agent for line in scene.kept(job).instances if line.node == "save")
+    lost = "a2" if source == save == "a1" else "a1"
+    cut = scene.agents.pop(lost)
+    other = next(iter(scene.agents))
+    gone = {line.instance for line in scene.kept(job).instances if line.agent == lost and line.node == "parse"}
+    time.until(
+        scene,
+        lambda: all(scene.lives()[other].get(name) == PLACED_EPOCHS for name in gone),
+        step=AGENT_GONE_S / 20,
+    )
+    waiting = {line.instance for line in scene.kept(job).instances if line.agent == lost}
+    assert waiting == {
+        line.instance for line in scene.kept(job).instances if line.agent == lost and line.node != "parse"
+    }
+
+    scene.agents[lost] = cut  # it was only cut off
+    time.until(scene, lambda: not gone & set(scene.lives()[lost]))
+    scene.drain(job)
+    time.until(scene, lambda: not scene.kept(job).line.live)
+    account = scene.kept(job).account
+    assert account is not None
+    assert account.balanced
+    assert all(edge.in_flight == 0 for edge in account.edges)
+
+
+def test_an_agent_that_comes_back_takes_up_what_goes_on(make_scene: MakeScene, tmp_path: Path) -> None:
+    scene = make_scene()
+    scene.controller("c1")
+    first = scene.agent("a1")
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    _flowing(scene, job)
+    before = scene.lives()
+    del scene.agents["a1"]
+    first.close()
+    scene.agent("a1")
+    scene.until(lambda: scene.lives() == before)
+    scene.drain(job)
+    sent, received = _balanced(scene, job)
+    assert sent == received
+
+
+def test_a_machine_starts_its_instance_again_while_nobody_leads_the_job(make_scene: MakeScene, tmp_path: Path) -> None:
+    scene = make_scene()
+    scene.controller("c1")
+    scene.agent("a1")
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    _flowing(scene, job)
+    del scene.hosts["c1"]
+    life = read_life(tmp_path / "a1" / "jobs" / job / "instances" / "parse-0")
+    assert life is not None
+    os.killpg(life.pid, signal.SIGKILL)
+    scene.until(lambda: scene.lives()["a1"].get("parse-0") == 2)
+    scene.controller("c2")
+    scene.until(lambda: _epoch(scene, job, "parse-0") == 2)
+    _flowing(scene, job)
+    scene.drain(job)
+    sent, received = _balanced(scene, job)
+    assert received >= sent
+
+
+class _Time:
+    """A clock that runs with the turns of a scene, faster where it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def until(self, scene: Scene, seen: object, *, step: float = 0.005) -> None:
+        assert callable(seen)
+
+        def look() -> bool:
+            self.now += step
+            return bool(seen())
+
+        scene.until(look)
+
+
+def _all_running(scene: Scene, job: str) -> bool:
+    return (
+        scene.has(job)
+        and bool(scene.kept(job).instances)
+        and all(line.phase is InstancePhase.RUNNING for line in scene.kept(job).instances)
+    )
+
+
+def _epoch(scene: Scene, job: str, instance: str) -> int:
+    return next(line.epoch for line in scene.kept(job).instances if line.instance == instance)
