@@ -113,9 +113,9 @@ def _on_cluster(plan: Plan, bootstrap: str, options: RunOptions) -> int:
         from streamer.cli import submit as submission
 
         return submission.submit(plan, bootstrap, duration_s=options.duration_s, as_json=options.as_json)
-    from streamer.cli.cluster_run import run_on_cluster
+    from streamer.cli.attended import run_attended
 
-    return run_on_cluster(plan, bootstrap, duration_s=options.duration_s, as_json=options.as_json)
+    return run_attended(plan, bootstrap, duration_s=options.duration_s, as_json=options.as_json)
 
 
 def _prepare(options: RunOptions) -> Plan | None:

@@ -8,16 +8,17 @@ a controller on the same machine would. Its instances outlive it; one that comes
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
 
 from streamer import clock as clocks
 from streamer.control.cluster.feed import Feed, Post
-from streamer.control.cluster.wire import Beat, JobReport, Left, Told, Word, beat_entry, report_entry, word_of
+from streamer.control.cluster.held import HeldJob, Life, Over, facts_of, is_due, needs_of, remember, tell
+from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, report_entry, word_of
 from streamer.control.events import Exited
 from streamer.control.hosts.exits import NOT_STARTED, exited
 from streamer.control.hosts.home import (
@@ -31,19 +32,16 @@ from streamer.control.hosts.home import (
 )
 from streamer.control.hosts.link import ControlLink
 from streamer.control.records import InstanceLine, JobLine, instance_line, job_line, job_plan, plan_key
-from streamer.descriptor.resources import NOTHING, Capacity, Needs
+from streamer.descriptor.resources import NOTHING, Capacity
 from streamer.errors import PlatformError, StateError
 from streamer.limits import (
     AGENT_BEAT_S,
-    AGENT_GONE_S,
     AGENT_REPORT_S,
     COMMAND_REPEAT_S,
-    PLACED_EPOCHS,
 )
 from streamer.log.base import Record
 from streamer.log.topics import Topic
 from streamer.metrics.samples import InstanceSample
-from streamer.plan.assignment import Command, Peers, Verb, Wiring
 from streamer.plan.compile import Plan
 from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.state.home import state_folder
@@ -62,55 +60,6 @@ class Machine:
     home_id: str
     address: str
     capacity: Capacity
-
-
-@dataclass(slots=True)
-class _Life:
-    """What runs here, and its last sample."""
-
-    epoch: int
-    sample: InstanceSample | None = None
-
-
-@dataclass(slots=True)
-class _Over:
-    """A life that is over since then, and its last sample, which may be read after its end was seen."""
-
-    left: Left
-    at: float
-    sample: InstanceSample | None
-
-
-@dataclass(slots=True)
-class _Job:
-    """What the log says of a job, and what is here of it."""
-
-    name: str
-    line: JobLine | None = None
-    plan: Plan | None = None
-    lines: dict[str, InstanceLine] = field(default_factory=dict)
-    flows: dict[str, Wiring] = field(default_factory=dict)
-    peers: dict[str, Peers] = field(default_factory=dict)
-    told: dict[str, Told] = field(default_factory=dict)
-    link: ControlLink | None = None
-    platform: AlonePlatform | None = None
-    lives: dict[str, _Life] = field(default_factory=dict)
-    over: dict[str, _Over] = field(default_factory=dict)
-    news: bool = False
-    words: bool = False
-    reported_at: float = 0.0
-    told_at: float = 0.0
-
-    def kill(self, instance: str) -> None:
-        if self.platform is not None:
-            self.platform.kill(instance, self.lives[instance].epoch)
-
-    def put_away(self) -> None:
-        """Its instances go on."""
-        if self.platform is not None:
-            self.platform.close()
-        if self.link is not None:
-            self.link.close()
 
 
 class Agent:
@@ -132,7 +81,7 @@ class Agent:
         self._post = post
         self._say = say
         self._clock = clock
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, HeldJob] = {}
         self._beat_at = 0.0
 
     def serve(self) -> None:
@@ -147,7 +96,7 @@ class Agent:
             self._settle(job, now)
             if job.words or now - job.told_at >= COMMAND_REPEAT_S:
                 job.words, job.told_at = False, now
-                _tell(job)
+                tell(job)
             if job.news or now - job.reported_at >= AGENT_REPORT_S:
                 self._report(job, now)
         if now - self._beat_at >= AGENT_BEAT_S:
@@ -186,7 +135,7 @@ class Agent:
     def _read(self, record: Record) -> None:
         if record.is_claim or record.value is None:
             return
-        job = self._jobs.setdefault(record.scope, _Job(record.scope))
+        job = self._jobs.setdefault(record.scope, HeldJob(record.scope))
         try:
             if record.key == job.name:
                 job.line = job_line({job.name: record}, job.name)
@@ -196,13 +145,13 @@ class Agent:
                 line = instance_line(record)
                 job.lines[line.instance] = line
             else:
-                _remember(job, word_of(record))
+                remember(job, word_of(record))
         except StateError as error:
             self._say(f"{error}")
 
     # -- what is to run here ------------------------------------------------------------------------------------------
 
-    def _settle(self, job: _Job, now: float) -> None:
+    def _settle(self, job: HeldJob, now: float) -> None:
         """Kill what is not to be here, and start what is."""
         line, plan = job.line, job.plan
         if line is None or plan is None:
@@ -216,11 +165,11 @@ class Agent:
             if one is None or one.epoch > life.epoch or (told is not None and told.kill and told.epoch == life.epoch):
                 job.kill(instance)
         for instance, one in wanted.items():
-            if instance not in job.lives and one.node in job.flows and _is_due(job, one, now):
+            if instance not in job.lives and one.node in job.flows and is_due(job, one, now):
                 self._open(job, line, plan)
                 self._begin(job, one, line, plan, now)
 
-    def _open(self, job: _Job, line: JobLine, plan: Plan) -> None:
+    def _open(self, job: HeldJob, line: JobLine, plan: Plan) -> None:
         """Make what the instances of a job need here, or find it again."""
         if job.platform is not None:
             return
@@ -236,7 +185,7 @@ class Agent:
         job.platform = AlonePlatform(self._command, logs=folder / LOGS_FOLDER, stdout=folder / STDOUT_FILE)
         self._say(f"runs instances of job {job.name} of pipeline {plan.pipeline}")
 
-    def _begin(self, job: _Job, one: InstanceLine, line: JobLine, plan: Plan, now: float) -> None:
+    def _begin(self, job: HeldJob, one: InstanceLine, line: JobLine, plan: Plan, now: float) -> None:
         """Start the next life, or take up the one that is here."""
         assert job.platform is not None and job.link is not None
         folder = self._folder(job) / INSTANCES_FOLDER / one.instance
@@ -246,7 +195,7 @@ class Agent:
         life = read_life(folder)
         if life is not None and life.epoch >= epoch:
             job.platform.adopt(one.instance, life.epoch, life.pid, life.started)
-            job.lives[one.instance] = _Life(life.epoch)
+            job.lives[one.instance] = Life(life.epoch)
             return
         if is_locked(folder):
             return  # it has just been started, or something of its last life is left
@@ -269,9 +218,9 @@ class Agent:
         except PlatformError as error:
             self._ended(job, Exited(one.instance, epoch, NOT_STARTED, (str(error),)), None, now)
         else:
-            job.lives[one.instance] = _Life(epoch)
+            job.lives[one.instance] = Life(epoch)
 
-    def _finish(self, job: _Job, line: JobLine, now: float) -> None:
+    def _finish(self, job: HeldJob, line: JobLine, now: float) -> None:
         """The job has ended: nothing of it stays here, after a last report."""
         for instance in job.lives:
             job.kill(instance)
@@ -284,14 +233,14 @@ class Agent:
 
     # -- what happens here --------------------------------------------------------------------------------------------
 
-    def _listen(self, job: _Job, now: float) -> None:
+    def _listen(self, job: HeldJob, now: float) -> None:
         if job.platform is None or job.link is None:
             return
         for sample in job.link.receive():
             life, over = job.lives.get(sample.instance), job.over.get(sample.instance)
             if life is not None and life.epoch == sample.epoch:
                 job.words |= life.sample is None
-                job.news |= life.sample is None or _facts(life.sample) != _facts(sample)
+                job.news |= life.sample is None or facts_of(life.sample) != facts_of(sample)
                 life.sample = sample
             elif over is not None and over.left.exit.epoch == sample.epoch:
                 over.sample, job.news = sample, True
@@ -299,13 +248,13 @@ class Agent:
             last = job.lives.pop(exit_.instance).sample
             self._ended(job, exited(self._folder(job), exit_), last, now)
 
-    def _ended(self, job: _Job, exit_: Exited, last: InstanceSample | None, now: float) -> None:
-        job.over[exit_.instance] = _Over(Left(exit_, page_of(self._folder(job), exit_.instance)), now, last)
+    def _ended(self, job: HeldJob, exit_: Exited, last: InstanceSample | None, now: float) -> None:
+        job.over[exit_.instance] = Over(Left(exit_, page_of(self._folder(job), exit_.instance)), now, last)
         job.news = True
 
     # -- what is said of it -------------------------------------------------------------------------------------------
 
-    def _report(self, job: _Job, now: float) -> None:
+    def _report(self, job: HeldJob, now: float) -> None:
         job.reported_at, job.news = now, False
         if job.platform is None and not job.over:
             return
@@ -325,79 +274,9 @@ class Agent:
         used = NOTHING
         for job in self._jobs.values():
             for instance in job.lives:
-                used = used.plus(_needs(job, instance))
+                used = used.plus(needs_of(job, instance))
         machine = self._machine
         return Beat(machine.agent, machine.address, machine.home_id, machine.capacity, used)
 
-    def _folder(self, job: _Job) -> Path:
+    def _folder(self, job: HeldJob) -> Path:
         return folder_of(self._machine.home, job.name)
-
-
-def _remember(job: _Job, word: Word | None) -> None:
-    if word is None:
-        return
-    job.words = True
-    match word.word:
-        case Wiring():
-            job.flows[word.about] = word.word
-        case Peers():
-            job.peers[word.about] = word.word
-        case Told():
-            job.told[word.about] = word.word
-
-
-def _tell(job: _Job) -> None:
-    """Every instance that was heard is told all that is in force, the flows before whom they may meet."""
-    for instance, life in job.lives.items():
-        line = job.lines.get(instance)
-        if life.sample is not None and line is not None and job.link is not None:
-            for command in _commands(job, line.node, instance, life.epoch):
-                job.link.send(instance, life.epoch, command)
-
-
-def _commands(job: _Job, node: str, instance: str, epoch: int) -> Iterator[Command]:
-    if node in job.flows:
-        yield Command(Verb.FLOWS, wiring=job.flows[node])
-    if node in job.peers:
-        yield Command(Verb.PEERS, job.peers[node])
-    told = job.told.get(instance)
-    if told is not None and told.epoch == epoch:
-        for verb in sorted(told.verbs):
-            yield Command(verb, lives=told.lives if verb is Verb.REPLAY else ())
-
-
-def _is_due(job: _Job, one: InstanceLine, now: float) -> bool:
-    """Whether this life is still to come; or one is over, was told long ago, and nobody leads the job, it seems.
-
-    Then it goes on here, but for what has ended in order or for good, or was told to leave.
-    """
-    over = job.over.get(one.instance)
-    if over is None or over.left.exit.epoch < one.epoch:
-        return True
-    if now - over.at < AGENT_GONE_S:
-        return False
-    exit_, told = over.left.exit, job.told.get(one.instance)
-    for_good = exit_.code == 0 or exit_.ended or exit_.cannot_open or bool(exit_.handler_error)
-    leaves = told is not None and (told.kill or Verb.LEAVE in told.verbs)
-    return not for_good and not leaves and (exit_.epoch + 1) % PLACED_EPOCHS != 0
-
-
-def _facts(sample: InstanceSample) -> tuple[object, ...]:
-    """What changes a decision; the rest of a sample can wait for the next report."""
-    return (
-        sample.state,
-        sample.endpoint,
-        sample.address,
-        sample.wiring,
-        sample.oldest_version,
-        sample.ownership,
-        sample.quiet,
-        sample.exhausted,
-    )
-
-
-def _needs(job: _Job, instance: str) -> Needs:
-    line = job.lines.get(instance)
-    if line is None or job.plan is None or line.node not in job.plan.nodes:
-        return Needs()
-    return job.plan.nodes[line.node].needs

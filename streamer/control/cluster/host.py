@@ -278,7 +278,9 @@ class ClusterHost:
         return ""
 
     def _happened(self, led: _Led, event: Event) -> None:
-        """Step, and put into the log what comes of it."""
+        """Step, and put into the log what comes of it; nothing of a job that was let go meanwhile."""
+        if self._led.get(led.book.facts.job) is not led:
+            return
         led.active = led.active or not isinstance(event, Ticked)
         before = led.state
         led.state, effects = step(led.state, event, self._clock())

@@ -1,7 +1,7 @@
 """What controllers and agents tell each other, as records of the control log.
 
-Both say that they are there (`members/KIND/NAME`), and agents say of each job what its instances say (`JOB/NAME`), whole
-and again and again: a report that is lost is made up for by the next one. A controller tells agents what to do by the
+Both say that they are there (`members/KIND/NAME`), and agents say of each job what its instances say (`JOB/NAME`), all
+of it again and again: a report that is lost is made up for by the next one. A controller tells agents what to do by the
 records of instances, from which they also learn what to start, and by words beside them: flows and peers stand once for
 all instances of a node, since these are the same for all, and verbs by instance. The newest of each key is in force.
 """

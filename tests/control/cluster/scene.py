@@ -108,7 +108,8 @@ class Scene:
         while not seen():
             assert time.monotonic() < deadline, "\n".join(self.words)
             self.turn()
-            time.sleep(0.005)
+            for agent in self.agents.values():
+                agent.wait(0.002)
 
     def kept(self, job: str) -> KeptJob:
         kept = find(self.log, job)

@@ -39,7 +39,7 @@ _READ_BYTES = 1 << 20
 _END_S = 10.0
 
 
-def run_on_cluster(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: bool) -> int:
+def run_attended(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: bool) -> int:
     """The exit code. Raises OptionError, StateError or LogError."""
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs, Interrupts() as interrupts, _helpers() as helpers:
         helpers.start("agent", "--name", f"run-{os.getpid()}")

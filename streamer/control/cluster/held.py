@@ -1,0 +1,139 @@
+"""What an agent holds of one job: what the log says of it, what runs here, and what was said last.
+
+Reading the log changes only what is written down here, and looking at processes only what is alive here; what is to be
+done follows from the two together, so that it does not matter in which order they come, or how often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from streamer.control.cluster.wire import Left, Told, Word
+from streamer.control.hosts.link import ControlLink
+from streamer.control.records import InstanceLine, JobLine
+from streamer.descriptor.resources import Needs
+from streamer.limits import AGENT_GONE_S, PLACED_EPOCHS
+from streamer.metrics.samples import InstanceSample
+from streamer.plan.assignment import Command, Peers, Verb, Wiring
+from streamer.plan.compile import Plan
+from streamer.platform.alone import AlonePlatform
+
+
+@dataclass(slots=True)
+class Life:
+    """What runs here, and its last sample."""
+
+    epoch: int
+    sample: InstanceSample | None = None
+
+
+@dataclass(slots=True)
+class Over:
+    """A life that is over since then, and its last sample, which may be read after its end was seen."""
+
+    left: Left
+    at: float
+    sample: InstanceSample | None
+
+
+@dataclass(slots=True)
+class HeldJob:
+    """What the log says of a job, and what is here of it."""
+
+    name: str
+    line: JobLine | None = None
+    plan: Plan | None = None
+    lines: dict[str, InstanceLine] = field(default_factory=dict)
+    flows: dict[str, Wiring] = field(default_factory=dict)
+    peers: dict[str, Peers] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
+    link: ControlLink | None = None
+    platform: AlonePlatform | None = None
+    lives: dict[str, Life] = field(default_factory=dict)
+    over: dict[str, Over] = field(default_factory=dict)
+    news: bool = False
+    words: bool = False
+    reported_at: float = 0.0
+    told_at: float = 0.0
+
+    def kill(self, instance: str) -> None:
+        if self.platform is not None:
+            self.platform.kill(instance, self.lives[instance].epoch)
+
+    def put_away(self) -> None:
+        """Its instances go on."""
+        if self.platform is not None:
+            self.platform.close()
+        if self.link is not None:
+            self.link.close()
+
+
+def remember(job: HeldJob, word: Word | None) -> None:
+    if word is None:
+        return
+    job.words = True
+    match word.word:
+        case Wiring():
+            job.flows[word.about] = word.word
+        case Peers():
+            job.peers[word.about] = word.word
+        case Told():
+            job.told[word.about] = word.word
+
+
+def tell(job: HeldJob) -> None:
+    """Every instance that was heard is told all that is in force, the flows before whom they may meet."""
+    for instance, life in job.lives.items():
+        line = job.lines.get(instance)
+        if life.sample is not None and line is not None and job.link is not None:
+            for command in _commands(job, line.node, instance, life.epoch):
+                job.link.send(instance, life.epoch, command)
+
+
+def _commands(job: HeldJob, node: str, instance: str, epoch: int) -> Iterator[Command]:
+    if node in job.flows:
+        yield Command(Verb.FLOWS, wiring=job.flows[node])
+    if node in job.peers:
+        yield Command(Verb.PEERS, job.peers[node])
+    told = job.told.get(instance)
+    if told is not None and told.epoch == epoch:
+        for verb in sorted(told.verbs):
+            yield Command(verb, lives=told.lives if verb is Verb.REPLAY else ())
+
+
+def is_due(job: HeldJob, one: InstanceLine, now: float) -> bool:
+    """Whether this life is still to come; or one is over, was told long ago, and nobody leads the job, it seems.
+
+    Then it goes on here, but for what has ended in order or for good, or was told to leave.
+    """
+    over = job.over.get(one.instance)
+    if over is None or over.left.exit.epoch < one.epoch:
+        return True
+    if now - over.at < AGENT_GONE_S:
+        return False
+    exit_, told = over.left.exit, job.told.get(one.instance)
+    for_good = exit_.code == 0 or exit_.ended or exit_.cannot_open or bool(exit_.handler_error)
+    leaves = told is not None and (told.kill or Verb.LEAVE in told.verbs)
+    return not for_good and not leaves and (exit_.epoch + 1) % PLACED_EPOCHS != 0
+
+
+def facts_of(sample: InstanceSample) -> tuple[object, ...]:
+    """What changes a decision; the rest of a sample can wait for the next report."""
+    return (
+        sample.state,
+        sample.endpoint,
+        sample.address,
+        sample.wiring,
+        sample.oldest_version,
+        sample.ownership,
+        sample.quiet,
+        sample.exhausted,
+    )
+
+
+def needs_of(job: HeldJob, instance: str) -> Needs:
+    line = job.lines.get(instance)
+    if line is None or job.plan is None or line.node not in job.plan.nodes:
+        return Needs()
+    return job.plan.nodes[line.node].needs
