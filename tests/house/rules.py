@@ -29,9 +29,7 @@ MAY_PRINT = frozenset(
 MAY_CATCH_ALL: Mapping[PurePosixPath, str] = {
     PurePosixPath("streamer/cli/main.py"): "the outermost frame: a defect of ours gets its traceback and exit code 70",
     PurePosixPath("streamer/connectors/installed.py"): "whatever a package raises at import is that package's error",
-    PurePosixPath(
-        "streamer/control/cluster/faust_app.py"
-    ): "whatever Faust or its client raises, jobs must be led again",
+    PurePosixPath("streamer/control/cluster/faust_app.py"): "whatever Faust raises, jobs must be led again",
     PurePosixPath("streamer/control/cluster/leading.py"): "a defect of ours is shown whole, and jobs must be led again",
     PurePosixPath("streamer/runtime/algorithm.py"): "whatever a user's file raises at import is that file's error",
     PurePosixPath("streamer/runtime/calls.py"): "whatever a handler raises is the fate of its message",
