@@ -90,6 +90,17 @@ def _of_nodes(state_type: str) -> tuple[Callable[[], None], Callable[[], None]]:
         return _handling(plan, "relay", folder), _handling(plan, "sink", folder)
 
 
+def _of_counts(keys: int) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Sinks that count by key, in `api.state` and in a variable, without their checkpoints."""
+    handled = []
+    for where in ("state", "variable"):
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+            folder = Path(name)
+            sink = algorithm("sink", "stateful", "keyed", str(folder / "tally"), keys, where)
+            handled.append(_handling(plan_of([source(100), sink], folder), "sink", folder))
+    return handled[0], handled[1]
+
+
 def _count(body: bytes) -> None:
     count = 0
 
@@ -104,10 +115,13 @@ def _count(body: bytes) -> None:
 def cases() -> dict[str, Case]:
     body, pack = _body(), packer()
     stateless, stateful = _of_nodes("stateless"), _of_nodes("stateful")
+    kept, forgotten = _of_counts(FRAME)
     return {
         "unpack and count": Case(lambda: _count(body)),
         "stateless that counts": Case(stateless[1], reference="unpack and count"),
         "stateful that counts": Case(stateful[1], reference="unpack and count"),
+        "stateful that counts by key in a dict": Case(forgotten),
+        "stateful that counts by key in api.state": Case(kept, reference="stateful that counts by key in a dict"),
         "unpack, change and pack": Case(lambda: [pack(on_message(received)) for received in unpack(body)]),
         "stateless that returns": Case(stateless[0], reference="unpack, change and pack"),
         "stateful that sends": Case(stateful[0], reference="unpack, change and pack"),

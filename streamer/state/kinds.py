@@ -1,8 +1,7 @@
-"""What all kinds of keyed state have in common: cells by key group, which of them are dirty, and how to undo.
+"""What all kinds of keyed state have in common: cells by key group, and which of them are dirty.
 
 A key group is looked up when a message comes and not when a key is used, so each state holds the cells of the group in
-hand. A note of what to undo is a dict, a key of it and what stood there: enough to take back any write of any kind,
-because cells of every kind are kept in dicts.
+hand.
 """
 
 from __future__ import annotations
@@ -15,32 +14,8 @@ from typing import Any
 from streamer.errors import StateError
 from streamer.limits import STATE_CELL_BYTES
 from streamer.state.base import Entry, EntryKey, StateStore
+from streamer.state.boxes import Box, Undo
 from streamer.state.cells import MISSING, Coder, Expiring, cell_of, make_tuple
-
-Note = tuple[Any, dict[Any, Any], Any, Any]
-"""The note before it, a dict, a key of it, and what stood there."""
-
-
-class Undo:
-    """What the call at work has replaced, the last first: a chain, which costs an `add` a tenth less than a list."""
-
-    __slots__ = ("last",)
-
-    def __init__(self) -> None:
-        self.last: Note | None = None
-
-    def note(self, cells: dict[Any, Any], key: Any, old: Any) -> None:
-        self.last = (self.last, cells, key, old)
-
-    def roll_back(self) -> None:
-        note = self.last
-        while note is not None:
-            note, cells, key, old = note
-            if old is MISSING:
-                cells.pop(key, None)
-            else:
-                cells[key] = old
-        self.last = None
 
 
 class Shared:
@@ -64,7 +39,10 @@ class Shared:
 
 @dataclass(slots=True)
 class GroupCells:
-    """Of one key group. `complete`: the store has nothing that is not here; `dirty` is what a checkpoint must write."""
+    """Of one key group, by key: boxes, or dicts of cells. `complete`: the store has nothing that is not here.
+
+    `dirty` is what a checkpoint must write: boxes, or keys with an index or field.
+    """
 
     complete: bool
     cells: dict[Any, Any] = field(default_factory=dict)
@@ -154,6 +132,8 @@ class Keyed(ABC):
 def _bytes_of(cell: Any) -> int:
     if isinstance(cell, dict):
         return STATE_CELL_BYTES + sum(map(_bytes_of, cell.values()))
+    if isinstance(cell, Box):
+        cell = cell.cell
     if type(cell) is Expiring:
         cell = cell.cell
     return STATE_CELL_BYTES + (len(cell) if isinstance(cell, bytes | str) else 0)

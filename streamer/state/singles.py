@@ -1,7 +1,6 @@
-"""Keyed states with one value for each key: values and counters.
+"""Keyed states with one value for each key, in a box: values and counters.
 
-`CounterState.add` is what a counting node does for every message, so its common case (a key that was used before, and
-no time to live) is one lookup, one sum and one store, and everything else is found out by its failing.
+To add to a counter is what a counting node does for every message; the common case of that is in `adding`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from typing import Any
 
 from streamer.errors import MessageError
 from streamer.limits import STATE_CELL_BYTES
+from streamer.state.adding import Add, adding
 from streamer.state.base import COUNTER, VALUE, Entry, EntryKey
+from streamer.state.boxes import Box
 from streamer.state.cells import (
     ABSENT,
     INT_MAX,
@@ -30,6 +31,8 @@ from streamer.state.kinds import GroupCells, Keyed, Shared
 
 
 class _Single(Keyed):
+    """Cells of it are in boxes."""
+
     def __contains__(self, key: object) -> bool:
         return self._find(key) is not ABSENT
 
@@ -46,61 +49,76 @@ class _Single(Keyed):
         if not self._here.complete:
             for at, entry in self._shared.store.scan(self.name, self._group):
                 found[at.key] = cell_of(entry)
-        for key, cell in self._cells.items():
-            found[self._shared.coder.packed_key(key)] = cell
+        for key, box in self._cells.items():
+            if box.cell is not MISSING:
+                found[self._shared.coder.packed_key(key)] = box.cell
         kept_key = self._shared.coder.kept_key
         return (
             (kept_key(key), value_of(cell))
             for key, cell in living(sorted(found.items(), key=_first), self._shared.wall)
         )
 
-    def _find(self, key: object) -> Any:
-        """The key's cell, no longer expiring. Raises MessageError for what is no key."""
+    def _box(self, key: object) -> Box:
+        """The key's box, MISSING in it if the key is new here. Raises MessageError for what is no key."""
         try:
-            cell = self._cells.get(key, MISSING)
+            box: Box | None = self._cells.get(key)
         except TypeError as error:
             raise no_key(key, error) from error
+        if box is None:
+            kept, _ = self._shared.coder.key(key)
+            box = self._cells[kept] = Box(kept, MISSING)
+        return box
+
+    def _find(self, key: object) -> Any:
+        """The key's cell, no longer expiring. Raises MessageError for what is no key."""
+        box = self._box(key)
+        cell = box.cell
         if cell is MISSING:
-            kept, packed = self._shared.coder.key(key)
-            cell = ABSENT if self._here.complete else self._shared.load(self._at(packed))
-            self._cells[kept] = cell
+            packed = self._shared.coder.packed_key
+            cell = ABSENT if self._here.complete else self._shared.load(self._at(packed(box.key)))
+            box.cell = cell
         if type(cell) is Expiring:
             return cell.cell if not self._is_over(cell) else ABSENT
         return cell
 
     def _put(self, key: object, cell: Any) -> None:
-        cells = self._cells
-        try:
-            old = cells.get(key, MISSING)
-        except TypeError as error:
-            raise no_key(key, error) from error
-        if old is MISSING:
-            key, _ = self._shared.coder.key(key)
-        self._undo.note(cells, key, old)
-        self._dirty.add(key)
-        cells[key] = cell
+        box = self._box(key)
+        self._undo.note_box(box)
+        self._mark(box, self._dirty)
+        box.cell = cell
+
+    @staticmethod
+    def _mark(box: Box, dirty: set[Any]) -> None:
+        if box.clean:
+            box.clean = False
+            dirty.add(box)
 
     def _changed(self, here: GroupCells) -> Iterable[tuple[bytes, bytes, Any]]:
-        cells, packed_key = here.cells, self._shared.coder.packed_key
-        return [(packed_key(key), b"", cells.get(key, MISSING)) for key in here.dirty]
+        packed_key = self._shared.coder.packed_key
+        return [(packed_key(box.key), b"", box.cell) for box in here.dirty]
 
     def _take(self, group: int, here: GroupCells, found: dict[EntryKey, Entry | None]) -> None:
         """In bulk where keys and cells are plain, as those of a count are."""
-        cells = list(map(here.cells.get, here.dirty, repeat(MISSING)))
-        keys = self._shared.coder.plain_keys(here.dirty)
+        cells = [box.cell for box in here.dirty]
+        keys = self._shared.coder.plain_keys([box.key for box in here.dirty])
         values = self._shared.coder.plain_values(cells)
         if keys is None or values is None:
             super()._take(group, here, found)
-            return
-        at = map(make_tuple, repeat(EntryKey), zip(repeat(group), repeat(self.name), keys, repeat(b""), strict=False))
-        found.update(zip(at, map(make_tuple, repeat(Entry), zip(values, repeat(0.0), strict=False)), strict=False))
-        self._shared.growth_bytes += STATE_CELL_BYTES * len(cells) + sum(map(len, values))
+        else:
+            at = map(
+                make_tuple, repeat(EntryKey), zip(repeat(group), repeat(self.name), keys, repeat(b""), strict=False)
+            )
+            found.update(zip(at, map(make_tuple, repeat(Entry), zip(values, repeat(0.0), strict=False)), strict=False))
+            self._shared.growth_bytes += STATE_CELL_BYTES * len(cells) + sum(map(len, values))
+        for box in here.dirty:
+            box.clean = True
 
     def put_back(self, at: EntryKey) -> None:
-        self._groups[at.group].dirty.add(self._shared.coder.kept_key(at.key))
+        here = self._groups[at.group]
+        self._mark(here.cells[self._shared.coder.kept_key(at.key)], here.dirty)
 
     def _keys(self, dirty: Iterable[Any]) -> set[Any]:
-        return set(dirty)
+        return {box.key for box in dirty}
 
 
 def _first(pair: tuple[bytes, Any]) -> bytes:
@@ -136,28 +154,16 @@ class CounterState(_Single):
 
     kind = COUNTER
 
+    def __init__(self, shared: Shared, name: str, ttl_s: float | None) -> None:
+        self._adding = adding(shared.undo, self._add_with_care)
+        self.add: Add = self._adding.add if ttl_s is None else self._add_with_care
+        super().__init__(shared, name, ttl_s)
+
     def enter(self, group: int) -> None:
         super().enter(group)
-        self._countable = self._cells if self.ttl_s is None else {}
+        self._adding.enter(self._cells, self._dirty)
 
-    def add(self, key: object = None, n: float = 1) -> int | float:
-        """Add to the key's number, and give the new one. Raises MessageError."""
-        cells = self._countable
-        try:
-            total = (old := cells[key]) + n
-        except (KeyError, TypeError):
-            return self._add_with_care(key, n)
-        # ints of 30 bits are compared several times faster, and literals cost no look-up
-        if type(total) is int and (-0x40000000 < total < 0x40000000 or INT_MIN <= total <= INT_MAX):
-            undo, dirty = self._undo, self._dirty
-            undo.last = (undo.last, cells, key, old)
-            if key not in dirty:
-                dirty.add(key)
-            cells[key] = total
-            return total
-        return self._add_with_care(key, n)
-
-    def _add_with_care(self, key: object, n: float) -> int | float:
+    def _add_with_care(self, key: object = None, n: float = 1) -> int | float:
         """For a key that is new here or expires, for floats, and for what cannot be added."""
         cell = self._find(key)
         total: int | float = (0 if cell is ABSENT else cell) + _number(n)

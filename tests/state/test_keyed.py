@@ -141,6 +141,24 @@ class TestCounters:
 
         assert node.restarted().counter("counts")["a"] == 2**64 - 1
 
+    @pytest.mark.parametrize("first", [-(2**63), -(2**30) - 1, -2, 2**30 - 2, 2**63 - 2, 2**64 - 3, -0.5, math.inf])
+    def test_one_after_the_other_is_added_whatever_its_size(self, node: Node, first: float) -> None:
+        counts = node.state.counter("counts")
+        counts.add("a", first)
+
+        assert [counts.add("a"), counts.add("a", True)] == [first + 1, first + 2]  # a number, for once
+
+        assert node.restarted().counter("counts")["a"] == first + 2
+
+    def test_what_goes_below_64_bits_is_refused(self, node: Node) -> None:
+        counts = node.state.counter("counts")
+        counts.add("a", -(2**63))
+
+        with pytest.raises(MessageError, match="more than 64 bits"):
+            counts.add("a", -1)
+
+        assert counts["a"] == -(2**63)
+
 
 class TestValues:
     def test_a_value_is_what_was_set_last(self, node: Node) -> None:
@@ -630,6 +648,26 @@ class TestUndo:
         assert others["a"] == 5
         counts.add("a")
         assert dict(node.restarted().counter("counts").items()) == {"a": 6, "b": 5, "c": 5, 7: 5}
+
+    @pytest.mark.parametrize("writes", [1, 2, 3])
+    def test_a_call_is_taken_back_however_often_it_has_written(self, node: Node, writes: int) -> None:
+        counts, last = node.state.counter("counts"), node.state.value("last")
+        counts.add("a", 5)
+        last["a"] = "kept"
+        for state, write in ((counts, lambda: counts.add("a")), (last, lambda: last.set("a", "failed"))):
+            before = state["a"]
+            node.state.undo.last = None
+            for _ in range(writes):
+                write()
+            assert state["a"] != before
+
+            node.state.undo.roll_back()
+            assert state["a"] == before
+            node.state.undo.roll_back()
+            assert state["a"] == before, "it is taken back once"
+
+        node.restarted()
+        assert (node.state.counter("counts")["a"], node.state.value("last")["a"]) == (5, "kept")
 
     def test_calls_before_the_one_that_raised_stay(self, node: Node) -> None:
         counts = node.state.counter("counts")
