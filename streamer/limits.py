@@ -344,6 +344,10 @@ AGENT_BEAT_S = 1.0
 """How often an agent and a controller of a cluster say that they are there."""
 AGENT_GONE_S = 6.0
 """An agent that was silent for this long is taken for dead, and what can go on elsewhere does."""
+AGENT_DEAF_S = 3.0
+"""A controller that has not heard itself for this long takes the brokers to have been away."""
+AGENT_RETURNS_S = 30.0
+"""After that every agent has this long to be heard again: each waits for brokers that are away in its own rhythm."""
 AGENT_REPORT_S = 1.0
 """How often an agent reports the samples of its instances; what changes a decision is told at once."""
 AGENT_LOOK_S = 0.05
@@ -358,6 +362,7 @@ PLACED_EPOCHS = 1_000
 """Lives of an instance on one machine; on another one they are counted on from the next multiple, so that two machines
 that do not see each other never begin the same life."""
 
+assert AGENT_RETURNS_S >= 2 * KAFKA_ANSWER_S, "an agent that waits for an answer when the brokers come asks once more"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
 assert KEY_GROUPS == 256, "a group is kept in one byte"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from streamer.control.cluster.wire import Beat
 from streamer.control.state import JobState
 from streamer.descriptor.resources import NOTHING, Needs
-from streamer.limits import AGENT_GONE_S
+from streamer.limits import AGENT_DEAF_S, AGENT_GONE_S, AGENT_RETURNS_S
 
 
 @dataclass(slots=True)
@@ -27,16 +27,21 @@ class Agents:
     """Whoever listens hears himself too: what nobody hears is no silence of the others.
 
     So an agent is gone once our own words have come for `AGENT_GONE_S` and its have not; while no broker is there,
-    nobody is gone. `clock` is this controller's own: what others' clocks say is not compared.
+    nobody is gone, and after that everybody has time to come back to the brokers. `clock` is this controller's own:
+    what others' clocks say is not compared.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._since = self._heard_at = clock()
+        self._patient_until = self._since + AGENT_GONE_S
         self._seen: dict[str, _Seen] = {}
 
     def heard_ourselves(self) -> None:
-        self._heard_at = self._clock()
+        now = self._clock()
+        if now - self._heard_at > AGENT_DEAF_S:
+            self._patient_until = now + AGENT_RETURNS_S
+        self._heard_at = now
 
     def heard(self, beat: Beat) -> None:
         self._seen[beat.agent] = _Seen(beat, self._clock())
@@ -47,6 +52,8 @@ class Agents:
 
     def is_gone(self, agent: str) -> bool:
         """Whether it was silent for too long, as far as this controller has listened."""
+        if self._heard_at < self._patient_until:
+            return False
         seen = self._seen.get(agent)
         return self._heard_at - (self._since if seen is None else seen.at) >= AGENT_GONE_S
 

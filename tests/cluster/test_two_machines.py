@@ -1,0 +1,145 @@
+"""Two machines, as namespaces of the network with a cable between them: found through the log, and CURVE on the cable.
+
+A namespace has a loopback of its own, so the broker is brought into each through a socket in the file system. Without
+root there are no such namespaces: then this is skipped on a laptop and fails where CI is set.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from streamer.control.book import find
+from streamer.log.kafka.log import KafkaLog
+from streamer.log.kafka.settings import KafkaSettings
+from tests.cluster.machines import Machines
+from tests.kafka.broker import bootstrap
+
+_ADDRESSES = ("10.203.117.1", "10.203.117.2")
+_CARRY = """
+import asyncio, sys
+
+async def carry(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+async def main(listen, to):
+    async def serve(reader, writer):
+        try:
+            there = await (asyncio.open_unix_connection(to) if "/" in to
+                           else asyncio.open_connection(*to.split(":")))
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(carry(reader, there[1]), carry(there[0], writer))
+    server = await (asyncio.start_unix_server(serve, listen) if "/" in listen
+                    else asyncio.start_server(serve, *listen.split(":")))
+    print("ready", flush=True)
+    await server.serve_forever()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+_KNOCK = """
+import sys, zmq
+from zmq.utils.monitor import recv_monitor_message
+
+context = zmq.Context()
+socket = context.socket(zmq.DEALER)
+monitor = socket.get_monitor_socket()
+socket.connect(sys.argv[1])
+while monitor.poll(10_000):
+    event = recv_monitor_message(monitor)["event"]
+    if event in (zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+                 zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_DISCONNECTED):
+        print("let in" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "turned away")
+        break
+socket.close(0)
+"""
+
+
+@contextmanager
+def _carried(arguments: list[str]) -> Iterator[None]:
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@contextmanager
+def _namespaces(folder: Path, broker: str) -> Iterator[list[str]]:
+    """Two of them, joined, each with the broker at its usual address."""
+    names = [f"streamer-{uuid.uuid4().hex[:6]}" for _ in range(2)]
+    with ExitStack() as undo:
+        try:
+            for name in names:
+                _ip("netns", "add", name)
+                undo.callback(_ip, "netns", "delete", name)
+            ends = [name.replace("streamer-", "sv") for name in names]
+            _ip("link", "add", ends[0], "netns", names[0], "type", "veth", "peer", "name", ends[1], "netns", names[1])
+        except (OSError, subprocess.CalledProcessError) as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no namespaces of the network: {error}")
+        unix = str(folder / "broker")
+        undo.enter_context(_carried([sys.executable, "-c", _CARRY, unix, broker]))
+        for name, end, address in zip(names, ends, _ADDRESSES, strict=True):
+            _ip("-n", name, "address", "add", f"{address}/24", "dev", end)
+            _ip("-n", name, "link", "set", end, "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+            inside = ["ip", "netns", "exec", name, sys.executable, "-c", _CARRY, broker, unix]
+            undo.enter_context(_carried(inside))
+        yield names
+
+
+def test_instances_on_two_machines_meet_through_the_log_and_speak_curve(tmp_path: Path) -> None:
+    with _namespaces(tmp_path, bootstrap()) as names:
+        machines = Machines(tmp_path, bootstrap())
+        try:
+            machines.start("controller", "controller")
+            for name, address in zip(names, _ADDRESSES, strict=True):
+                machines.agent(name, "--advertise", address, prefix=("ip", "netns", "exec", name))
+            job = machines.submit("words")
+            by_agent = {one["instance"]: one["agent"] for one in machines.status(job)["instances"]}
+            assert set(by_agent.values()) == set(names)
+            machines.until(lambda: machines.lines("words") > 200)
+
+            endpoint = _endpoint_of(machines, job)
+            knock = ["ip", "netns", "exec", names[1], sys.executable, "-c", _KNOCK, endpoint]
+            assert subprocess.run(knock, check=True, capture_output=True, text=True).stdout == "turned away\n"
+
+            account = machines.stopped(job)
+            into_sink = sum(edge["sent"] for edge in account["edges"] if edge["target"] == "save")
+            assert machines.lines("words") == into_sink > 200
+        finally:
+            machines.close()
+
+
+def _endpoint_of(machines: Machines, job: str) -> str:
+    """Where the source's edges are bound."""
+    with closing(KafkaLog(KafkaSettings(machines.bootstrap, prefix=machines.prefix))) as log:
+        kept = find(log, job)
+    assert kept is not None
+    (endpoint,) = [line.endpoint for line in kept.instances if line.instance == "lines-0"]
+    assert endpoint.startswith(tuple(f"tcp://{address}:" for address in _ADDRESSES))
+    return endpoint
