@@ -34,9 +34,10 @@ lint: $(SETUP)
 bench: $(SETUP) $(PEERS_SETUP)
 	@$(VENV)/bin/python -m benchmarks
 
-# How long a soak is, in seconds of real jobs under faults.
+# A minute without any broker, and then how long a soak is, in seconds of real jobs under faults.
 SOAK_S ?= 3600
 soak: $(SETUP)
+	@BROKERS_AWAY_S=60 $(VENV)/bin/pytest tests/cluster/test_under_fire.py
 	@$(VENV)/bin/python -m streamer.testing.verify --seconds $(SOAK_S)
 
 # How many jobs of each shape are simulated: about 50 minutes on two cores.

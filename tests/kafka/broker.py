@@ -45,9 +45,9 @@ def bootstrap() -> str:
     return _started()
 
 
-def started(cluster: Cluster) -> Cluster:
+def started(cluster: Cluster, *, niceness: int = _NICENESS) -> Cluster:
     """Brokers of a test's own, which it may kill, or no test."""
-    cluster.niceness = _NICENESS
+    cluster.niceness = niceness
     with _or_no_test():
         cluster.start()
     return cluster

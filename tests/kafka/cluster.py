@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.kafka.jars import KafkaUnavailableError, jars
 
 _JVM = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-_READY_S = 90.0
+_READY_S = 180.0
 _LOOK_S = 0.05
 _TOLD_CHARS = 2000
 _FAST = """\
