@@ -50,6 +50,8 @@ def sample_of(instance: Instance) -> InstanceSample:
         address=i.address,
         wiring=i.wiring.number,
         oldest_version=oldest_version(i),
+        version=i.exits.version,
+        newest_version=i.wiring.tables[-1].version,
         ownership=i.handover.owned.epoch,
         received=i.account.received,
         failed=i.account.failed,

@@ -14,7 +14,8 @@ from random import Random
 from streamer.descriptor.flow import parse_flow
 from streamer.limits import QUEUE_BYTES_DEFAULT
 from streamer.plan.assignment import Delivery, Durability, OnError, Overload, Role
-from streamer.plan.compile import Plan, PlannedNode, flow_version, wired
+from streamer.plan.compile import Plan, PlannedNode, wired
+from streamer.plan.versions import flow_version
 from streamer.plan.declared import Policy
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable

@@ -154,8 +154,9 @@ class World:
     def _take(self, event: Event) -> None:
         self._state, effects = step(self._state, event, self.clock.now())
         plan = self._state.plan
-        if plan.current.number not in self.plans:
-            self.plans[plan.current.number] = wired(plan.pipeline, plan.nodes, (plan.current,))
+        for version in plan.versions:
+            if version.number not in self.plans:
+                self.plans[version.number] = wired(plan.pipeline, plan.nodes, (version,))
         for effect in effects:
             self._do(effect)
 

@@ -9,7 +9,7 @@ from streamer.control.jobs import JobSnapshot, JobStatus
 from streamer.descriptor.flow import parse_flow
 from streamer.metrics.samples import LATENCY_BOUNDS_S, EdgeSample, HistogramSample, InstanceSample, InstanceState
 from streamer.plan.assignment import Connector, Role
-from streamer.plan.compile import Plan, PlannedNode, flow_version, wired
+from streamer.plan.compile import Plan, PlannedNode, wired
 
 
 def planned(name: str, role: Role) -> PlannedNode:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from streamer.descriptor.flow import parse_flow
 from streamer.plan.assignment import Role, Wiring
-from streamer.plan.compile import PlannedNode, flow_version, wired
+from streamer.plan.compile import PlannedNode, wired
+from streamer.plan.versions import flow_version
 
 
 def wiring(node: str, number: int, *flows: str, oldest: int = 1, current: int | None = None) -> Wiring:
