@@ -42,6 +42,9 @@ CANARY_PARTS = 10_000
 CANARY_RUN = 16
 """So many neighbours, by their positions, take the same version while there is a canary. Each change of version among
 messages that follow each other costs some 40 us (measured): one by one, a tenth of them doubled the cost of a message."""
+HISTORY_SPANS_MAX = 1024
+"""Runs of unsettled positions of a source that took different versions, or shares of them; beyond it the last one goes
+on."""
 HOPS_MAX = 255
 """`hopLimit` can be at most this: hops travel in one byte."""
 HOP_LIMIT_DEFAULT = 64

@@ -9,7 +9,7 @@ import pytest
 
 from streamer.connectors.base import Mark
 from streamer.errors import EntryLogError, OverloadError, StreamerError
-from streamer.limits import ENTRY_RETRY_S, ENTRY_WAITING_BYTES, ROUTES_MAX
+from streamer.limits import CANARY_RUN, ENTRY_RETRY_S, ENTRY_WAITING_BYTES, ROUTES_MAX
 from streamer.plan.assignment import Assignment, Delivery, Durability, Output, Role, Wiring
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
@@ -59,7 +59,9 @@ class Life:
         letters = Letters(self._assignment, self, lambda: 0.0, lambda: 1.0, self.exits.position)
         self.outbox = Outbox(self._assignment, self.exits, None, self.account, letters)
         self.woken = 0
-        self.entry = LoggedEntry(platter, self.exits, self.outbox, self.account, letters, 7, self._wake, counted=True)
+        self.entry = LoggedEntry(
+            platter, self.exits, self.outbox, self.account, letters, 7, self._wake, counted=True, grain=CANARY_RUN
+        )
 
     def _wake(self) -> None:
         self.woken += 1
@@ -370,7 +372,7 @@ def test_a_root_goes_by_its_own_version_again() -> None:
     life = Life(life.platter, page, tables=(OLD, NEW), targets="abc").take_up()
 
     assert (life.waiting("a"), life.waiting("c")) == (["old"], ["new"])
-    assert [version for version, _, _ in life.account.history.spans()] == [1, 2]
+    assert [taken.versions for taken, _, _ in life.account.history.spans()] == [(1,), (2,)]
 
 
 def test_a_root_of_a_version_that_is_over_is_a_dead_letter() -> None:
