@@ -125,7 +125,9 @@ def _known(plan: Plan, number: int) -> FlowTexts:
     if number:
         problem = f"version {number} of the flows is not known"
     elif current.origin.to:
-        problem = f"version {current.number} of the flows is version {current.origin.to} again, and no other came before"
+        problem = (
+            f"version {current.number} of the flows is version {current.origin.to} again, and no other came before"
+        )
     else:
         problem = f"version {current.number} is the first one of the flows: there is nothing to go back to"
     others = ", ".join(str(other) for other in known if other != current.number)
@@ -139,9 +141,7 @@ def percent_text(parts: int) -> str:
 
 def with_version(plan: Plan, version: FlowVersion, canary: Canary | None = None) -> Plan:
     """The plan in which this version is alive too, and the newest: in force, or a canary."""
-    return wired(
-        plan.pipeline, plan.nodes, (*plan.versions, version), plan.past, former=plan.former, canary=canary
-    )
+    return wired(plan.pipeline, plan.nodes, (*plan.versions, version), plan.past, former=plan.former, canary=canary)
 
 
 def without_versions(plan: Plan, below: int) -> Plan:

@@ -239,7 +239,9 @@ def _with_canaries(changes: Sequence[Change], random: Random, span_s: float) -> 
         if isinstance(change, ChangeFlows) and random.random() < _CANARIES:
             change = replace(change, parts=random.choice(_SHARES))
             follows_s = change.at_s + span_s * random.random() / 2
-            after.append(random.choice((Share(follows_s, random.choice((*_SHARES, CANARY_PARTS))), RollBack(follows_s))))
+            after.append(
+                random.choice((Share(follows_s, random.choice((*_SHARES, CANARY_PARTS))), RollBack(follows_s)))
+            )
         after.append(change)
     return sorted(after, key=lambda change: change.at_s)
 
