@@ -41,7 +41,8 @@ CANARY_PARTS = 10_000
 """A canary's share of the roots is told in such parts: hundredths of a percent."""
 CANARY_RUN = 16
 """So many neighbours, by their positions, take the same version while there is a canary. Each change of version among
-messages that follow each other costs some 40 us (measured): one by one, a tenth of them doubled the cost of a message."""
+messages that follow each other costs some 40 us (measured): drawn one by one, a tenth of them doubles the cost of
+all."""
 HISTORY_SPANS_MAX = 1024
 """Runs of unsettled positions of a source that took different versions, or shares of them; beyond it the last one goes
 on."""

@@ -90,10 +90,8 @@ def _told(job: str, plan: Plan, *, as_json: bool) -> int:
     if canary is None:
         say(f"version {version.number} of the flows is in force, default {version.default}\n")
     else:
-        say(
-            f"version {version.number} of the flows is a canary, default {version.default}: {percent_text(canary.parts)} "
-            f"of the new roots take it, all others version {plan.current.number}\n"
-        )
+        share = f"{percent_text(canary.parts)} of the new roots take it, all others version {plan.current.number}"
+        say(f"version {version.number} of the flows is a canary, default {version.default}: {share}\n")
     say(table(("flow", "text"), [{"flow": name, "text": text} for name, text in version.flows.items()]))
     return OK
 

@@ -99,8 +99,8 @@ def _check_room(state: JobState, plan: Plan) -> None:
         oldest = state.plan.versions[0].number
         most = "" if plan.canary is None else ", and a canary needs two more, one to go back"
         raise FlowsError(
-            f"{alive} versions of the flows are alive (FLOW_VERSIONS_MAX is {limits.FLOW_VERSIONS_MAX}){most}: messages "
-            f"of version {oldest} are still held by {_named(_holders(state, oldest)) or 'dead letters'}",
+            f"{alive} versions of the flows are alive (FLOW_VERSIONS_MAX is {limits.FLOW_VERSIONS_MAX}){most}: "
+            f"messages of version {oldest} are still held by {_named(_holders(state, oldest)) or 'dead letters'}",
             remedy="Give the change again when they are settled: `streamer flows show JOB` lists the live versions.",
         )
 

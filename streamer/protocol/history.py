@@ -2,9 +2,9 @@
 
 A record that is read again must go the way that it went before, or a part of what was made of it would stand beside
 another part that was made in another way. So the version of a root is a function of its id: the versions that a source
-has taken stand here with the positions from which on it took them, a share of them another one while there was a canary,
-and the end of all positions that may ever have been sent, in the page that is in force before a frame leaves. A new
-version begins behind that end, never before.
+has taken stand here with the positions from which on it took them, the canary's with its share of them, and the end of
+all positions that may ever have been sent, in the page that is in force before a frame leaves. A new version begins
+behind that end, never before.
 """
 
 from __future__ import annotations

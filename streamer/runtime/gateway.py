@@ -108,7 +108,7 @@ class GatewayWork:
             self._admit(flow)
 
     def _admit(self, flow: str | None) -> tuple[int, Detour | None]:
-        """Which way the message goes: its body may have been on its way for long, and the flows have changed meanwhile."""
+        """Its way, which is looked up now: its body may have been on its way for long, and the flows have changed."""
         if self._draining:
             raise StreamEndedError(
                 f"job {self._a.job} is ending and takes no messages", remedy="Send it to the pipeline's next job."

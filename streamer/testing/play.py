@@ -15,8 +15,8 @@ from streamer.descriptor.flow import parse_flow
 from streamer.limits import CANARY_PARTS, QUEUE_BYTES_DEFAULT
 from streamer.plan.assignment import Delivery, Durability, OnError, Overload, Role
 from streamer.plan.compile import Plan, PlannedNode, wired
-from streamer.plan.versions import flow_version
 from streamer.plan.declared import Policy
+from streamer.plan.versions import flow_version
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
 from streamer.testing.keyed import KEY_FIELD

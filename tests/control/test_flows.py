@@ -90,7 +90,6 @@ class Flows(Stage):
         self.all_know()
         assert not self.answer.error
 
-    @property
     def taken(self) -> tuple[int, Canary | None]:
         """What roots take, as everybody was told last."""
         ((current, canary),) = {(wiring.current, wiring.canary) for wiring in self.wirings().values()}
@@ -463,12 +462,12 @@ def test_dead_letters_do_not_keep_the_flows_from_changing(job: Flows) -> None:
 def test_a_canary_is_proposed_to_everybody_and_then_a_share_of_the_roots_takes_it(job: Flows) -> None:
     job.want(percent=10)
     job.tick()
-    assert job.taken == (1, None)
+    assert job.taken() == (1, None)
 
     job.know()
     job.tick()
 
-    assert job.taken == (1, Canary(2, 1_000))
+    assert job.taken() == (1, Canary(2, 1_000))
     assert job.alive == [1, 2]
     assert (job.state.plan.current.number, job.answer) == (1, Answer(0, 2))
 
@@ -480,7 +479,7 @@ def test_another_share_is_told_to_all_and_waits_for_nobody(job: Flows) -> None:
     job.tick()
 
     assert job.answer == Answer(1, 2)
-    assert job.taken == (1, Canary(2, 5_000))
+    assert job.taken() == (1, Canary(2, 5_000))
     assert job.alive == [1, 2]
 
 
@@ -498,7 +497,7 @@ def test_the_whole_share_brings_a_canary_into_force_for_all(job: Flows) -> None:
     job.want_share(100)
     job.tick()
 
-    assert job.taken == (2, None)
+    assert job.taken() == (2, None)
     job.know()
     for _ in range(3):
         job.all_say_again()
@@ -519,11 +518,11 @@ def test_a_rollback_takes_a_canary_from_all_roots_at_once_and_then_gives_the_flo
 
     job.want_back()
     job.tick()
-    assert job.taken == (1, Canary(2, 0))
+    assert job.taken() == (1, Canary(2, 0))
 
     job.know()
     job.tick()
-    assert job.taken == (3, None)
+    assert job.taken() == (3, None)
     assert job.answer == Answer(1, 3)
     assert job.state.plan.current.flows == LINE.current.flows
     assert job.state.plan.current.origin == Origin(Made.ROLLBACK, job.now, to=1)

@@ -184,9 +184,11 @@ def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() ->
     number = want_replicas(log, "job", "parse", 3)
     change = FlowsChange({"main": "lines >> save", "gone": None}, "main")
     flows = want_flows(log, "job", change)
+    share, back = FlowsChange({}, parts=500), FlowsRollback(3)
+    asked = [FlowsSet(one, want_flows(log, "job", one)) for one in (share, back)]
     end = want_end(log, "job", Ask.DRAIN)
     again = want_resumption(log, "job")
-    wanted = [Scaled("parse", 3, number), FlowsSet(change, flows), Asked(Ask.DRAIN, end), Resumed(again)]
+    wanted = [Scaled("parse", 3, number), FlowsSet(change, flows), *asked, Asked(Ask.DRAIN, end), Resumed(again)]
     assert list(first.wishes()) == wanted
     assert list(first.wishes()) == []
 

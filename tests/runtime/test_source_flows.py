@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from streamer.limits import CANARY_PARTS, CANARY_RUN
 from streamer.plan.assignment import Assignment, Role, Wiring
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
-from streamer.protocol.chunk import OutFrame
 from streamer.protocol.canary import takes_canary
+from streamer.protocol.chunk import OutFrame
 from streamer.protocol.edge import Edge
 from streamer.protocol.history import UNKNOWN
 from streamer.protocol.identity import origin_of

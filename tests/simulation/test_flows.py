@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import pytest
 
-from streamer.limits import CANARY_PARTS, CANARY_RUN
-from streamer.protocol.canary import takes_canary
+from streamer.limits import CANARY_PARTS
 from streamer.protocol.identity import origin_of
 from streamer.testing.disk import ListSource
 from streamer.testing.nemesis import Change, ChangeFlows, Drain, Fault, Kill, KillNewborn, RollBack, Share, Stop
 from streamer.testing.play import Play
 from streamer.testing.world import World
 from tests.simulation.scenes import scene
+from tests.turns import by_share, turns
 
 SWAPPED = {"main": "s >> b >> a >> out"}
 SHORT = {"main": "s >> a >> out"}
@@ -101,52 +100,40 @@ def versions(world: World) -> list[int]:
     return [world.watch.taken[f"s#{n}"] for n in range(480)]
 
 
-def decided(parts: int) -> list[int]:
+def decided(percent: int) -> list[int]:
     """By record, the version that its id says while this share takes the canary."""
-    origin = origin_of("s", ListSource.partition, 0)
-    return [2 if takes_canary(origin, n, parts, CANARY_RUN) else 1 for n in range(480)]
-
-
-def turns(taken: Sequence[int], *stories: Sequence[int]) -> list[int]:
-    """The records at which each of these stories begins, where they follow each other; they must explain all."""
-    at, found = 0, []
-    for story, following in pairwise((*stories, ())):
-        found.append(at)
-        while at < len(taken) and taken[at] == story[at] and not (following and taken[at:] == following[at:]):
-            at += 1
-    assert at == len(taken), f"record {at} took version {taken[at]}"
-    return found
+    return by_share(origin_of("s", ListSource.partition, 0), percent, 480, canary=2, other=1)
 
 
 @pytest.mark.parametrize("operations", [0, *range(1, 12, 2)])
 def test_a_canary_is_taken_by_exactly_those_records_whose_ids_are_in_its_share_whatever_dies(operations: int) -> None:
-    faults = [Kill(1.0, "s-0", operations), KillNewborn(1.6, "s-0", operations)] if operations else []
+    faults: list[Fault] = [Kill(1.0, "s-0", operations), KillNewborn(1.6, "s-0", operations)] if operations else []
     world = shared(faults=faults)
     assert world.deaths["s-0"] == (3 if operations else 0)
-    _, began = turns(versions(world), [1] * 480, decided(TENTH))
+    _, began = turns(versions(world), [1] * 480, decided(10))
     assert began < 160
-    assert decided(TENTH)[160:].count(2) == 32
+    assert decided(10)[160:].count(2) == 32
     assert (alive(world), world.state.plan.current.number) == ([1, 2], 1)
 
 
 def test_a_larger_share_has_all_of_the_smaller_one_and_the_whole_ends_the_canary() -> None:
     world = shared(Share(0.9, HALF), Share(1.6, CANARY_PARTS))
-    _, began, grown, whole = turns(versions(world), [1] * 480, decided(TENTH), decided(HALF), [2] * 480)
-    assert began < grown < whole < 480
+    *_, whole = turns(versions(world), [1] * 480, decided(10), decided(50), [2] * 480)
+    assert 100 < whole < 480
     assert alive(world) == [2]
     assert world.state.plan.canary is None
 
 
 def test_a_rollback_ends_a_canary_and_the_flows_of_before_have_a_new_number() -> None:
     world = shared(RollBack(1.0), faults=[KillNewborn(1.6, "s-0", 3)])
-    _, _, stopped, over = turns(versions(world), [1] * 480, decided(TENTH), [1] * 480, [3] * 480)
+    _, _, stopped, over = turns(versions(world), [1] * 480, decided(10), [1] * 480, [3] * 480)
     assert stopped <= over < 480
     assert alive(world) == [3]
     assert world.state.plan.current.flows == world.scene.plan.current.flows
 
 
 def test_a_rollback_leads_to_the_flows_before_those_in_force_and_the_next_one_further_back() -> None:
-    changes = [ChangeFlows(0.3, SWAPPED), ChangeFlows(0.8, SHORT), RollBack(1.3), RollBack(1.8)]
+    changes: list[Change] = [ChangeFlows(0.3, SWAPPED), ChangeFlows(0.8, SHORT), RollBack(1.3), RollBack(1.8)]
     world = scene("rerouted", records=480, interval_s=0.005, changes=changes).run()
     assert set(versions(world)) == {1, 2, 3, 4, 5}
     known = {texts.number: texts.flows for texts in world.state.plan.known}
