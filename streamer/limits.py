@@ -35,6 +35,17 @@ ROUTES_MAX = 4_096
 """Positions of all flows of one version."""
 FLOW_VERSIONS_MAX = 16
 """Versions of a job's flows that are alive at once: each has a part of its own of the numbers that routes travel as."""
+FLOW_VERSIONS_KEPT = 32
+"""Versions that are over, of which a job keeps the texts: one can go back to them."""
+CANARY_PARTS = 10_000
+"""A canary's share of the roots is told in such parts: hundredths of a percent."""
+CANARY_RUN = 16
+"""So many neighbours, by their positions, take the same version while there is a canary. Each change of version among
+messages that follow each other costs some 40 us (measured): drawn one by one, a tenth of them doubles the cost of
+all."""
+HISTORY_SPANS_MAX = 1024
+"""Runs of unsettled positions of a source that took different versions, or shares of them; beyond it the last one goes
+on."""
 HOPS_MAX = 255
 """`hopLimit` can be at most this: hops travel in one byte."""
 HOP_LIMIT_DEFAULT = 64

@@ -16,6 +16,7 @@ import typer
 from streamer.cli.arguments import Files, Inputs, Job, Settings
 from streamer.cli.cluster_commands import add_cluster_commands
 from streamer.cli.exits import BUG, exit_code
+from streamer.cli.flow_commands import flows_app
 from streamer.cli.letter_commands import dlq_app
 from streamer.cli.on_kafka import OnKafka
 from streamer.cli.output import allow_any_text, say, tell, tell_error
@@ -31,9 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-flows_app = typer.Typer(
-    name="flows", help="Show or change the flows of a job.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(flows_app)
 
 state_app = typer.Typer(
@@ -198,36 +196,6 @@ def scale_command(
     from streamer.cli.stop import scale
 
     raise typer.Exit(scale(job, node, replicas, as_json=as_json))
-
-
-@flows_app.command("show", cls=OnKafka, short_help="Show the flows of a job.")
-def flows_show_command(
-    job: Job,
-    as_json: Annotated[bool, typer.Option("--json", help="Write them to stdout as one line of JSON.")] = False,
-) -> None:
-    """Show the flows that are in force in a job, and the older versions of which messages are still on their way."""
-    from streamer.cli.flows import show
-
-    raise typer.Exit(show(job, as_json=as_json))
-
-
-@flows_app.command("set", cls=OnKafka, short_help="Change the flows of a job that goes on.")
-def flows_set_command(
-    job: Job,
-    flows: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME='A >> B'", help="Add or replace a flow; NAME= removes it. Others stay."),
-    ] = None,
-    default: Annotated[str, typer.Option("--default", metavar="NAME", help="The default flow from now on.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as one line of JSON.")] = False,
-) -> None:
-    """Change the flows of a job that goes on, and return when they are in force. Nothing is restarted.
-
-    Every message goes on in the version of the flows in which it began, and what begins from now on takes this one.
-    """
-    from streamer.cli.flows import change_flows
-
-    raise typer.Exit(change_flows(job, flows or [], default, as_json=as_json))
 
 
 StateNode = Annotated[str, typer.Argument(metavar="NODE", help="A node that keeps state.")]

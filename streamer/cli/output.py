@@ -40,6 +40,7 @@ _NAME_KEYS = frozenset(
         "kind",
         "flow",
         "text",
+        "origin",
     }
 )
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")

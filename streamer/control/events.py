@@ -7,12 +7,12 @@ life that is over must change nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import Command
-from streamer.plan.change import FlowsChange
+from streamer.plan.change import FlowsChange, FlowsRollback
 from streamer.plan.compile import Plan
 
 UNSEEN = 256
@@ -82,10 +82,15 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True)
 class FlowsSet:
-    """Somebody wants other flows. `number` grows as that of `Scaled`, from the same count."""
+    """Somebody wants other flows, or former ones. `number` grows as that of `Scaled`, from the same count.
 
-    change: FlowsChange
+    `at` is the time of day at which it was wanted, by the clock of whoever did: it is shown to people, and decides
+    nothing.
+    """
+
+    change: FlowsChange | FlowsRollback
     number: int
+    at: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ taken back, and no message has ever seen it. Asking only those whose edges chang
 may name any flow at any node. Who is just being started is not waited for: it has no neighbours yet, and is told of
 them only once it knows the flows.
 
+A canary comes by the same way, and is taken by a share of the roots only. Another share, or all, is a word to each that
+nobody need answer first. A rollback takes the share away at once, and proposes a version with the flows of before.
+
 A version is over when no instance holds anything of it. One sample of each does not show that, for the reason that
 `endings` gives for cycles: so there must be a moment after which all have said it twice. Dead letters keep the version
 that they came by, to be sent in again by it; but not where they would keep the flows from changing any more.
@@ -25,37 +28,53 @@ from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import Answer, Clear, InstanceRecord, JobState, Proposal
 from streamer.errors import FlowsError
 from streamer.plan.assignment import Role
-from streamer.plan.change import FlowsChange, changed, new_edges, with_version, without_versions
+from streamer.plan.change import FlowsChange, FlowsRollback, new_edges, with_change, without_versions
 from streamer.plan.compile import Plan
 
 _GOING_ON = (JobPhase.STARTING, JobPhase.RUNNING)
 _NAMES_TOLD = 5
+_CANARY_VERSIONS = 2
+"""Its own, and the one by which a rollback ends it."""
 
 
 def wished(state: JobState, event: FlowsSet, now: float) -> JobState:
-    """The state with the version proposed that somebody wants, or with the reason why it cannot be."""
+    """The state with the version proposed that somebody wants, or with the reason why it cannot be.
+
+    Another share of a canary needs no proposal: everybody knows its version.
+    """
     if event.number <= state.wish:
         return state
     state = dataclasses.replace(state, wish=event.number)
     try:
-        plan = proposed(state, event.change)
+        plan = proposed(state, event.change, event.at)
     except FlowsError as error:
         return _answered(state, Answer(event.number, 0, f"{error}\n  {error.advice}"))
     if plan is None:
-        return _answered(state, Answer(event.number, state.plan.current.number))
-    return dataclasses.replace(state, proposal=Proposal(event.number, plan, now), wired=state.wired + 1)
+        return _answered(state, Answer(event.number, state.plan.newest.number))
+    state = dataclasses.replace(state, wired=state.wired + 1)
+    if plan.newest.number == state.plan.newest.number:
+        return _answered(dataclasses.replace(state, plan=plan), Answer(event.number, plan.newest.number))
+    proposal = Proposal(event.number, plan, now)
+    return dataclasses.replace(state, plan=_without_share(state.plan), proposal=proposal)
 
 
-def proposed(state: JobState, change: FlowsChange) -> Plan | None:
-    """The plan with the version that comes of this change; None if it changes nothing.
+def _without_share(plan: Plan) -> Plan:
+    """No more roots take its canary: it is about to be followed by a version for all."""
+    canary = plan.canary
+    return plan if canary is None else dataclasses.replace(plan, canary=dataclasses.replace(canary, parts=0))
+
+
+def proposed(state: JobState, change: FlowsChange | FlowsRollback, at: float | None = None) -> Plan | None:
+    """The plan that comes of this change, with a new version or another share; None if it changes nothing.
 
     Raises FlowsError if the change is wrong, or cannot be made now.
     """
-    version = changed(state.plan, change)
-    if version is None:
+    plan = with_change(state.plan, change, at)
+    if plan is state.plan:
         return None
     _check_moment(state)
-    plan = with_version(state.plan, version)
+    if plan.newest.number != state.plan.newest.number:
+        _check_room(state, plan)
     _check_ends(state, (target for _, target in new_edges(state.plan, plan)))
     return plan
 
@@ -71,11 +90,17 @@ def _check_moment(state: JobState) -> None:
             f"another change of the flows of job {state.job} is under way",
             remedy="Give this one again in a moment: every instance is being told of the other one.",
         )
-    if len(state.plan.versions) >= limits.FLOW_VERSIONS_MAX:
+
+
+def _check_room(state: JobState, plan: Plan) -> None:
+    """A canary leaves room for the version that may have to follow it."""
+    alive = len(state.plan.versions)
+    if alive + (1 if plan.canary is None else _CANARY_VERSIONS) > limits.FLOW_VERSIONS_MAX:
         oldest = state.plan.versions[0].number
+        most = "" if plan.canary is None else ", and a canary needs two more, one to go back"
         raise FlowsError(
-            f"{limits.FLOW_VERSIONS_MAX} versions of the flows are alive (FLOW_VERSIONS_MAX): messages of version "
-            f"{oldest} are still held by {_named(_holders(state, oldest)) or 'dead letters'}",
+            f"{alive} versions of the flows are alive (FLOW_VERSIONS_MAX is {limits.FLOW_VERSIONS_MAX}){most}: "
+            f"messages of version {oldest} are still held by {_named(_holders(state, oldest)) or 'dead letters'}",
             remedy="Give the change again when they are settled: `streamer flows show JOB` lists the live versions.",
         )
 
@@ -112,7 +137,7 @@ def _in_force(state: JobState, proposal: Proposal) -> JobState:
     before = state.plan
     state = dataclasses.replace(state, plan=proposal.plan, proposal=None, wired=state.wired + 1)
     state = topology.rewired(state, before)
-    return _answered(state, Answer(proposal.number, proposal.plan.current.number))
+    return _answered(state, Answer(proposal.number, proposal.plan.newest.number))
 
 
 def _taken_back(state: JobState, proposal: Proposal, why: str) -> JobState:
@@ -173,7 +198,7 @@ def _retired(state: JobState, now: float) -> JobState:
     first = state.plan.versions[0].number
     below = min(oldest, state.plan.current.number)
     if state.letters_hold is not None:
-        full = len(state.plan.versions) >= limits.FLOW_VERSIONS_MAX
+        full = len(state.plan.versions) + _CANARY_VERSIONS > limits.FLOW_VERSIONS_MAX
         below = min(below, max(state.letters_hold, first + 1) if full else state.letters_hold)
     if below <= first:
         return state if state.clear is None else dataclasses.replace(state, clear=None)

@@ -23,9 +23,11 @@ from streamer.control.state import Answer, InstanceRecord, JobState, Partition, 
 from streamer.errors import StateError
 from streamer.log.base import Entry, Record
 from streamer.log.topics import Topic
+from streamer.plan.assignment import Canary
 from streamer.plan.change import with_version
-from streamer.plan.compile import FlowVersion, Plan
+from streamer.plan.compile import Plan
 from streamer.plan.plain import plain, typed
+from streamer.plan.versions import FlowVersion
 
 _PLAN = "plan"
 _ACCOUNT = "account"
@@ -54,11 +56,12 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProposalLine:
-    """A version of the flows that is proposed; the plan without it is the job's."""
+    """A version of the flows that is proposed, as a `canary` or for all; the plan without it is the job's."""
 
     number: int
     version: FlowVersion
     since: float
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,10 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class InstanceLine:
-    """An instance, as far as it cannot be asked."""
+    """An instance, as far as it cannot be asked, and what this life has said of the flows.
+
+    `version` is the one that its roots take, `knows` the newest that it knows: 0 if it has not said so yet.
+    """
 
     node: str
     index: int
@@ -115,12 +121,14 @@ class InstanceLine:
     returns: int
     agent: str = ""
     skipped: int = 0
+    version: int = 0
+    knows: int = 0
 
 
 _SAME = tuple(
     f.name
     for f in dataclasses.fields(InstanceLine)
-    if f.name not in ("started_at", "exited_at", "restart_at", "leave_deadline")
+    if f.name not in ("started_at", "exited_at", "restart_at", "leave_deadline", "version", "knows")
 )
 
 
@@ -143,12 +151,15 @@ def account_entry(account: JobAccount) -> Entry:
 
 def instance_entry(job: str, record: InstanceRecord, clock_offset_s: float) -> Entry:
     """`clock_offset_s` is the time of day at which the controller's clock shows 0."""
+    sample = record.sample if record.heard else None
     line = InstanceLine(
         **{name: getattr(record, name) for name in _SAME},
         started_at=record.started_at + clock_offset_s,
         exited_at=record.exited_at + clock_offset_s,
         restart_at=record.restart_at + clock_offset_s,
         leave_deadline=_moved(record.leave_deadline, clock_offset_s),
+        version=sample.version if sample is not None else 0,
+        knows=sample.newest_version if sample is not None else 0,
     )
     return Entry(Topic.ASSIGNMENTS, f"{job}/{record.instance}", _encoded(line))
 
@@ -178,7 +189,8 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
 def _proposal_line(proposal: Proposal | None, clock_offset_s: float) -> ProposalLine | None:
     if proposal is None:
         return None
-    return ProposalLine(proposal.number, proposal.plan.current, proposal.since + clock_offset_s)
+    plan = proposal.plan
+    return ProposalLine(proposal.number, plan.newest, proposal.since + clock_offset_s, plan.canary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +239,7 @@ class KeptJob:
         line = self.line.proposal
         if line is None:
             return None
-        return Proposal(line.number, with_version(self.plan, line.version), line.since - clock_offset_s)
+        return Proposal(line.number, with_version(self.plan, line.version, line.canary), line.since - clock_offset_s)
 
 
 def kept_job(jobs: Mapping[str, Record], assignments: Mapping[str, Record], job: str) -> KeptJob | None:

@@ -22,7 +22,7 @@ UNTOLD = -1
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A version of the flows that all instances are to know before it is in force: the newest one of `plan`.
+    """A version of the flows that all instances are to know before roots take it: the newest one of `plan`.
 
     `number` is that of the wish behind it.
     """
@@ -34,7 +34,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of the wish of this number: `version` is in force since then, or is 0, and `error` says why."""
+    """What became of the wish of this number: roots take `version` since then, or it is 0, and `error` says why."""
 
     number: int
     version: int
@@ -177,7 +177,7 @@ class JobState:
     def wiring_of(self, node: str) -> Wiring:
         """What every instance of the node is to know of the flows."""
         known = self.plan if self.proposal is None else self.proposal.plan
-        return known.wiring(node, self.wired, self.plan.current.number)
+        return known.wiring(node, self.wired, self.plan.current.number, self.plan.canary)
 
     def node_of(self, record: InstanceRecord) -> PlannedNode:
         return self.plan.nodes[record.node]

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from streamer.control.events import Ask, Asked, FlowsSet, ReplayWanted, Resumed, Scaled
 from streamer.errors import StateError
+from streamer.limits import CANARY_PARTS
 from streamer.log.base import ControlLog, Record
 from streamer.log.topics import Topic
-from streamer.plan.change import FlowsChange
+from streamer.plan.change import FlowsChange, FlowsRollback
 
 Wish = Asked | Scaled | FlowsSet | ReplayWanted | Resumed
 
@@ -29,9 +30,12 @@ def want_replicas(log: ControlLog, job: str, node: str, replicas: int | None) ->
     return log.append(Topic.COMMANDS, job, json.dumps({"wish": "scale", "node": node, "replicas": replicas}).encode())
 
 
-def want_flows(log: ControlLog, job: str, change: FlowsChange) -> int:
+def want_flows(log: ControlLog, job: str, change: FlowsChange | FlowsRollback) -> int:
     """The wish's number."""
-    raw = {"wish": "flows", "flows": dict(change.flows), "default": change.default}
+    if isinstance(change, FlowsRollback):
+        raw: dict[str, object] = {"wish": "rollback", "to": change.to}
+    else:
+        raw = {"wish": "flows", "flows": dict(change.flows), "default": change.default, "parts": change.parts}
     return log.append(Topic.COMMANDS, job, json.dumps(raw).encode())
 
 
@@ -56,7 +60,10 @@ def _wish(record: Record) -> Wish:
         if raw["wish"] == "scale":
             return Scaled(raw["node"], raw["replicas"], record.offset)
         if raw["wish"] == "flows":
-            return FlowsSet(FlowsChange(raw["flows"], raw["default"]), record.offset)
+            change = FlowsChange(raw["flows"], raw["default"], raw.get("parts", CANARY_PARTS))
+            return FlowsSet(change, record.offset, record.written_at)
+        if raw["wish"] == "rollback":
+            return FlowsSet(FlowsRollback(raw["to"]), record.offset, record.written_at)
         if raw["wish"] == "replay":
             return ReplayWanted(raw["node"], record.offset)
         if raw["wish"] == "resume":

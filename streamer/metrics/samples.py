@@ -63,7 +63,8 @@ class InstanceSample:
     resets a crash loop. `quiet`: every input from outside this instance's cycle has ended, and nothing that it holds
     or has sent is unsettled. `endpoint` is where its outgoing edges are bound, '' if it has none; `address` is the URL
     at which a gateway takes messages. `wiring` is the number of the newest one that it knows; `oldest_version` is the
-    oldest version of the flows of which anything can still come from it. `ownership` is the epoch of the owners of keys
+    oldest version of the flows of which anything can still come from it, `version` the one in force as far as it knows,
+    `newest_version` the newest that it knows, proposed ones included. `ownership` is the epoch of the owners of keys
     by which an instance of a partitioned node goes, whatever else it was told: else 0.
     """
 
@@ -75,6 +76,8 @@ class InstanceSample:
     address: str = ""
     wiring: int = 0
     oldest_version: int = 0
+    version: int = 0
+    newest_version: int = 0
     ownership: int = 0
     received: int = 0
     failed: int = 0

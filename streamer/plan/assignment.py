@@ -86,11 +86,20 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """A version that a share of the roots takes: so many `parts` of `limits.CANARY_PARTS`, and none while it is 0."""
+
+    version: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """What changes of an instance when the flows of its job change. A higher number replaces a lower one, whole.
 
     `tables` are the versions that are alive, the oldest first: messages of each go their own ways. Roots take the
-    version `current`; a later one is only proposed. `inputs` and `outputs` are the edges of all of them.
+    version `current`, and a share of them that of the `canary`; others that are later are only proposed. `inputs` and
+    `outputs` are the edges of all of them.
     """
 
     number: int
@@ -98,6 +107,7 @@ class Wiring:
     current: int
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from streamer.descriptor.validate import state_type
 from streamer.errors import DescriptorError
 from streamer.plan.assignment import (
     Assignment,
+    Canary,
     Code,
     Connector,
     Delivery,
@@ -39,21 +40,10 @@ from streamer.plan.assignment import (
 )
 from streamer.plan.declared import Policy, gateway_of, on_error_of, policy_of, replicas_of
 from streamer.plan.graph import graph_of
-from streamer.plan.routing import RouteTable, compile_routes
+from streamer.plan.routing import RouteTable
+from streamer.plan.versions import FlowTexts, FlowVersion, flow_version
 
 _TASK_ID_CHARS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class FlowVersion:
-    """One version of a job's flows: their texts by name, and the routes that come of them."""
-
-    flows: Mapping[str, str]
-    table: RouteTable
-
-    @property
-    def number(self) -> int:
-        return self.table.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +77,11 @@ class PlannedNode:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`versions` of the flows are those that are alive, the oldest first; the last one is in force.
+    """`versions` of the flows are those that are alive, the oldest first.
 
+    The last one is in force, unless it is a `canary`, which only a share of the roots takes: then it is the one before.
     `components` are the cycles: strongly connected, of more than one node. `past` are the edges of versions that are
-    over, if no version has them now.
+    over, if no version has them now; `former` are the texts of the last ones that are over.
     """
 
     pipeline: str
@@ -98,10 +89,22 @@ class Plan:
     versions: tuple[FlowVersion, ...]
     components: tuple[frozenset[str], ...]
     past: tuple[tuple[str, str], ...] = ()
+    former: tuple[FlowTexts, ...] = ()
+    canary: Canary | None = None
 
     @property
     def current(self) -> FlowVersion:
+        """The version in force."""
+        return self.versions[-1 if self.canary is None else -2]
+
+    @property
+    def newest(self) -> FlowVersion:
         return self.versions[-1]
+
+    @property
+    def known(self) -> tuple[FlowTexts, ...]:
+        """All versions that one can go back to, the oldest first."""
+        return (*self.former, *(version.texts for version in self.versions))
 
     @property
     def routes(self) -> RouteTable:
@@ -117,11 +120,11 @@ class Plan:
         edges = (*self.edges(), *self.past)
         return tuple(edge for name in self.nodes for edge in edges if edge[0] == name)
 
-    def wiring(self, node: str, number: int, current: int) -> Wiring:
+    def wiring(self, node: str, number: int, current: int, canary: Canary | None = None) -> Wiring:
         """What an instance of `node` is to know of the flows."""
         planned = self.nodes[node]
         tables = tuple(version.table for version in self.versions)
-        return Wiring(number, tables, current, planned.inputs, planned.outputs)
+        return Wiring(number, tables, current, planned.inputs, planned.outputs, canary)
 
     def assignment(
         self,
@@ -150,7 +153,7 @@ class Plan:
             instance=instance,
             epoch=epoch,
             role=planned.role,
-            wiring=wiring or self.wiring(node, 1, self.current.number),
+            wiring=wiring or self.wiring(node, 1, self.current.number, self.canary),
             folder=str(folder),
             dead_letters=str(dead_letters),
             control=control,
@@ -185,17 +188,14 @@ def compile_plan(pipeline: Pipeline, algorithms: Mapping[str, Algorithm], *, fol
     return wired(pipeline.name, nodes, (flow_version(streaming.flows, streaming.default_flow, 1),))
 
 
-def flow_version(flows: Mapping[str, Flow], default: str, number: int) -> FlowVersion:
-    """Raises DescriptorError if the flows have more positions than a message can number."""
-    texts = {name: str(flow) for name, flow in flows.items()}
-    return FlowVersion(texts, compile_routes(flows, default, number))
-
-
 def wired(
     pipeline: str,
     nodes: Mapping[str, PlannedNode],
     versions: Sequence[FlowVersion],
     past: Sequence[tuple[str, str]] = (),
+    *,
+    former: Sequence[FlowTexts] = (),
+    canary: Canary | None = None,
 ) -> Plan:
     """The plan in which these nodes are joined by the edges of these versions, and by no others.
 
@@ -230,8 +230,8 @@ def wired(
                 partition_by=nodes[target].partition_by,
             )
         )
-    newest = versions[-1]
-    parsed = _parsed_flow({name: flows[f"{newest.number} {name}"] for name in newest.flows})
+    current = versions[-1 if canary is None else -2]
+    parsed = _parsed_flow({name: flows[f"{current.number} {name}"] for name in current.flows})
     joined = {}
     for name, node in nodes.items():
         args = node.args and {
@@ -239,10 +239,10 @@ def wired(
             "parents": [edge.source for edge in inputs[name]],
             "childs": [edge.target for edge in outputs[name]],
             "parsedFlow": parsed,
-            "defaultFlow": newest.table.default_flow,
+            "defaultFlow": current.default,
         }
         joined[name] = replace(node, inputs=tuple(inputs[name]), outputs=tuple(outputs[name]), args=args)
-    return Plan(pipeline, joined, tuple(versions), components, tuple(past))
+    return Plan(pipeline, joined, tuple(versions), components, tuple(past), tuple(former), canary)
 
 
 class _Compiler:

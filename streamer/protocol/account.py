@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from streamer.errors import StateError
 from streamer.limits import FLOW_VERSIONS_MAX, SETTLED_RANGES_MAX
-from streamer.protocol.history import History
+from streamer.protocol.history import History, Taken
 from streamer.protocol.settlement import RangeSet
 
 DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error", "handler")
@@ -25,8 +25,8 @@ DROP_REASONS = ("reset", "drop-oldest", "drop-newest", "error", "handler")
 _HEAD = struct.Struct("<HH6Q")
 _EDGE = struct.Struct(f"<{6 + len(DROP_REASONS)}QQI")
 _COUNT = struct.Struct("<H")
-_TAKEN = struct.Struct("<QQ")
-_VERSION = 3
+_TAKEN = struct.Struct("<QQQH")
+_VERSION = 4
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ def encode_account(account: InstanceAccount) -> bytes:
             history.end,
         ),
         _COUNT.pack(len(history.starts)),
-        *(_TAKEN.pack(start, version) for start, version in zip(history.starts, history.versions, strict=True)),
+        *(_TAKEN.pack(start, *taken) for start, taken in zip(history.starts, history.taken, strict=True)),
     ]
     for e in account.edges:
         name = e.target.encode()
@@ -164,7 +164,7 @@ def decode_account(record: bytes) -> InstanceAccount:
 def _history(record: bytes, at: int, end: int) -> tuple[History, int]:
     (count,) = _COUNT.unpack_from(record, at)
     taken = [_TAKEN.unpack_from(record, at + 2 + n * _TAKEN.size) for n in range(count)]
-    history = History(end, [start for start, _ in taken], [version for _, version in taken])
+    history = History(end, [start for start, *_ in taken], [Taken(*what) for _, *what in taken])
     return history, at + 2 + count * _TAKEN.size
 
 

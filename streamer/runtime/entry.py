@@ -13,11 +13,12 @@ from typing import Protocol
 
 from streamer.errors import StreamerError
 from streamer.protocol.account import InstanceAccount
+from streamer.protocol.canary import runs
 from streamer.protocol.chunk import CountingParent
 from streamer.protocol.identity import ROOT_HASH, chained, step_of
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier
-from streamer.runtime.exits import Exits
+from streamer.runtime.exits import Detour, Exits
 from streamer.runtime.outbox import Outbox
 from streamer.state.log_segment import Group
 
@@ -44,11 +45,15 @@ class Entry(Protocol):
         blobs: Sequence[bytes],
         time_us: int,
         *,
+        detour: Detour | None = None,
         headers: Sequence[bytes | None] | None = None,
         parent: CountingParent | None = None,
         tell: Tell | None = None,
     ) -> None:
-        """Take roots over, to leave from this position. `parent.open` counts one for this call: it is settled here."""
+        """Take roots over, to leave from this position, or by its `detour`, as their ids decide.
+
+        `parent.open` counts one for this call: it is settled here.
+        """
 
     def advance(self, now: float) -> None:
         """Go on with what takes time."""
@@ -91,16 +96,19 @@ class Log(Protocol):
 
 
 class PlainEntry:
-    """`counted`: roots are the input of this node, as those of a gateway are."""
+    """`counted`: roots are the input of this node, as those of a gateway are. `grain`: see `protocol.canary`."""
 
     idle = True
 
-    def __init__(self, exits: Exits, outbox: Outbox, account: InstanceAccount, origin: int, *, counted: bool) -> None:
+    def __init__(
+        self, exits: Exits, outbox: Outbox, account: InstanceAccount, origin: int, *, counted: bool, grain: int
+    ) -> None:
         self._exits = exits
         self._outbox = outbox
         self._account = account
         self._origin = origin
         self._counted = counted
+        self._grain = grain
         self._next = 0
 
     def room(self) -> bool:
@@ -115,6 +123,7 @@ class PlainEntry:
         blobs: Sequence[bytes],
         time_us: int,
         *,
+        detour: Detour | None = None,
         headers: Sequence[bytes | None] | None = None,
         parent: CountingParent | None = None,
         tell: Tell | None = None,
@@ -122,7 +131,11 @@ class PlainEntry:
         positions = range(self._next, self._next + len(blobs))
         self._next = positions.stop
         segment = root_segment(self._exits, self._origin, positions, route, time_us, headers)
-        self._outbox.emit(segment, blobs, parent, ())
+        if detour is None:
+            self._outbox.emit(segment, blobs, parent, ())
+        else:
+            for piece, own in shared_out(segment, blobs, detour, self._grain):
+                self._outbox.emit(piece, own, parent, ())
         if self._counted:
             self._account.received += len(blobs)
         if parent is not None:
@@ -155,3 +168,19 @@ def root_segment(
     place = exits.place(route)
     hash_ = chained(ROOT_HASH, step_of(place.node, place.flow, place.occurrence, 0))
     return Segment(origin, positions, hash_, None, route, 0, time_us, headers)
+
+
+def shared_out(
+    roots: Segment, blobs: Sequence[bytes], detour: Detour, grain: int
+) -> Iterator[tuple[Segment, Sequence[bytes]]]:
+    """Roots in pieces, those that are in the canary's share with its route."""
+    for takes, first, end in runs(roots.origin, roots.positions, detour.parts, grain):
+        piece = roots.cut(first, end)
+        if takes:
+            piece.route = detour.route
+        yield piece, blobs if end - first == len(blobs) else blobs[first:end]
+
+
+def routes_of(route: int, detour: Detour | None) -> tuple[int, ...]:
+    """The positions from which roots of this way may leave."""
+    return (route,) if detour is None else (route, detour.route)

@@ -15,6 +15,7 @@ from enum import Enum
 from streamer.errors import FlowError
 from streamer.plan.assignment import Wiring
 from streamer.plan.routing import Route, RouteTable, part_of, part_of_version
+from streamer.protocol.history import Taken
 from streamer.protocol.segment import Segment
 
 
@@ -37,6 +38,16 @@ class _Known:
     entries: Mapping[tuple[int, str], int]
     current: RouteTable
     next_part: int
+    canary: RouteTable | None
+    taking: Taken
+
+
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """While there is a canary: of the roots of a position, so many `parts` leave from the position `route` instead."""
+
+    route: int
+    parts: int
 
 
 class Exits:
@@ -69,6 +80,11 @@ class Exits:
     def version(self) -> int:
         """The version in force, which roots take."""
         return self._known.current.version
+
+    @property
+    def taking(self) -> Taken:
+        """The version in force, and the canary with its share of the roots."""
+        return self._known.taking
 
     @property
     def versions(self) -> Collection[int]:
@@ -161,6 +177,21 @@ class Exits:
             return None
         return known.entries[table.part, table.default_flow if table.default_flow in flows else flows[0]]
 
+    def detour(self, flow: str | None) -> Detour | None:
+        """Where the canary's share of the roots into this flow (None: the default one) goes.
+
+        None if there is no canary, and where the flow does not continue here in its version: there all roots take the
+        one in force.
+        """
+        known = self._known
+        canary = known.canary
+        if canary is None:
+            return None
+        route = known.entries.get((canary.part, canary.default_flow if flow is None else flow))
+        if route is None or not known.places[route].next:
+            return None
+        return Detour(route, known.taking.parts)
+
     def continues(self, route: int) -> bool:
         """Whether the flow goes on after this position; what is not known ends."""
         place = self._known.places.get(route)
@@ -183,6 +214,7 @@ def _known(node: str, wiring: Wiring, tables: Iterable[RouteTable]) -> _Known:
     by_part = {table.part: table for table in tables}
     places = {number: route for table in by_part.values() for number, route in table.numbered()}
     here = {number: route for number, route in places.items() if route.node == node}
+    canary = wiring.canary if wiring.canary is not None and wiring.canary.parts else None
     return _Known(
         wiring=wiring,
         tables=by_part,
@@ -191,4 +223,6 @@ def _known(node: str, wiring: Wiring, tables: Iterable[RouteTable]) -> _Known:
         entries={(part_of(number), route.flow): number for number, route in here.items() if not route.occurrence},
         current=by_part[part_of_version(wiring.current)],
         next_part=part_of_version(1 + max(table.version for table in wiring.tables)),
+        canary=None if canary is None else by_part[part_of_version(canary.version)],
+        taking=Taken(wiring.current) if canary is None else Taken(wiring.current, canary.version, canary.parts),
     )

@@ -22,7 +22,7 @@ from streamer.plan.assignment import Assignment, Gateway
 from streamer.plan.routing import RouteTable
 from streamer.protocol.session import InputFrame
 from streamer.runtime.entry import Entry
-from streamer.runtime.exits import Exits
+from streamer.runtime.exits import Detour, Exits
 from streamer.runtime.gateway_http import GatewayServer
 from streamer.runtime.letters import Failure
 from streamer.runtime.outbox import Outbox
@@ -107,23 +107,25 @@ class GatewayWork:
         with self._lock:
             self._admit(flow)
 
-    def _admit(self, flow: str | None) -> int:
-        """Where the message goes: its body may have been on its way for long, and the flows have changed meanwhile."""
+    def _admit(self, flow: str | None) -> tuple[int, Detour | None]:
+        """Its way, which is looked up now: its body may have been on its way for long, and the flows have changed."""
         if self._draining:
             raise StreamEndedError(
                 f"job {self._a.job} is ending and takes no messages", remedy="Send it to the pipeline's next job."
             )
-        route = self.route(flow)
-        if (obstacle := self._outbox.full(route) or self._entry.obstacle()) is not None:
+        route, detour = self.route(flow), self._exits.detour(flow)
+        full = self._outbox.full(route) or (detour and self._outbox.full(detour.route))
+        if (obstacle := full or self._entry.obstacle()) is not None:
             raise OverloadError(obstacle, remedy="Send it again a little later.")
-        return route
+        return route, detour
 
     @contextmanager
     def taken(self, blob: bytes, flow: str | None) -> Iterator[GatewayTicket]:
         ticket = GatewayTicket()
         with self._lock:
-            route = self._admit(flow)
-            self._entry.send(route, [blob], int(self._wall() * 1e6), parent=ticket, tell=ticket.tell)
+            route, detour = self._admit(flow)
+            now_us = int(self._wall() * 1e6)
+            self._entry.send(route, [blob], now_us, detour=detour, parent=ticket, tell=ticket.tell)
             self._owed += 1
         self._wake()
         try:

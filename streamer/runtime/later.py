@@ -14,6 +14,8 @@ from threading import Condition
 from streamer.clock import Clock
 from streamer.errors import OverloadError
 from streamer.limits import LATER_BYTES_MAX, LATER_MESSAGES_MAX
+from streamer.runtime.entry import routes_of
+from streamer.runtime.exits import Detour
 from streamer.runtime.roots import Roots
 
 
@@ -24,6 +26,7 @@ class Timed:
     time_s: float
     number: int
     route: int = field(compare=False)
+    detour: Detour | None = field(compare=False)
     blob: bytes = field(compare=False)
     later: Later = field(compare=False)
 
@@ -55,12 +58,13 @@ class Later:
 
     def held_routes(self) -> Iterator[int]:
         """Of all that waits, or is asked for."""
-        return (timed.route for timed in (*self._asked.values(), *self._waiting))
+        timed = (*self._asked.values(), *self._waiting)
+        return (route for one in timed for route in routes_of(one.route, one.detour))
 
     def ask(self, time_s: float, message: object, flow: str | None) -> Timed:
         """Have a message packed. Raises FlowError, MessageError, OverloadError, StreamEndedError."""
         with self._lock:
-            route, blob = self._roots.packed(message, flow)
+            route, detour, blob = self._roots.packed(message, flow)
             count = len(self._waiting) + len(self._asked)
             if count >= LATER_MESSAGES_MAX or self._bytes + len(blob) > LATER_BYTES_MAX:
                 raise OverloadError(
@@ -70,7 +74,7 @@ class Later:
                 )
             self._count += 1
             self._bytes += len(blob)
-            timed = self._asked[self._count] = Timed(time_s, self._count, route, blob, self)
+            timed = self._asked[self._count] = Timed(time_s, self._count, route, detour, blob, self)
             return timed
 
     def put(self, timed: Timed) -> None:
@@ -90,7 +94,7 @@ class Later:
         while self._waiting and (all_of_them or self._waiting[0].time_s <= now):
             timed = heappop(self._waiting)
             self._bytes -= len(timed.blob)
-            self._roots.take(timed.route, timed.blob)
+            self._roots.take(timed.route, timed.detour, timed.blob)
 
     def wait_s(self) -> float | None:
         """Seconds until something is due; None if nothing waits."""

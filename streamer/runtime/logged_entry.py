@@ -17,6 +17,7 @@ from itertools import chain
 from streamer.connectors.base import Mark
 from streamer.errors import EntryLogError, OverloadError
 from streamer.limits import (
+    CANARY_RUN,
     ENTRY_GROUP_BYTES,
     ENTRY_LOG_BYTES_MAX,
     ENTRY_RETRY_S,
@@ -28,12 +29,13 @@ from streamer.plan.assignment import Assignment, Role
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.protocol.chunk import CountingParent, joined
 from streamer.protocol.entry import LoggedRoots, decode_roots, encode_roots
+from streamer.protocol.history import Taken
 from streamer.protocol.identity import origin_of
 from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier, RangeSet, intervals
-from streamer.runtime.entry import Entry, Log, PlainEntry, Tell, root_segment
-from streamer.runtime.exits import Exits
+from streamer.runtime.entry import Entry, Log, PlainEntry, Tell, root_segment, routes_of, shared_out
+from streamer.runtime.exits import Detour, Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox
 from streamer.state.log_segment import Group
@@ -47,11 +49,15 @@ class _Taken:
     blobs: Sequence[bytes]
     size: int
     time_us: int
+    detour: Detour | None = None
     headers: Sequence[bytes | None] | None = None
     parent: CountingParent | None = None
     tell: Tell | None = None
     positions: Sequence[int] | None = None
     mark: Mark | None = None
+
+
+_Piece = tuple[Segment, Sequence[bytes]]
 
 
 @dataclass(slots=True)
@@ -60,7 +66,7 @@ class _Commit:
 
     end: int
     version: int
-    items: list[tuple[_Taken, Segment]] = field(default_factory=list)
+    items: list[tuple[_Taken, Sequence[_Piece]]] = field(default_factory=list)
 
 
 class LoggedEntry:
@@ -77,13 +83,15 @@ class LoggedEntry:
         wake: Callable[[], None],
         *,
         counted: bool,
+        grain: int,
     ) -> None:
         self._log = log
         self._exits = exits
         self._outbox = outbox
         self._account = account
         self._letters = letters
-        self._origin = origin
+        self.origin = origin
+        self._grain = grain
         self._wake = wake
         self._counted = counted
         self._waiting: deque[_Taken] = deque()
@@ -153,12 +161,13 @@ class LoggedEntry:
         blobs: Sequence[bytes],
         time_us: int,
         *,
+        detour: Detour | None = None,
         headers: Sequence[bytes | None] | None = None,
         parent: CountingParent | None = None,
         tell: Tell | None = None,
     ) -> None:
         blobs, size = joined(blobs)
-        self._take(_Taken(route, blobs, size, time_us, headers, parent, tell))
+        self._take(_Taken(route, blobs, size, time_us, detour, headers, parent, tell))
 
     def send_records(
         self, route: int, blobs: Sequence[bytes], time_us: int, positions: Sequence[int], mark: Mark
@@ -175,7 +184,7 @@ class LoggedEntry:
             self._begin()
 
     def held_routes(self) -> Iterator[int]:
-        return (item.route for item in self._held())
+        return (route for item in self._held() for route in routes_of(item.route, item.detour))
 
     def wait_for_roots(self, barrier: Barrier) -> None:
         for item in self._held():
@@ -206,7 +215,7 @@ class LoggedEntry:
             self._cut_at = now + ENTRY_RETRY_S
             floor = self.floor
             self._log.cut(floor)
-            self._outbox.floors.hear({self._origin: floor})
+            self._outbox.floors.hear({self.origin: floor})
         if now >= self._retry_at:
             if not self._waiting:
                 self._problem = ""  # whoever comes next may try
@@ -223,14 +232,21 @@ class LoggedEntry:
             item = self._waiting.popleft()
             size += item.size
             positions = item.positions or range(commit.end, commit.end + len(item.blobs))
-            segment = root_segment(self._exits, self._origin, positions, item.route, item.time_us, item.headers)
-            version = self._exits.version_of(item.route)
-            payload += encode_roots(version, segment, item.blobs)
-            commit.items.append((item, segment))
-            commit.end, commit.version = positions[-1] + 1, min(commit.version, version)
+            pieces = self._pieces(item, positions)
+            for segment, blobs in pieces:
+                payload += encode_roots(self._exits.version_of(segment.route), segment, blobs)
+            commit.items.append((item, pieces))
+            commit.end = positions[-1] + 1
+            commit.version = min(commit.version, self._exits.version_of(item.route))
         self._waiting_bytes -= size
         self._commit = commit
         self._log.begin(commit.end, payload, self._wake)
+
+    def _pieces(self, item: _Taken, positions: Sequence[int]) -> Sequence[_Piece]:
+        segment = root_segment(self._exits, self.origin, positions, item.route, item.time_us, item.headers)
+        if item.detour is None:
+            return ((segment, item.blobs),)
+        return tuple(shared_out(segment, item.blobs, item.detour, self._grain))
 
     def _succeeded(self, commit: _Commit) -> None:
         """It is on the disk: all of it goes to the outbox."""
@@ -240,17 +256,18 @@ class LoggedEntry:
         self._commit = None
         after = self._account.history.end
         sent: dict[str, RangeSet] = {}
-        for item, segment in commit.items:
-            self._outbox.emit(segment, item.blobs, item.parent, (), again=True)
-            for edge in self._edges_of(segment.route):
-                _add(sent.setdefault(edge.target, RangeSet()), segment.positions)
+        for item, pieces in commit.items:
+            for segment, blobs in pieces:
+                self._outbox.emit(segment, blobs, item.parent, (), again=True)
+                for edge in self._edges_of(segment.route):
+                    _add(sent.setdefault(edge.target, RangeSet()), segment.positions)
             if item.mark is not None:
                 self._account.mark_position, self._account.mark_offset = item.mark.position, item.mark.offset
             if item.parent is not None:
                 item.parent.settle(1)
             if item.tell is not None:
                 item.tell(None)
-        self._accepted(sum(len(segment) for _, segment in commit.items), commit.end, commit.version)
+        self._accepted(sum(len(item.blobs) for item, _ in commit.items), commit.end, commit.version)
         self._leave_out(after, commit.end, sent)
 
     def _failed(self, commit: _Commit, error: OSError, now: float) -> None:
@@ -272,9 +289,13 @@ class LoggedEntry:
         sys.stderr.write(f"node {self._exits.node} {what}\n")
 
     def _accepted(self, count: int, end: int, version: int) -> None:
-        """So many more are in the log, up to before `end`; a version is held until all before its end is settled."""
+        """So many more are in the log, up to before `end`; a version is held until all before its end is settled.
+
+        Which of them took a canary stands in the log itself, and its version is held by the one in force, which is
+        older.
+        """
         history = self._account.history
-        history.extend(end, max(version, history.versions[-1] if history.versions else version))
+        history.extend(end, Taken(max(version, history.taken[-1].version if history.taken else version)))
         if self._counted:
             self._account.received += count
         self._outbox.dirty = True
@@ -285,7 +306,7 @@ class LoggedEntry:
         """The wiring is another one: what was accepted so far was never for edges that are new."""
         self._wiring = self._exits.wiring.number
         history = self._account.history
-        history.keep(self._exits.versions)
+        history.forget(self._exits.versions, 0)
         edges = set(self._outbox.edges)
         for edge in edges - self._known:
             edge.counts.roots.add(0, history.end)
@@ -350,10 +371,12 @@ def entry_of(
     """The entry of an instance: by way of `log`, if there is one. Raises EntryLogError."""
     a = assignment
     counted = a.role in (Role.SOURCE, Role.GATEWAY)
+    grain = 1 if a.role is Role.GATEWAY else CANARY_RUN  # requests come one by one, and travel so
     if log is None:
-        return PlainEntry(exits, outbox, account, origin_of(a.node, a.instance, a.epoch), counted=counted)
+        origin = origin_of(a.node, a.instance, a.epoch)
+        return PlainEntry(exits, outbox, account, origin, counted=counted, grain=grain)
     origin = origin_of(a.node, a.instance, 0)
-    return LoggedEntry(log, exits, outbox, account, letters, origin, wake, counted=counted)
+    return LoggedEntry(log, exits, outbox, account, letters, origin, wake, counted=counted, grain=grain)
 
 
 def _add(ranges: RangeSet, positions: Sequence[int]) -> None:

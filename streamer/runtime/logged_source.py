@@ -82,12 +82,15 @@ class LoggedSourceWork(ReadingWork):
         if not positions:
             return
         self._next = positions[-1] + 1
-        route = self._exits.of_source()
-        if route is None:  # the node is in no flow: it reads, and that is all
-            self._account.received += len(positions)
-            self._outbox.dirty = True
-        else:
-            self._entry.send_records(route, blobs, time_us, positions, records.mark)
+        for version, first, end in self._exits.taking.pieces(self._entry.origin, positions):
+            route = self._exits.of_source(version)
+            if route is None:  # the node is in no flow: it reads, and that is all
+                self._account.received += end - first
+                self._outbox.dirty = True
+            else:
+                whole = end - first == len(positions)
+                own = (blobs, positions) if whole else (blobs[first:end], positions[first:end])
+                self._entry.send_records(route, own[0], time_us, own[1], records.mark)
 
     def _known(self, position: int) -> bool:
         """Whether it was read before: it is in the log, or was given up."""

@@ -50,6 +50,8 @@ def sample_of(instance: Instance) -> InstanceSample:
         address=i.address,
         wiring=i.wiring.number,
         oldest_version=oldest_version(i),
+        version=i.exits.version,
+        newest_version=i.wiring.tables[-1].version,
         ownership=i.handover.owned.epoch,
         received=i.account.received,
         failed=i.account.failed,
@@ -91,7 +93,7 @@ def versions_held(instance: Instance) -> set[int]:
     held = {exits.version_of(route) for route in routes if exits.flow_of(route)}
     history = i.account.history
     floor = min((edge.counts.roots.floor for edge in i.outbox.edges), default=history.end)
-    return held | {version for version, _, last in history.spans() if last > floor}
+    return held | {version for taken, _, last in history.spans() if last > floor for version in taken.versions}
 
 
 def oldest_version(instance: Instance) -> int:

@@ -18,15 +18,19 @@ from streamer.errors import OverloadError, StreamEndedError
 from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, LARGE_BYTES
 from streamer.protocol.codec import PACK_ERRORS, careful, pack_headers, pack_message, packer
 from streamer.protocol.settlement import Barrier
-from streamer.runtime.entry import Entry
-from streamer.runtime.exits import Exits
+from streamer.runtime.entry import Entry, routes_of
+from streamer.runtime.exits import Detour, Exits
 from streamer.runtime.outbox import Outbox
 
 _WAIT_S = 0.1
 
 
+_Way = tuple[int, Detour | None]
+"""A route, and while there is a canary where its share goes."""
+
+
 class _Open:
-    """Roots into one route that were not handed on yet."""
+    """Roots of one way that were not handed on yet."""
 
     __slots__ = ("blobs", "headers", "size", "time_us")
 
@@ -51,7 +55,7 @@ class Roots:
         self._wall = wall
         self._pack = packer()
         self._careful = careful(self._pack)
-        self._open: dict[int, _Open] = {}
+        self._open: dict[_Way, _Open] = {}
         self._by_flow: dict[str | None, _Open] = {}
         self._default: _Open | None = None
         self.looked_after = False
@@ -126,23 +130,25 @@ class Roots:
         Raises FlowError, OverloadError, StreamEndedError.
         """
         self.wait_for_room(pump)
-        route = self._route(flow)
-        if (edge := self._outbox.refusing(route)) is not None:
+        way = route, detour = self._way(flow)
+        edge = self._outbox.refusing(route) or (detour and self._outbox.refusing(detour.route))
+        if edge:
             raise OverloadError(f"edge {edge} is full")
-        held = self._by_flow[flow] = self._opened(route)
+        held = self._by_flow[flow] = self._opened(way)
         if flow is None:
             self._default = held
         return held
 
-    def _route(self, flow: str | None) -> int:
+    def _way(self, flow: str | None) -> _Way:
         if self.ended:
             raise StreamEndedError(f"the stream of node {self._exits.node!r} has ended")
-        return self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
+        route = self._exits.unnamed(None) if flow is None else self._exits.named(flow, None)
+        return route, self._exits.detour(flow)
 
-    def _opened(self, route: int) -> _Open:
-        held = self._open.get(route)
+    def _opened(self, way: _Way) -> _Open:
+        held = self._open.get(way)
         if held is None:
-            held = self._open[route] = _Open()
+            held = self._open[way] = _Open()
         if not held.blobs:
             held.time_us = int(self._wall() * 1e6)
         return held
@@ -161,15 +167,16 @@ class Roots:
 
     def held_routes(self) -> Iterator[int]:
         """Of all that was collected, and of all that is not in the outbox yet."""
-        return chain((route for route, held in self._open.items() if held.blobs), self._entry.held_routes())
+        routes = (route for way, held in self._open.items() if held.blobs for route in routes_of(*way))
+        return chain(routes, self._entry.held_routes())
 
-    def packed(self, message: object, flow: str | None) -> tuple[int, bytes]:
-        """The route and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
-        return self._route(flow), pack_message(self._careful, message)
+    def packed(self, message: object, flow: str | None) -> tuple[int, Detour | None, bytes]:
+        """The way and the bytes of a message. Raises StreamEndedError, FlowError, MessageError. Under the lock."""
+        return *self._way(flow), pack_message(self._careful, message)
 
-    def take(self, route: int, blob: bytes) -> None:
+    def take(self, route: int, detour: Detour | None, blob: bytes) -> None:
         """Collect one packed message. Under the lock."""
-        held = self._opened(route)
+        held = self._opened((route, detour))
         held.blobs.append(blob)
         held.size += len(blob)
         if len(held.blobs) >= FRAME_MESSAGES_MAX or held.size >= FRAME_BYTES_MAX:
@@ -199,11 +206,11 @@ class Roots:
     def commit(self) -> int:
         """Hand on what was collected; gives how many messages that were. Under the lock."""
         count = 0
-        for route, held in self._open.items():
+        for (route, detour), held in self._open.items():
             if held.blobs:
                 count += len(held.blobs)
                 headers = [held.headers.get(at) for at in range(len(held.blobs))] if held.headers else None
-                self._entry.send(route, held.blobs, held.time_us, headers=headers)
+                self._entry.send(route, held.blobs, held.time_us, detour=detour, headers=headers)
                 held.headers = {}
                 held.blobs = []
                 held.size = 0

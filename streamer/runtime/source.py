@@ -17,7 +17,7 @@ from streamer.clock import Clock
 from streamer.connectors.base import Mark, Records, Source
 from streamer.limits import FRAME_MESSAGES_MAX, READ_AHEAD_BYTES, ROOT_SPAN_MAX
 from streamer.protocol.account import EdgeCounts, InstanceAccount
-from streamer.protocol.history import History
+from streamer.protocol.history import History, Taken
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
 from streamer.protocol.intake import Intake
 from streamer.protocol.segment import Segment
@@ -66,7 +66,7 @@ class SourceWork(ReadingWork):
             account.mark_position = account.mark_offset = 0
             account.history = History()
         self._done = 0
-        self._counted: list[tuple[EdgeCounts, int]] = []
+        self._counted: Sequence[Sequence[tuple[EdgeCounts, int]]] = ()
         self._counts: Sequence[EdgeCounts] = ()
         self._ways: dict[int, _Way] = {}
         self._wiring = _UNSEEN
@@ -87,15 +87,34 @@ class SourceWork(ReadingWork):
         self._wiring = self._exits.wiring.number
         self._counts = [edge.counts for edge in self._outbox.edges]
         self._ways = {}
-        self._account.history.keep(self._exits.versions)
-        for version, first, end in self._account.history.spans():
-            for edge in self._way(version).others:
-                edge.roots.add(first, end)
-        self._counted = [(edge, _done(edge)) for edge in self._way(self._exits.version).edges]
+        history = self._account.history
+        history.forget(self._exits.versions, min((edge.roots.floor for edge in self._edges), default=0))
+        for taken, first, end in history.spans():
+            ways = [self._way(version) for version in taken.versions]
+            for edge in self._edges:
+                if all(edge in way.others for way in ways):
+                    edge.roots.add(first, end)
+                elif any(edge in way.others for way in ways):
+                    self._leave_out(edge, taken, range(max(first, edge.roots.floor), end))
+        self._counted = [
+            [(edge, _done(edge)) for edge in self._way(version).edges] for version in self._exits.taking.versions
+        ]
+
+    def _leave_out(self, edge: EdgeCounts, taken: Taken, positions: range) -> None:
+        """Of these positions, those that never went into this edge count as settled there."""
+        for version, first, end in taken.pieces(self._origin, positions):
+            if edge in self._way(version).others:
+                edge.roots.add(positions[first], positions[end - 1] + 1)
 
     def _done_since(self) -> int:
-        """How many records have gone their whole way since the flows were looked at."""
-        return min((_done(edge) - before for edge, before in self._counted), default=0)
+        """How many records have gone their whole way since the flows were looked at.
+
+        While there is a canary, an edge that both versions share has them all; without one each version has its own.
+        """
+        ways = [{edge.target: _done(edge) - before for edge, before in way} for way in self._counted]
+        if len(ways) > 1 and (shared := ways[0].keys() & ways[1].keys()):
+            return min(ways[0][target] for target in shared)
+        return sum(min(way.values(), default=0) for way in ways)
 
     def _way(self, version: int) -> _Way:
         way = self._ways.get(version)
@@ -115,8 +134,8 @@ class SourceWork(ReadingWork):
     def _pieces(self, positions: Sequence[int]) -> Iterable[tuple[int, int, int]]:
         """(version, first index, end) of these positions."""
         if self._source.replayable:
-            return self._account.history.pieces(positions)
-        return [(self._exits.version, 0, len(positions))]
+            return self._account.history.pieces(self._origin, positions)
+        return self._exits.taking.pieces(self._origin, positions)
 
     @property
     def _edges(self) -> Sequence[EdgeCounts]:
@@ -170,7 +189,7 @@ class SourceWork(ReadingWork):
         time_us = int(self._wall() * 1e6)
         if self._source.replayable:
             read = (*records.positions[-1:], *(bad.position for bad in records.bad[-1:]))
-            self._account.history.extend(max(read, default=-1) + 1, self._exits.version)
+            self._account.history.extend(max(read, default=-1) + 1, self._exits.taking)
         if records.bad:
             self._bury(records)
         if not self._edges:  # the node is in no flow: it reads, and that is all

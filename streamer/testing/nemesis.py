@@ -8,11 +8,11 @@ instance is killed, how long a pause lasts) is bounded so that a job which keeps
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from streamer.limits import DRAIN_S, HEARTBEAT_S, SESSION_TIMEOUT_S
+from streamer.limits import CANARY_PARTS, DRAIN_S, HEARTBEAT_S, SESSION_TIMEOUT_S
 from streamer.runtime.stage import Stage
 from streamer.testing.network import Link, Way
 from streamer.testing.world import World
@@ -88,16 +88,46 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class ChangeFlows:
-    """Somebody wants other flows, once no other change is under way. That is no harm, and it may be refused."""
+    """Somebody wants other flows, once no other change is under way, for so many `parts` of CANARY_PARTS of the roots.
+
+    That is no harm, and it may be refused.
+    """
 
     at_s: float
     flows: Mapping[str, str]
+    parts: int = CANARY_PARTS
 
     def strike(self, world: World) -> None:
-        if world.state.proposal is not None:
-            world.clock.after(_AGAIN_S, lambda: self.strike(world))
-        elif not world.state.phase.ended:
-            world.change(self.flows, next(iter(self.flows)))
+        _once_settled(world, lambda: world.change(self.flows, next(iter(self.flows)), self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Somebody wants another share of the canary, all of CANARY_PARTS to be without one. It may be refused."""
+
+    at_s: float
+    parts: int
+
+    def strike(self, world: World) -> None:
+        _once_settled(world, lambda: world.share(self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Somebody wants the flows of before. It may be refused."""
+
+    at_s: float
+
+    def strike(self, world: World) -> None:
+        _once_settled(world, world.roll_back)
+
+
+def _once_settled(world: World, want: Callable[[], None]) -> None:
+    """Unless the job has ended, once no change of its flows is under way."""
+    if world.state.proposal is not None:
+        world.clock.after(_AGAIN_S, lambda: _once_settled(world, want))
+    elif not world.state.phase.ended:
+        want()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +237,7 @@ class Partition:
 
 
 Death = Kill | KillNewborn | KillAtEnd
-Change = ChangeFlows | Scale
+Change = ChangeFlows | Share | RollBack | Scale
 Fault = Death | FullDisk | Drain | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
 
 

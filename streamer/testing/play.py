@@ -7,15 +7,16 @@ which only survives by sending everything twice is found too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from streamer.descriptor.flow import parse_flow
-from streamer.limits import QUEUE_BYTES_DEFAULT
+from streamer.limits import CANARY_PARTS, QUEUE_BYTES_DEFAULT
 from streamer.plan.assignment import Delivery, Durability, OnError, Overload, Role
-from streamer.plan.compile import Plan, PlannedNode, flow_version, wired
+from streamer.plan.compile import Plan, PlannedNode, wired
 from streamer.plan.declared import Policy
+from streamer.plan.versions import flow_version
 from streamer.testing.actors import algorithm
 from streamer.testing.disk import Unreadable
 from streamer.testing.keyed import KEY_FIELD
@@ -30,7 +31,9 @@ from streamer.testing.nemesis import (
     ChangeFlows,
     Fault,
     Malice,
+    RollBack,
     Scale,
+    Share,
     outlasts_a_drain,
     schedule,
     unleash,
@@ -41,6 +44,8 @@ from streamer.testing.world import Scene, World
 
 _CHANGES_MAX = 12
 _SCALINGS_MAX = 4
+_CANARIES = 0.4
+_SHARES = (0, CANARY_PARTS // 10, CANARY_PARTS // 2)
 _FEW, _MANY = (1, 8, 20, 50), (8, 40, 100)
 _SHORT_S, _LONG_S = (0.0, 0.002, 0.02), (0.0, 0.02, 0.05)
 """Flows change in longer jobs, so that records go by several versions."""
@@ -215,6 +220,7 @@ def play_of(shape: Shape, seed: int) -> Play:
     instances = [f"{node.name}-{index}" for node in plan.nodes.values() for index in range(node.replicas)]
     faults = schedule(random, instances, choices.malice, _span_s(choices))
     changes: list[Change] = [*_changes(shape, random, _span_s(choices)), *_scalings(shape, random, _span_s(choices))]
+    changes = _with_canaries(changes, Random(f"{shape.name}/{seed}/canaries"), _span_s(choices))
     return Play(shape, seed, choices, plan, cast, faults, tuple(changes))
 
 
@@ -224,6 +230,20 @@ def _changes(shape: Shape, random: Random, span_s: float) -> tuple[ChangeFlows, 
     count = random.choice((0, 1, 2, 4, _CHANGES_MAX))
     moments = sorted(span_s * random.random() for _ in range(count))
     return tuple(ChangeFlows(at_s, random.choice((shape.flows, *shape.others))) for at_s in moments)
+
+
+def _with_canaries(changes: Sequence[Change], random: Random, span_s: float) -> list[Change]:
+    """Some changes of flows begin with a share of the roots, get another one, and are taken back."""
+    after: list[Change] = []
+    for change in changes:
+        if isinstance(change, ChangeFlows) and random.random() < _CANARIES:
+            change = replace(change, parts=random.choice(_SHARES))
+            follows_s = change.at_s + span_s * random.random() / 2
+            after.append(
+                random.choice((Share(follows_s, random.choice((*_SHARES, CANARY_PARTS))), RollBack(follows_s)))
+            )
+        after.append(change)
+    return sorted(after, key=lambda change: change.at_s)
 
 
 def _scalings(shape: Shape, random: Random, span_s: float) -> tuple[Scale, ...]:

@@ -31,9 +31,9 @@ from streamer.control.events import (
 from streamer.control.jobs import JobAccount, account
 from streamer.control.state import JobState
 from streamer.control.step import step
-from streamer.limits import REPORT_S
+from streamer.limits import CANARY_PARTS, REPORT_S
 from streamer.plan.assignment import Command, Role, Wiring
-from streamer.plan.change import FlowsChange
+from streamer.plan.change import FlowsChange, FlowsRollback
 from streamer.plan.compile import Plan, wired
 from streamer.plan.routing import part_of, part_of_version
 from streamer.state.memory import MemoryStateDisk
@@ -115,10 +115,18 @@ class World:
         """Ask the job to end in order."""
         self._take(Asked(Ask.DRAIN))
 
-    def change(self, flows: Mapping[str, str], default: str) -> None:
-        """Ask for these flows, and no others."""
+    def change(self, flows: Mapping[str, str], default: str, parts: int = CANARY_PARTS) -> None:
+        """Ask for these flows, and no others, for so many parts of the roots."""
         gone = {name: None for name in self.state.plan.current.flows if name not in flows}
-        self._take(FlowsSet(FlowsChange({**gone, **flows}, default), self.state.wish + 1))
+        self._take(FlowsSet(FlowsChange({**gone, **flows}, default, parts), self.state.wish + 1))
+
+    def share(self, parts: int) -> None:
+        """Ask for another share of the canary, which is nothing if there is none."""
+        self._take(FlowsSet(FlowsChange({}, parts=parts), self.state.wish + 1))
+
+    def roll_back(self) -> None:
+        """Ask for the flows of before."""
+        self._take(FlowsSet(FlowsRollback(), self.state.wish + 1))
 
     def scale(self, node: str, replicas: int) -> None:
         """Ask for so many instances of this node."""
@@ -154,8 +162,9 @@ class World:
     def _take(self, event: Event) -> None:
         self._state, effects = step(self._state, event, self.clock.now())
         plan = self._state.plan
-        if plan.current.number not in self.plans:
-            self.plans[plan.current.number] = wired(plan.pipeline, plan.nodes, (plan.current,))
+        for version in plan.versions:
+            if version.number not in self.plans:
+                self.plans[version.number] = wired(plan.pipeline, plan.nodes, (version,))
         for effect in effects:
             self._do(effect)
 

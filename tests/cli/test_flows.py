@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -14,11 +15,14 @@ from typing import Any
 import pytest
 
 from streamer.cli.flows import change_flows
+from streamer.connectors.generator import GeneratorSource
 from streamer.errors import FlowsError
 from streamer.limits import FLOW_VERSIONS_MAX
+from streamer.protocol.identity import origin_of
 from tests.cli.command import Desk
 from tests.cli.detached import Detached, detached, is_one_message, pids_with
 from tests.conftest import Tell
+from tests.turns import by_share, turns
 
 CHANGES = 100
 KILL_EVERY = 8
@@ -148,7 +152,9 @@ def test_flows_change_a_hundred_times_under_load_and_kills_and_no_message_is_los
 def test_what_is_shown_is_what_is_in_force_with_all_versions_that_are_alive(desk: Desk) -> None:
     job = going_on(desk, rate=100)
     before = shown(job)
-    assert list(before) == ["job", "pipeline", "version", "default", "flows", "alive"]
+    assert list(before) == [
+        "job", "pipeline", "version", "default", "flows", "alive", "canary", "versions", "instances",
+    ]  # fmt: skip
     assert (before["job"], before["pipeline"]) == (job.job, "words")
     assert (before["version"], before["default"], before["flows"]) == (1, "main", {"main": FIRST})
 
@@ -156,10 +162,16 @@ def test_what_is_shown_is_what_is_in_force_with_all_versions_that_are_alive(desk
 
     assert done.code == 0, done.stderr
     flows = {"main": FIRST, "side": "first >> rest"}
-    assert json.loads(done.stdout) == {"job": job.job, "version": 2, "default": "main", "flows": flows}
+    assert json.loads(done.stdout) == {
+        "job": job.job, "version": 2, "default": "main", "flows": flows, "percent": 100.0,
+    }  # fmt: skip
     job.until(lambda: shown(job)["alive"] == [2])
+    everyone = {instance: {"version": 2, "knows": 2} for instance in INSTANCES}
+    job.until(lambda: shown(job)["instances"] == everyone)
     text = desk.run("flows", "show", job.job).stdout
     assert f"version  2\ndefault  main\n\nflow  text\nmain  {FIRST}\nside  first >> rest\n" in text
+    assert re.search(r"\n +1  over +\S+Z  descriptor\n +2  in force +\S+Z  set\n", text)
+    assert re.search(r"\nnumbers-0 +2 +2\n", text)
 
     done = desk.run("flows", "set", "words", "main=", "--default", "side", "side=numbers >> rest")
     assert (done.code, done.stdout.splitlines()[0]) == (0, "version 3 of the flows is in force, default side")
@@ -184,6 +196,9 @@ def test_what_is_shown_is_what_is_in_force_with_all_versions_that_are_alive(desk
         pytest.param(("words", "numbers >> out"), ("is no flow", "NAME='A >> B'"), id="no name"),
         pytest.param(("words", "a=numbers >> out", "a=numbers >> rest"), ("given twice",), id="twice"),
         pytest.param(("words",), ("no flow is given",), id="nothing"),
+        pytest.param(("words", "--percent", "101"), ("--percent 101 is no share",), id="no share"),
+        pytest.param(("words", "--percent", "0.001"), ("at most two digits",), id="too small a share"),
+        pytest.param(("words", "--percent", "10"), ("no version of the flows is a canary",), id="no canary"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_message_and_nothing_has_changed(
@@ -193,6 +208,24 @@ def test_what_cannot_be_is_told_in_one_message_and_nothing_has_changed(
 
     assert is_one_message(done, *words), done.stderr
     assert shown(going)["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param((), ("version 1 is the first one", "nothing to go back to"), id="the first"),
+        pytest.param(("--to", "3"), ("version 3 of the flows is not known",), id="unknown"),
+    ],
+)
+def test_a_rollback_to_nothing_is_told_so(going: Detached, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    assert is_one_message(going.desk.run("flows", "rollback", "words", *arguments), *words)
+    assert shown(going)["version"] == 1
+
+
+def test_a_promotion_without_a_canary_says_what_is_in_force(going: Detached) -> None:
+    done = going.desk.run("flows", "promote", "words", "--json")
+    assert (done.code, json.loads(done.stdout)["version"]) == (0, 1)
+    assert "no version of the flows of job" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +259,57 @@ def test_the_flows_of_a_job_in_the_foreground_change_too_and_its_account_has_all
     assert edges["second", "rest"]["sent"] > 0
     refused = desk.run("flows", "set", done.account["job"], f"main={FIRST}")
     assert is_one_message(refused, "its flows stay as they are")
+
+
+# -- canaries ----------------------------------------------------------------------------------------------------------
+
+STEP = 320
+"""Records between two changes of the share."""
+
+
+def lines_in(desk: Desk) -> int:
+    return (desk.folder / "out.jsonl").read_bytes().count(b"\n")
+
+
+def share(job: Detached, *arguments: str) -> dict[str, Any]:
+    """Change the flows; gives what is told, once so many more records have come into the sink."""
+    done = job.desk.run("flows", *arguments, "--json")
+    assert done.code == 0, done.stderr
+    before = lines_in(job.desk)
+    job.until(lambda: lines_in(job.desk) >= before + STEP)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_a_canary_takes_exactly_its_share_by_the_records_ids_whatever_is_killed_until_it_is_rolled_back(
+    desk: Desk, tell: Tell
+) -> None:
+    second = "main=numbers >> second >> first >> out"
+    job = going_on(desk, rate=400)
+
+    told = share(job, "set", "words", second, "--percent", "10")
+    assert (told["version"], told["percent"]) == (2, 10.0)
+    now = shown(job)
+    assert (now["version"], now["alive"], now["flows"]) == (1, [1, 2], {"main": FIRST})
+    assert now["canary"] == {"version": 2, "percent": 10.0, "default": "main", "flows": told["flows"]}
+    assert killed(job, "numbers-0") == 1
+    job.kill_supervisor()
+    assert share(job, "set", "words", "--percent", "50")["percent"] == 50.0
+    assert killed(job, "first-0") + killed(job, "numbers-0") == 2
+    back = share(job, "rollback", "words")
+    assert (back["version"], back["flows"]) == (3, {"main": FIRST})
+    states = [(one["version"], one["state"], one["origin"], one["to"]) for one in shown(job)["versions"]]
+    assert [state[0::2] for state in states] == [(1, "descriptor"), (2, "set"), (3, "rollback")]
+    assert states[2] == (3, "in force", "rollback", 1)
+    assert share(job, "set", "words", second, "--percent", "50")["version"] == 4
+    assert share(job, "promote", "words")["version"] == 4
+    assert desk.run("stop", job.job).code == 0
+
+    seen, _ = ways(desk)
+    taken = [2 if seen[n] == FLOWS["numbers >> second >> first >> out"] else 1 for n in range(len(seen))]
+    assert all(seen[n] in (FLOWS[FIRST], FLOWS[second.partition("=")[2]]) for n in seen), "a record went two ways"
+    origin = origin_of("numbers", GeneratorSource.partition, 0)
+    tenth, half = (by_share(origin, percent, len(seen), canary=2, other=1) for percent in (10, 50))
+    first, last = [1] * len(seen), [2] * len(seen)
+    turns(taken, first, tenth, half, first, half, last)
+    tell(f"{len(seen)} records, {taken.count(2)} of them by the canary's flows; each as its id says")

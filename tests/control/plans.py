@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from streamer.descriptor.flow import parse_flow
 from streamer.plan.assignment import Role
-from streamer.plan.compile import Plan, PlannedNode, flow_version, wired
+from streamer.plan.compile import Plan, PlannedNode, wired
+from streamer.plan.versions import flow_version
 
 
 def plan(

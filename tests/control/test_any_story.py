@@ -28,7 +28,7 @@ from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase
 from streamer.control.state import JobState
 from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
-from streamer.plan.change import FlowsChange
+from streamer.plan.change import FlowsChange, FlowsRollback
 from tests.control.plans import CYCLE
 
 _CHANGES = (
@@ -36,6 +36,12 @@ _CHANGES = (
     FlowsChange({"main": "lines >> second >> first >> second | second >> save"}),
     FlowsChange({"side": "lines >> save | first >> save", "main": "lines >> first >> second >> save"}, "side"),
     FlowsChange({"side": None, "none": "lines >> nowhere"}),
+    FlowsChange({"main": "lines >> first >> second >> save"}, parts=1_000),
+    FlowsChange({"main": "lines >> first & second >> save"}, parts=0),
+    FlowsChange({}, parts=5_000),
+    FlowsChange({}),
+    FlowsRollback(),
+    FlowsRollback(1),
 )
 _INSTANCES = ("lines-0", "first-0", "second-0", "second-1", "second-2", "save-0")
 
@@ -52,13 +58,14 @@ class Chapter:
     quiet: bool
     count: int
     code: int
+    change: FlowsChange | FlowsRollback
 
 
 chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
     kind=st.sampled_from(
-        ["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "drain", "kill", "resume"]
+        ["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "flows", "drain", "kill", "resume"]
     ),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
@@ -66,6 +73,7 @@ chapters = st.builds(
     quiet=st.booleans(),
     count=st.integers(0, 2),
     code=st.sampled_from([0, 0, 1, -9, 3]),
+    change=st.sampled_from(_CHANGES),
 )
 stories = st.lists(chapters, max_size=60)
 
@@ -100,7 +108,7 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
         case "scale":
             return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
         case "flows":
-            return FlowsSet(_CHANGES[(chapter.count + chapter.code) % 4], state.wish + 1 - chapter.lives_ago)
+            return FlowsSet(chapter.change, state.wish + 1 - chapter.lives_ago)
         case "resume":
             return Resumed(state.wish + 1 - chapter.lives_ago)
     return Ticked()
@@ -156,7 +164,10 @@ def _flows_are_in_order(before: JobState, state: JobState) -> None:
     assert len(numbers) + (state.proposal is not None) <= limits.FLOW_VERSIONS_MAX
     changed = (before.plan, before.proposal) != (state.plan, state.proposal)
     assert state.wired == before.wired + changed, "each change of what instances are to know has a number of its own"
-    if state.plan.current != before.plan.current:
+    canary = state.plan.canary
+    assert canary is None or canary.version == state.plan.newest.number == state.plan.current.number + 1
+    promoted = before.plan.canary is not None and state.plan.current == before.plan.newest
+    if state.plan.newest != before.plan.newest and not promoted:
         deaf = [r for r in before.instances.values() if r.phase.living and r.heard and r.wired < before.wired]
         assert all(r.phase is InstancePhase.ENDED for r in deaf), "a version is in force before all know it"
 

@@ -11,8 +11,9 @@ from streamer.control.lifecycle import JobPhase
 from streamer.control.state import Answer
 from streamer.errors import FlowsError
 from streamer.metrics.samples import InstanceState
-from streamer.plan.assignment import Role, Verb
-from streamer.plan.change import FlowsChange
+from streamer.plan.assignment import Canary, Role, Verb
+from streamer.plan.change import FlowsChange, FlowsRollback
+from streamer.plan.versions import Made, Origin
 from tests.control.plans import plan
 from tests.control.stage import Stage
 
@@ -36,9 +37,31 @@ class Flows(Stage):
         self.tick()
         self.said: dict[str, dict[str, int]] = {}
 
-    def want(self, flows: dict[str, str | None] | None = None, *, default: str = "", number: int | None = None) -> None:
+    def want(
+        self,
+        flows: dict[str, str | None] | None = None,
+        *,
+        default: str = "",
+        number: int | None = None,
+        percent: int = 100,
+    ) -> None:
         wish = self.state.wish + 1 if number is None else number
-        self.take(FlowsSet(FlowsChange(dict(OTHER) if flows is None else flows, default), wish))
+        parts = percent * limits.CANARY_PARTS // 100
+        self.take(FlowsSet(FlowsChange(dict(OTHER) if flows is None else flows, default, parts), wish, at=self.now))
+
+    def want_share(self, percent: int) -> None:
+        self.want({}, percent=percent)
+
+    def want_back(self, to: int | None = None) -> None:
+        self.take(FlowsSet(FlowsRollback(to), self.state.wish + 1, at=self.now))
+
+    def all_know(self) -> None:
+        """What was proposed comes into force, and everybody hears of that."""
+        self.tick()
+        self.know()
+        self.tick()
+        self.know()
+        self.tick()
 
     def know(self, *instances: str) -> None:
         for instance in instances or tuple(EVERYONE):
@@ -60,6 +83,17 @@ class Flows(Stage):
             node = instance.rpartition("-")[0]
             self.says(instance, wiring=self.state.wired, oldest_version=oldest.get(node))
         self.tick()
+
+    def canary(self, flows: dict[str, str | None] | None = None, percent: int = 10) -> None:
+        """One that is under way."""
+        self.want(flows, percent=percent)
+        self.all_know()
+        assert not self.answer.error
+
+    def taken(self) -> tuple[int, Canary | None]:
+        """What roots take, as everybody was told last."""
+        ((current, canary),) = {(wiring.current, wiring.canary) for wiring in self.wirings().values()}
+        return current, canary
 
     @property
     def answer(self) -> Answer:
@@ -420,6 +454,200 @@ def test_dead_letters_do_not_keep_the_flows_from_changing(job: Flows) -> None:
 
     job.changed({"main": "lines >> spare"})
     assert job.alive[-1] == limits.FLOW_VERSIONS_MAX + 1
+
+
+# -- canaries ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_canary_is_proposed_to_everybody_and_then_a_share_of_the_roots_takes_it(job: Flows) -> None:
+    job.want(percent=10)
+    job.tick()
+    assert job.taken() == (1, None)
+
+    job.know()
+    job.tick()
+
+    assert job.taken() == (1, Canary(2, 1_000))
+    assert job.alive == [1, 2]
+    assert (job.state.plan.current.number, job.answer) == (1, Answer(0, 2))
+
+
+def test_another_share_is_told_to_all_and_waits_for_nobody(job: Flows) -> None:
+    job.canary()
+
+    job.want_share(50)
+    job.tick()
+
+    assert job.answer == Answer(1, 2)
+    assert job.taken() == (1, Canary(2, 5_000))
+    assert job.alive == [1, 2]
+
+
+def test_the_same_flows_again_are_another_share_too(job: Flows) -> None:
+    job.canary()
+    job.want(percent=50)
+    assert job.state.plan.canary == Canary(2, 5_000)
+    job.want(percent=50)
+    assert job.answer == Answer(2, 2)
+
+
+def test_the_whole_share_brings_a_canary_into_force_for_all(job: Flows) -> None:
+    job.canary()
+
+    job.want_share(100)
+    job.tick()
+
+    assert job.taken() == (2, None)
+    job.know()
+    for _ in range(3):
+        job.all_say_again()
+    assert job.alive == [2]
+
+
+def test_a_canary_and_the_version_in_force_stay_alive_beside_each_other_though_nothing_is_held(job: Flows) -> None:
+    job.canary()
+    for _ in range(5):
+        job.all_say_again()
+    assert job.alive == [1, 2]
+
+
+def test_a_rollback_takes_a_canary_from_all_roots_at_once_and_then_gives_the_flows_of_before_a_new_number(
+    job: Flows,
+) -> None:
+    job.canary()
+
+    job.want_back()
+    job.tick()
+    assert job.taken() == (1, Canary(2, 0))
+
+    job.know()
+    job.tick()
+    assert job.taken() == (3, None)
+    assert job.answer == Answer(1, 3)
+    assert job.state.plan.current.flows == LINE.current.flows
+    assert job.state.plan.current.origin == Origin(Made.ROLLBACK, job.now, to=1)
+    job.know()
+    for _ in range(3):
+        job.all_say_again()
+    assert job.alive == [3]
+
+
+def test_a_rollback_of_a_canary_that_not_all_hear_of_leaves_it_without_a_share(job: Flows) -> None:
+    job.canary()
+    job.want_back()
+    job.tick()
+
+    job.later(limits.FLOWS_S)
+
+    assert "did not hear of it" in job.answer.error
+    assert job.state.plan.canary == Canary(2, 0)
+    job.want_back()
+    job.all_know()
+    assert job.state.plan.current.number == 3
+
+
+def test_no_other_flows_are_set_beside_a_canary(job: Flows) -> None:
+    job.canary()
+
+    job.want({"main": "lines >> save"})
+
+    assert "version 2 of the flows is a canary, which 10 % of the new roots take" in job.answer.error
+    assert "flows promote" in job.answer.error
+    assert job.state.proposal is None
+
+
+def test_there_is_no_share_to_change_without_a_canary(job: Flows) -> None:
+    job.want_share(50)
+    assert "no version of the flows is a canary" in job.answer.error
+
+
+def test_a_canary_begins_only_where_there_is_room_for_the_way_back(job: Flows) -> None:
+    for number in range(limits.FLOW_VERSIONS_MAX - 2):
+        job.changed({"main": ("lines >> parse >> save", "lines >> save")[(number + 1) % 2]})
+
+    job.want({"main": "lines >> spare"}, percent=10)
+    assert "15 versions of the flows are alive" in job.answer.error
+    assert "a canary needs two more" in job.answer.error
+
+    job.want({"main": "lines >> spare"})
+    assert job.state.proposal is not None
+
+
+def test_a_job_that_is_ending_keeps_the_share_of_its_canary(job: Flows) -> None:
+    job.canary()
+    job.drain()
+    job.want_share(50)
+    assert "its flows stay as they are" in job.answer.error
+    assert job.state.plan.canary == Canary(2, 1_000)
+
+
+# -- back --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_goes_by_the_way_of_every_change(job: Flows) -> None:
+    job.changed()
+
+    job.want_back()
+    job.tick()
+
+    assert job.alive == [1, 2]
+    assert job.state.proposal is not None
+    job.all_know()
+    assert (job.state.plan.current.number, job.state.plan.current.flows) == (3, LINE.current.flows)
+
+
+def test_each_rollback_leads_further_back_and_the_first_version_is_the_end_of_it(job: Flows) -> None:
+    job.changed({"main": "lines >> save"})
+    job.changed({"main": "lines >> spare"})
+    for _ in range(2):
+        job.want_back()
+        job.all_know()
+    assert job.state.plan.current.flows == LINE.current.flows
+
+    job.want_back()
+
+    assert "version 5 of the flows is version 1 again, and no other came before" in job.answer.error
+    assert "--to: 1, 2, 3, 4" in job.answer.error
+
+
+def test_a_version_that_is_over_can_be_gone_back_to(job: Flows) -> None:
+    job.changed({"main": "lines >> save"})
+    for _ in range(3):
+        job.all_say_again()
+    assert job.alive == [2]
+
+    job.want_back(1)
+    job.all_know()
+
+    assert job.state.plan.current.flows == LINE.current.flows
+    job.want_back(2)
+    job.all_know()
+    assert job.state.plan.current.flows == {"main": "lines >> save"}
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [(None, "version 1 is the first one of the flows: there is nothing to go back to"), (7, "version 7 of the flows")],
+)
+def test_there_is_nothing_to_go_back_to(job: Flows, to: int | None, words: str) -> None:
+    job.want_back(to)
+    assert words in job.answer.error
+    assert job.state.proposal is None
+
+
+def test_back_to_flows_that_are_in_force_is_no_change(job: Flows) -> None:
+    job.want_back(1)
+    assert job.answer == Answer(0, 1)
+
+
+def test_no_more_texts_are_kept_than_the_limit(job: Flows) -> None:
+    for number in range(limits.FLOW_VERSIONS_KEPT + 5):
+        job.changed({"main": ("lines >> parse >> save", "lines >> save")[(number + 1) % 2]})
+        for _ in range(3):
+            job.all_say_again()
+    assert [texts.number for texts in job.state.plan.former] == list(range(6, limits.FLOW_VERSIONS_KEPT + 6))
+    job.want_back(1)
+    assert "version 1 of the flows is not known" in job.answer.error
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

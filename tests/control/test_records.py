@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from streamer import clock
 from streamer.control.book import Book, find, lines
-from streamer.control.events import Ask, Asked, FlowsSet, JobSubmitted, Reported, Resumed, Scaled, SendCommand, Ticked
+from streamer.control.events import (
+    Ask,
+    Asked,
+    Exited,
+    FlowsSet,
+    JobSubmitted,
+    Reported,
+    Resumed,
+    Scaled,
+    SendCommand,
+    Ticked,
+)
 from streamer.control.jobs import JobStatus
 from streamer.control.records import JobFacts, KeptJob, instance_entry, job_entry, kept_job, line_of, plan_entry
 from streamer.control.state import Answer, InstanceRecord, JobState
@@ -21,7 +32,8 @@ from streamer.log.base import BEGINNING, Record
 from streamer.log.memory import MemoryLog, MemoryStore
 from streamer.log.topics import Topic
 from streamer.metrics.samples import InstanceSample, InstanceState
-from streamer.plan.change import FlowsChange, changed, with_version
+from streamer.plan.assignment import Canary
+from streamer.plan.change import FlowsChange, FlowsRollback, changed, with_version
 from streamer.plan.plain import plain, typed
 from tests.control.plans import CYCLE, LINE
 from tests.control.test_any_story import Chapter, play, stories
@@ -86,6 +98,41 @@ def test_a_change_that_was_under_way_goes_on_under_another_controller() -> None:
     assert taken_up.answers == (Answer(7, 2),)
 
 
+def test_a_canary_goes_on_under_another_controller_from_its_proposal_to_its_share() -> None:
+    state, _ = step(None, JobSubmitted("job", LINE), 0.0)
+    state, _ = step(state, FlowsSet(FlowsChange({"main": "lines >> save"}, parts=1_000), 7, at=5.0), 1.0)
+
+    second = kept(state).state(0.0, 1_000)
+    assert second is not None
+    second, _ = step(all_know(second, 1_000, 3.0), Ticked(), 3.0)
+    assert (second.plan.current.number, second.plan.canary) == (1, Canary(2, 1_000))
+
+    third = kept(second).state(0.0, 2_000)
+    assert third is not None
+    assert third.plan == second.plan
+    wiring = third.wiring_of("lines")
+    assert (wiring.number, wiring.current, wiring.canary) == (2_000, 1, Canary(2, 1_000))
+    third, _ = step(third, FlowsSet(FlowsRollback(), 8, at=6.0), 4.0)
+    fourth = kept(third).state(0.0, 3_000)
+    assert fourth is not None
+    assert fourth.plan.canary == Canary(2, 0)
+    fourth, _ = step(all_know(fourth, 3_000, 5.0), Ticked(), 5.0)
+    assert (fourth.plan.current.number, fourth.plan.current.flows) == (3, LINE.current.flows)
+
+
+def test_an_instance_s_word_about_the_flows_is_in_its_record_until_it_is_started_again() -> None:
+    state, _ = step(None, JobSubmitted("job", LINE), 0.0)
+    assert {(one.version, one.knows) for one in kept(state).instances} == {(0, 0)}
+
+    sample = InstanceSample("parse-0", "parse", 1, InstanceState.RUNNING, version=1, newest_version=2)
+    state, _ = step(state, Reported(sample), 1.0)
+    assert [(one.version, one.knows) for one in kept(state).instances if one.instance == "parse-0"] == [(1, 2)]
+
+    state, _ = step(state, Exited("parse-0", 1, -9), 2.0)
+    state, _ = step(state, Ticked(), 9.0)
+    assert [(one.version, one.knows) for one in kept(state).instances if one.instance == "parse-0"] == [(0, 0)]
+
+
 def all_know(state: JobState, wiring: int, now: float) -> JobState:
     """Every instance has said that it knows the wiring of this number."""
     for record in state.instances.values():
@@ -137,9 +184,11 @@ def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() ->
     number = want_replicas(log, "job", "parse", 3)
     change = FlowsChange({"main": "lines >> save", "gone": None}, "main")
     flows = want_flows(log, "job", change)
+    share, back = FlowsChange({}, parts=500), FlowsRollback(3)
+    asked = [FlowsSet(one, want_flows(log, "job", one)) for one in (share, back)]
     end = want_end(log, "job", Ask.DRAIN)
     again = want_resumption(log, "job")
-    wanted = [Scaled("parse", 3, number), FlowsSet(change, flows), Asked(Ask.DRAIN, end), Resumed(again)]
+    wanted = [Scaled("parse", 3, number), FlowsSet(change, flows), *asked, Asked(Ask.DRAIN, end), Resumed(again)]
     assert list(first.wishes()) == wanted
     assert list(first.wishes()) == []
 

@@ -82,7 +82,7 @@ def test_bytes_that_are_no_account_are_refused_or_read_as_one(record: bytes) -> 
 def test_a_page_of_another_version_is_refused_naming_both() -> None:
     record = bytearray(encode_account(InstanceAccount()))
     record[0] = 9
-    with pytest.raises(StateError, match="version 9; this is version 3"):
+    with pytest.raises(StateError, match="version 9; this is version 4"):
         decode_account(bytes(record))
 
 

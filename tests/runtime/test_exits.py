@@ -6,7 +6,8 @@ import pytest
 
 from streamer.errors import FlowError
 from streamer.limits import FLOW_VERSIONS_MAX, ROUTES_MAX
-from streamer.runtime.exits import Exits, Fate
+from streamer.protocol.history import Taken
+from streamer.runtime.exits import Detour, Exits, Fate
 from tests.runtime.wirings import route_of, wiring
 
 OLD, NEW = "a >> b >> c", "a >> c >> b"
@@ -84,3 +85,33 @@ def test_records_take_the_version_that_is_asked_for_if_it_is_known() -> None:
     assert exits.of_source(1) == route_of(BOTH, 1, "a")
     assert exits.of_source(3) is None
     assert exits.of_source(1 + FLOW_VERSIONS_MAX) is None
+
+
+# -- canaries ----------------------------------------------------------------------------------------------------------
+
+CANARY = wiring("a", 2, OLD, NEW, parts=2_500)
+
+
+def test_roots_are_numbered_by_the_version_in_force_and_the_canary_says_where_its_share_goes() -> None:
+    exits = Exits("a", CANARY)
+    assert exits.version == 1
+    assert exits.taking == Taken(1, 2, 2_500)
+    assert exits.unnamed(None) == exits.named("main", None) == route_of(CANARY, 1, "a")
+    assert exits.detour(None) == exits.detour("main") == Detour(route_of(CANARY, 2, "a"), 2_500)
+
+
+def test_a_root_that_cannot_begin_in_the_canary_has_no_other_way_than_the_version_in_force() -> None:
+    assert Exits("c", wiring("c", 2, NEW, OLD, parts=2_500)).detour(None) is None
+    assert Exits("a", CANARY).detour("none") is None
+
+
+def test_no_root_takes_a_canary_whose_share_is_nothing() -> None:
+    exits = Exits("a", wiring("a", 2, OLD, NEW, parts=0))
+    assert (exits.detour(None), exits.taking) == (None, Taken(1))
+    assert exits.continues(route_of(CANARY, 2, "a"))
+
+
+def test_a_dead_letter_of_a_canary_goes_by_its_version_again_and_by_that_in_force_if_it_is_told_so() -> None:
+    exits = Exits("b", wiring("b", 2, OLD, NEW, parts=2_500))
+    assert exits.at("main", 0, 2) == route_of(CANARY, 2, "b")
+    assert exits.at("main", 0, None) == route_of(CANARY, 1, "b")

@@ -9,15 +9,16 @@ import pytest
 
 from streamer.connectors.base import Mark
 from streamer.errors import EntryLogError, OverloadError, StreamerError
-from streamer.limits import ENTRY_RETRY_S, ENTRY_WAITING_BYTES, ROUTES_MAX
+from streamer.limits import CANARY_PARTS, CANARY_RUN, ENTRY_RETRY_S, ENTRY_WAITING_BYTES, ROUTES_MAX
 from streamer.plan.assignment import Assignment, Delivery, Durability, Output, Role, Wiring
 from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.account import InstanceAccount, decode_account, encode_account
+from streamer.protocol.canary import takes_canary
 from streamer.protocol.codec import packer, unpack_one
 from streamer.protocol.edge import Edge
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import Barrier
-from streamer.runtime.exits import Exits
+from streamer.runtime.exits import Detour, Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.logged_entry import LoggedEntry
 from streamer.runtime.outbox import Outbox
@@ -59,7 +60,9 @@ class Life:
         letters = Letters(self._assignment, self, lambda: 0.0, lambda: 1.0, self.exits.position)
         self.outbox = Outbox(self._assignment, self.exits, None, self.account, letters)
         self.woken = 0
-        self.entry = LoggedEntry(platter, self.exits, self.outbox, self.account, letters, 7, self._wake, counted=True)
+        self.entry = LoggedEntry(
+            platter, self.exits, self.outbox, self.account, letters, 7, self._wake, counted=True, grain=CANARY_RUN
+        )
 
     def _wake(self) -> None:
         self.woken += 1
@@ -370,7 +373,7 @@ def test_a_root_goes_by_its_own_version_again() -> None:
     life = Life(life.platter, page, tables=(OLD, NEW), targets="abc").take_up()
 
     assert (life.waiting("a"), life.waiting("c")) == (["old"], ["new"])
-    assert [version for version, _, _ in life.account.history.spans()] == [1, 2]
+    assert [taken.versions for taken, _, _ in life.account.history.spans()] == [(1,), (2,)]
 
 
 def test_a_root_of_a_version_that_is_over_is_a_dead_letter() -> None:
@@ -390,6 +393,62 @@ def test_what_is_not_sent_yet_holds_its_version() -> None:
     life.send("waiting", route=BOTH)
 
     assert set(life.entry.held_routes()) == {MAIN, BOTH}
+
+
+# -- canaries ----------------------------------------------------------------------------------------------------------
+
+SHARE = Detour(CHANGED, CANARY_PARTS // 4)
+
+
+def in_share(count: int) -> list[int]:
+    """The positions whose ids are in the share."""
+    return [n for n in range(count) if takes_canary(7, n, SHARE.parts, CANARY_RUN)]
+
+
+def test_a_share_of_what_is_accepted_leaves_by_the_canary_as_the_ids_say_and_does_so_again() -> None:
+    life = Life(Platter())
+    life.rewire(OLD, NEW, targets="abc")
+    for first in range(0, 320, 10):
+        life.send(*range(first, first + 10), detour=SHARE)
+        life.platter.write()
+        life.entry.advance(0.0)
+    share = in_share(320)
+    assert len(share) in (80, 96)
+
+    assert life.waiting("c") == share
+    assert life.waiting("a") == [n for n in range(320) if n not in share]
+    assert life.waiting("b") == []
+
+    page = encode_account(life.account)
+    life = Life(life.platter, page, tables=(OLD, NEW), targets="abc")
+    while not life.entry.idle:
+        life.entry.advance(0.0)
+    assert life.waiting("c") == share
+    assert life.waiting("a") == [n for n in range(320) if n not in share]
+
+
+def test_what_waits_for_the_disk_holds_both_versions() -> None:
+    life = Life(Platter())
+    life.rewire(OLD, NEW, targets="abc")
+    life.send("waiting", detour=SHARE)
+    assert set(life.entry.held_routes()) == {MAIN, CHANGED}
+
+
+def test_what_the_disk_had_no_room_for_takes_its_way_by_the_position_that_it_gets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    life = Life(Platter())
+    life.rewire(OLD, NEW, targets="abc")
+    life.send(*range(160), detour=SHARE)
+    life.platter.fail()
+    life.entry.advance(0.0)
+
+    life.entry.advance(ENTRY_RETRY_S)
+    life.platter.write()
+    life.entry.advance(ENTRY_RETRY_S)
+
+    assert life.waiting("c") == in_share(160)
+    assert "has room on its disk again" in capsys.readouterr().err
 
 
 # -- sources -----------------------------------------------------------------------------------------------------------

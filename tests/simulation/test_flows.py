@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from streamer.testing.nemesis import ChangeFlows, Drain, Fault, Kill, KillNewborn, Stop
+from streamer.limits import CANARY_PARTS
+from streamer.protocol.identity import origin_of
+from streamer.testing.disk import ListSource
+from streamer.testing.nemesis import Change, ChangeFlows, Drain, Fault, Kill, KillNewborn, RollBack, Share, Stop
 from streamer.testing.play import Play
 from streamer.testing.world import World
 from tests.simulation.scenes import scene
+from tests.turns import by_share, turns
 
 SWAPPED = {"main": "s >> b >> a >> out"}
 SHORT = {"main": "s >> a >> out"}
@@ -76,3 +82,60 @@ def test_more_versions_than_messages_can_tell_follow_each_other_while_older_ones
     assert not any(answer.error for answer in world.state.answers)
     assert set(world.watch.taken.values()) == set(range(1, 26))
     assert world.letters.letters == []
+
+
+# -- canaries ----------------------------------------------------------------------------------------------------------
+
+TENTH, HALF = CANARY_PARTS // 10, CANARY_PARTS // 2
+BEGIN = ChangeFlows(0.3, SWAPPED, TENTH)
+
+
+def shared(*changes: Change, faults: Sequence[Fault] = ()) -> World:
+    """A job whose flows were judged to the message, when it has ended."""
+    return scene("rerouted", *faults, records=480, interval_s=0.005, changes=(BEGIN, *changes)).run()
+
+
+def versions(world: World) -> list[int]:
+    """By record."""
+    return [world.watch.taken[f"s#{n}"] for n in range(480)]
+
+
+def decided(percent: int) -> list[int]:
+    """By record, the version that its id says while this share takes the canary."""
+    return by_share(origin_of("s", ListSource.partition, 0), percent, 480, canary=2, other=1)
+
+
+@pytest.mark.parametrize("operations", [0, *range(1, 12, 2)])
+def test_a_canary_is_taken_by_exactly_those_records_whose_ids_are_in_its_share_whatever_dies(operations: int) -> None:
+    faults: list[Fault] = [Kill(1.0, "s-0", operations), KillNewborn(1.6, "s-0", operations)] if operations else []
+    world = shared(faults=faults)
+    assert world.deaths["s-0"] == (3 if operations else 0)
+    _, began = turns(versions(world), [1] * 480, decided(10))
+    assert began < 160
+    assert decided(10)[160:].count(2) == 32
+    assert (alive(world), world.state.plan.current.number) == ([1, 2], 1)
+
+
+def test_a_larger_share_has_all_of_the_smaller_one_and_the_whole_ends_the_canary() -> None:
+    world = shared(Share(0.9, HALF), Share(1.6, CANARY_PARTS))
+    *_, whole = turns(versions(world), [1] * 480, decided(10), decided(50), [2] * 480)
+    assert 100 < whole < 480
+    assert alive(world) == [2]
+    assert world.state.plan.canary is None
+
+
+def test_a_rollback_ends_a_canary_and_the_flows_of_before_have_a_new_number() -> None:
+    world = shared(RollBack(1.0), faults=[KillNewborn(1.6, "s-0", 3)])
+    _, _, stopped, over = turns(versions(world), [1] * 480, decided(10), [1] * 480, [3] * 480)
+    assert stopped <= over < 480
+    assert alive(world) == [3]
+    assert world.state.plan.current.flows == world.scene.plan.current.flows
+
+
+def test_a_rollback_leads_to_the_flows_before_those_in_force_and_the_next_one_further_back() -> None:
+    changes: list[Change] = [ChangeFlows(0.3, SWAPPED), ChangeFlows(0.8, SHORT), RollBack(1.3), RollBack(1.8)]
+    world = scene("rerouted", records=480, interval_s=0.005, changes=changes).run()
+    assert set(versions(world)) == {1, 2, 3, 4, 5}
+    known = {texts.number: texts.flows for texts in world.state.plan.known}
+    assert known[4] == known[2] == SWAPPED
+    assert known[5] == known[1]

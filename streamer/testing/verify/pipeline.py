@@ -15,7 +15,8 @@ from pathlib import Path
 from streamer.descriptor.flow import parse_flow
 from streamer.descriptor.load import load
 from streamer.errors import DescriptorError
-from streamer.plan.compile import Plan, compile_plan, flow_version, wired
+from streamer.plan.compile import Plan, compile_plan, wired
+from streamer.plan.versions import flow_version
 from streamer.testing.keyed import KEY_FIELD, keyed
 from streamer.testing.outcome import Cast, expected
 from streamer.testing.verify.checker import Leaf, Ways
