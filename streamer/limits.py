@@ -367,6 +367,8 @@ CONTROLLER_SESSION_S = 6.0
 """A controller that was silent for this long is replaced by another one."""
 CONTROLLER_COMPACT_S = 6 * 3_600.0
 """How often a controller removes what claims that are over have left in the log."""
+KAFKA_PATIENCE_S = 10.0
+"""A controller or an agent that starts tries for so long to reach a broker, and a command does so once."""
 CONTROLLER_RETRY_S = 1.0
 """After this time a controller tries again what the log did not take, and a crashed one begins again."""
 PLACED_EPOCHS = 1_000

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from streamer.cli.cluster_jobs import kafka_settings
+from streamer.cli.cluster_jobs import kafka_settings, patient_log
 from streamer.cli.exits import OK
 from streamer.cli.interrupts import is_orphaned
 from streamer.cli.jobs import home_folder
@@ -54,7 +54,7 @@ def agent(options: AgentOptions) -> int:
     home = home_folder()
     machine = _machine(options, home)
     settings = kafka_settings(options.bootstrap)
-    KafkaLog(settings).close()  # an address that is wrong is said now
+    patient_log(settings, tell).close()  # an address that is wrong is said now
     lock = _locked(home, machine.agent)
     said = _Once()
     served = Agent(

@@ -8,7 +8,8 @@ letters, state) is found for the instances of this machine, if its agent has the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,8 +21,8 @@ from streamer.control.cluster.wire import MEMBERS, Member, member_of, report_of
 from streamer.control.hosts.home import folder_of
 from streamer.control.jobs import JobAccount, account
 from streamer.control.records import JobLine, KeptJob, kept_job
-from streamer.errors import NoSuchJobError, OptionError, StateError
-from streamer.limits import AGENT_GONE_S
+from streamer.errors import LogError, NoSuchJobError, OptionError, StateError
+from streamer.limits import AGENT_GONE_S, KAFKA_PATIENCE_S, RETRY_DELAY_S, RETRY_FACTOR
 from streamer.log.base import ControlLog, Record, newest
 from streamer.log.topics import Topic
 
@@ -118,6 +119,20 @@ class ClusterJobs(Jobs):
 def open_kafka(bootstrap: str) -> KafkaLog:
     """Raises OptionError, StateError or LogError."""
     return KafkaLog(kafka_settings(bootstrap))
+
+
+def patient_log(settings: KafkaSettings, tell: Callable[[str], None]) -> KafkaLog:
+    """For what may be started beside its brokers: tried again and again, at growing intervals. Raises LogError."""
+    deadline, pause_s = clock.now() + KAFKA_PATIENCE_S, RETRY_DELAY_S
+    while True:
+        try:
+            return KafkaLog(settings)
+        except LogError as error:
+            if clock.now() + pause_s >= deadline:
+                raise
+            tell(f"{error}; tried again in {pause_s:g} s")
+        time.sleep(pause_s)
+        pause_s *= RETRY_FACTOR
 
 
 def kafka_settings(bootstrap: str) -> KafkaSettings:

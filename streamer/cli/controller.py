@@ -14,7 +14,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from streamer.cli.cluster_jobs import kafka_settings
+from streamer.cli.cluster_jobs import kafka_settings, patient_log
 from streamer.cli.exits import OK
 from streamer.cli.interrupts import is_orphaned
 from streamer.cli.output import tell
@@ -36,7 +36,9 @@ async def _serve(bootstrap: str, name: str, folder: Path, attached: int) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    worker = await asyncio.to_thread(Controller, kafka_settings(bootstrap), name, folder, tell)
+    settings = kafka_settings(bootstrap)
+    log = await asyncio.to_thread(patient_log, settings, tell)
+    worker = Controller(settings, log, name, folder, tell)
     watch = asyncio.create_task(_watch(stop, attached)) if attached else None
     await worker.serve(stop, lambda: tell(f"controller {name} is ready at {bootstrap}"))
     if watch is not None:

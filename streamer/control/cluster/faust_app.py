@@ -39,14 +39,16 @@ _LOGGERS = ("faust", "mode", "aiokafka")
 
 
 class Controller:
-    """One worker. `say` hears, from any thread, what people should know."""
+    """One worker. `log` becomes its own; `say` hears, from any thread, what people should know."""
 
-    def __init__(self, settings: KafkaSettings, name: str, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: KafkaSettings, log: KafkaLog, name: str, folder: Path, say: Callable[[str], None]
+    ) -> None:
         self._settings = settings
         self._name = name
         self._folder = folder
         self._say = say
-        self._log = KafkaLog(settings)
+        self._log = log
         self._complaint = ""
         for logger in _LOGGERS:
             logging.getLogger(logger).setLevel(logging.CRITICAL)  # what matters of theirs is said in our words

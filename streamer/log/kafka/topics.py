@@ -87,14 +87,18 @@ async def _make(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: lis
 
 
 async def _layout(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> Layout:
-    """As soon as the broker that is asked knows all topics."""
+    """As soon as the broker that is asked knows all topics, and who leads each partition of them."""
     names = {name_of(settings, topic): topic for topic in Topic}
     while True:
         found = await admin.describe_topics(list(names))
-        counts = {names[one["topic"]]: len(one["partitions"]) for one in found if one["partitions"]}
+        counts = {names[one["topic"]]: len(one["partitions"]) for one in found if _is_led(one["partitions"])}
         if len(counts) == len(names):
             return Layout(counts, min(len(part["replicas"]) for one in found for part in one["partitions"]))
         await asyncio.sleep(_LOOK_S)
+
+
+def _is_led(partitions: list[dict[str, int]]) -> bool:
+    return bool(partitions) and all(part["leader"] >= 0 for part in partitions)
 
 
 async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
