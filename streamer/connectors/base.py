@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The instance that a connector works for: `epoch` counts its lives, `state` is its own folder."""
+
+    job: str
+    node: str
+    instance: str
+    epoch: int
+    state: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +58,15 @@ class Records:
     bad: tuple[BadRecord, ...] = ()
 
 
-class Source(Protocol):
-    """Reads records. One thread calls it; no call blocks."""
+class Readable(Protocol):
+    """What all that reads can be asked. One thread calls it; no call blocks."""
 
     replayable: bool
     """Whether the same records come again from the same mark after a restart."""
 
     @property
-    def partition(self) -> str:
-        """Identity of what is read; with the node's name it makes the origin of the ids."""
-
-    @property
     def ended(self) -> bool:
         """True once no further record will come."""
-
-    def open(self, mark: Mark) -> None:
-        """Go to `mark`. Raises ConnectorError."""
-
-    def read(self, limit: int, now: float) -> Records | None:
-        """At most `limit` records (and about a frame's bytes), or None if there is nothing at `now` (seconds)."""
 
     def wait_s(self, now: float) -> float | None:
         """Seconds until it is worth reading (again): 0.0 while more is here; None: when `fileno` is readable."""
@@ -73,6 +75,50 @@ class Source(Protocol):
         """A descriptor to wait for, or None."""
 
     def close(self) -> None: ...
+
+
+class Source(Readable, Protocol):
+    """Reads records of one origin, from one place on."""
+
+    @property
+    def partition(self) -> str:
+        """Identity of what is read; with the node's name it makes the origin of the ids."""
+
+    def open(self, mark: Mark) -> None:
+        """Go to `mark`. Raises ConnectorError."""
+
+    def read(self, limit: int, now: float) -> Records | None:
+        """At most `limit` records (and about a frame's bytes), or None if there is nothing at `now` (seconds)."""
+
+
+class Share(Protocol):
+    """One partition, from when it was given to this instance until it is taken away."""
+
+    @property
+    def partition(self) -> str:
+        """Its identity, whoever has it; with the node's name it makes the origin of the ids."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it is here still."""
+
+    def settled(self, position: int) -> None:
+        """All that was read from it below this position is settled."""
+
+
+@runtime_checkable
+class SharedSource(Readable, Protocol):
+    """Reads partitions that instances of its node share; they come and go while it reads.
+
+    Where to read on in each is kept with the partitions, for whoever has them next. So the runtime keeps no places of
+    such a source (it is not `replayable` from a mark): it says what is settled.
+    """
+
+    def begin(self) -> None:
+        """Ask for partitions. Raises ConnectorError."""
+
+    def read_share(self, limit: int, now: float) -> tuple[Share, Records] | None:
+        """As `Source.read`, of one partition; positions only grow within a share. The mark says nothing."""
 
 
 class RefusedRecordsError(Exception):

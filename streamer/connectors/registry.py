@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from streamer.connectors.base import Sink, Source
+from streamer.connectors.base import Owner, SharedSource, Sink, Source
 from streamer.connectors.blackhole import BlackholeSink
 from streamer.connectors.file import FileSink, FileSource, sink_problems, source_problems
 from streamer.connectors.generator import GeneratorSource
@@ -28,28 +29,28 @@ Spec = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _SourceKind:
-    make: Callable[[Spec, Path], Source]
+    make: Callable[[Spec, Owner], Source | SharedSource]
     problems: Callable[[Spec], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class _SinkKind:
-    make: Callable[[Spec, Path], Sink]
+    make: Callable[[Spec, Owner], Sink]
     problems: Callable[[Spec], list[str]]
 
 
-def _file_source(spec: Spec, state: Path) -> Source:
+def _file_source(spec: Spec, owner: Owner) -> Source:
     if not spec.get("follow"):
         return FileSource(spec)
     from streamer.connectors.follow import FollowedSource
 
-    return FollowedSource(spec, state)
+    return FollowedSource(spec, owner.state)
 
 
-def _sqlite_sink(spec: Spec, state: Path) -> Sink:
+def _sqlite_sink(spec: Spec, owner: Owner) -> Sink:
     from streamer.connectors.sqlite import SqliteSink  # few instances need SQLite, and it takes some milliseconds
 
-    return SqliteSink(spec, state)
+    return SqliteSink(spec, owner.state)
 
 
 def _sqlite_problems(spec: Spec) -> list[str]:
@@ -58,31 +59,63 @@ def _sqlite_problems(spec: Spec) -> list[str]:
     return sqlite_problems(spec)
 
 
+def _kafka_source(spec: Spec, owner: Owner) -> SharedSource:
+    _need_aiokafka()
+    from streamer.connectors.kafka.source import KafkaSource  # with asyncio and a client, which few instances need
+
+    return KafkaSource(spec, owner)
+
+
+def _kafka_sink(spec: Spec, owner: Owner) -> Sink:
+    _need_aiokafka()
+    from streamer.connectors.kafka.sink import KafkaSink
+
+    return KafkaSink(spec, owner)
+
+
+def _kafka_problems(spec: Spec) -> list[str]:
+    try:
+        _need_aiokafka()
+    except ConnectorError as error:
+        return [f"{error}. {error.advice}"]
+    from streamer.connectors.kafka.look import kafka_problems
+
+    return kafka_problems(spec)
+
+
+def _need_aiokafka() -> None:
+    """Raises ConnectorError."""
+    if find_spec("aiokafka") is None:
+        raise ConnectorError(
+            "connector kafka needs the package aiokafka, which is not installed",
+            remedy="Install the extra: pip install 'streamer[kafka]'.",
+        )
+
+
 _SOURCES: Mapping[str, _SourceKind] = {
     "file": _SourceKind(_file_source, source_problems),
-    "stdin": _SourceKind(lambda spec, _state: StdinSource(spec), stdin_problems),
-    "generator": _SourceKind(lambda spec, _state: GeneratorSource(spec), lambda _spec: []),
+    "stdin": _SourceKind(lambda spec, _owner: StdinSource(spec), stdin_problems),
+    "generator": _SourceKind(lambda spec, _owner: GeneratorSource(spec), lambda _spec: []),
+    "kafka": _SourceKind(_kafka_source, _kafka_problems),
 }
 
 _SINKS: Mapping[str, _SinkKind] = {
-    "file": _SinkKind(FileSink, sink_problems),
+    "file": _SinkKind(lambda spec, owner: FileSink(spec, owner.state), sink_problems),
     "sqlite": _SinkKind(_sqlite_sink, _sqlite_problems),
-    "stdout": _SinkKind(lambda spec, _state: StdoutSink(spec), stdout_problems),
-    "blackhole": _SinkKind(lambda _spec, _state: BlackholeSink(), lambda _spec: []),
+    "stdout": _SinkKind(lambda spec, _owner: StdoutSink(spec), stdout_problems),
+    "blackhole": _SinkKind(lambda _spec, _owner: BlackholeSink(), lambda _spec: []),
+    "kafka": _SinkKind(_kafka_sink, _kafka_problems),
 }
 
 
-def open_source(connector: Connector, *, state: Path) -> Source:
-    """The source of a node, to be told by `open` where to begin; `state` is the instance's own folder.
-
-    Raises ConnectorError.
-    """
-    return _source(connector.name).make(connector.spec, state)
+def open_source(connector: Connector, owner: Owner) -> Source | SharedSource:
+    """The source of a node, to be told by `open` where to begin, or to `begin`. Raises ConnectorError."""
+    return _source(connector.name).make(connector.spec, owner)
 
 
-def open_sink(connector: Connector, *, state: Path) -> Sink:
-    """The sink of a node, to be begun by `open`; `state` is the instance's own folder. Raises ConnectorError."""
-    return _sink(connector.name).make(connector.spec, state)
+def open_sink(connector: Connector, owner: Owner) -> Sink:
+    """The sink of a node, to be begun by `open`. Raises ConnectorError."""
+    return _sink(connector.name).make(connector.spec, owner)
 
 
 def problems(connector: Connector, role: Role) -> list[str]:
@@ -123,7 +156,7 @@ def _source(name: str) -> _SourceKind:
     if name not in source_names():
         raise _unknown("source", name, (*_SOURCES, *source_names()))
     found = installed_source(name)
-    return _SourceKind(found.make, found.problems)
+    return _SourceKind(lambda spec, owner: found.make(spec, owner.state), found.problems)
 
 
 def _sink(name: str) -> _SinkKind:
@@ -134,7 +167,7 @@ def _sink(name: str) -> _SinkKind:
     if name not in sink_names():
         raise _unknown("sink", name, (*_SINKS, *sink_names()))
     found = installed_sink(name)
-    return _SinkKind(found.make, found.problems)
+    return _SinkKind(lambda spec, owner: found.make(spec, owner.state), found.problems)
 
 
 def _unknown(use: str, name: str, known: Sequence[str]) -> ConnectorError:

@@ -23,14 +23,16 @@ from streamer.plan.compile import PlannedNode
 
 def check(node: PlannedNode, replicas: int) -> None:
     """Raises ScaleError if the node cannot have so many replicas."""
-    if node.role is not Role.STATELESS and not node.partition_by:
+    if node.role is not Role.STATELESS and not node.partition_by and node.max_replicas == 1:
         raise ScaleError(
             f"node {node.name} is a {node.role} node and has exactly one instance",
-            remedy="Stateless nodes have replicas, and stateful ones with partitionBy: scale one of those.",
+            remedy="Stateless nodes have replicas, stateful ones with partitionBy, and sources whose instances share "
+            "partitions, with maxReplicas: scale one of those.",
         )
     least, most = max(1, node.min_replicas), node.max_replicas or limits.INSTANCES_PER_NODE_MAX
     if not least <= replicas <= most:
-        of = ("minReplicas", "maxReplicas") if node.partition_by else ("minStatelessCount", "maxStatelessCount")
+        stateless = node.role is Role.STATELESS
+        of = ("minStatelessCount", "maxStatelessCount") if stateless else ("minReplicas", "maxReplicas")
         named = of[1] if node.max_replicas else "the most that any node can have"
         raise ScaleError(
             f"node {node.name} cannot have {replicas} replicas: at least {least} ({of[0]}, or 1) and "

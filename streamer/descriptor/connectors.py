@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from streamer import limits
+from streamer.descriptor import kafka
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields
 from streamer.descriptor.finding import quote, suggestion
@@ -30,6 +31,7 @@ from streamer.descriptor.rules import (
     whole,
 )
 from streamer.errors import ConnectorError
+from streamer.kafka.names import MECHANISMS, PROTOCOLS
 
 FORMATS = ("text", "jsonl", "msgpack")
 
@@ -73,14 +75,19 @@ def _nothing_more(_fields: Fields, _spec: Mapping[str, Value]) -> None:
 class ConnectorShape:
     """Fields of a connector at one end of a pipeline.
 
-    `paths` are those that name files; `check` adds findings about fields that do not go together.
+    `paths` are those that name files, which a node has to itself if one writes there; `shared` those that name files
+    that are only looked into. `check` adds findings about fields that do not go together. `replicated`: instances of
+    its node can share the work.
     """
 
     fields: SpecTable
     paths: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    replicated: bool = False
     check: Callable[[Fields, Mapping[str, Value]], None] = _nothing_more
 
 
+NO_CONNECTOR = ConnectorShape({})
 ConnectorTables: TypeAlias = Mapping[str, Mapping[str, ConnectorShape]]
 """By end of the pipeline (source, sink), then by name."""
 
@@ -149,6 +156,45 @@ def _columns(value: Value) -> Value:
 
 _FILE = SpecField(text(what="a path"), required=True, example="path: access.log")
 
+_KAFKA_SASL: Mapping[str, SpecField] = {
+    "mechanism": SpecField(choice(*MECHANISMS), "PLAIN"),
+    "username": SpecField(text(what="a name, or ${NAME}"), required=True, example="username: ${KAFKA_USER}"),
+    "password": SpecField(kafka.secret, required=True, example="password: ${KAFKA_PASSWORD}"),
+}
+_KAFKA_TLS: Mapping[str, SpecField] = {
+    **{name: SpecField(text(what="a path, or ${NAME}")) for name in ("caFile", "certFile", "keyFile")},
+    "keyPassword": SpecField(kafka.secret),
+}
+_KAFKA_SECURITY = SpecVariants(
+    "protocol",
+    kafka.no_mapping,
+    dict(zip(PROTOCOLS, ({}, _KAFKA_TLS, _KAFKA_SASL, {**_KAFKA_SASL, **_KAFKA_TLS}), strict=True)),
+)
+_KAFKA: SpecTable = {
+    "bootstrap": SpecField(kafka.addresses, required=True, example="bootstrap: localhost:9092"),
+    "settings": SpecField(text(what="a path")),
+    "security": _KAFKA_SECURITY,
+    "format": SpecField(choice(*kafka.FORMATS), "json"),
+}
+_KAFKA_SOURCE: SpecTable = {
+    **_KAFKA,
+    "topics": SpecField(kafka.topics, required=True, example="topics: [orders]"),
+    "group": SpecField(text(what="the name of a group"), required=True, example="group: orders-readers"),
+    "start": SpecField(choice(*kafka.STARTS), "earliest"),
+    "untilEnd": SpecField(flag, False),
+    "record": SpecField(flag, False),
+}
+_MESSAGE_FIELD = SpecField(text(what="the name of a field of the messages"))
+_KAFKA_SINK: SpecTable = {
+    **_KAFKA,
+    "topic": SpecField(kafka.topic, required=True, example="topic: results"),
+    "key": _MESSAGE_FIELD,
+    "value": _MESSAGE_FIELD,
+    "headers": _MESSAGE_FIELD,
+    "exactlyOnce": SpecField(flag, False),
+    "marksTopic": SpecField(kafka.topic, "streamer.sink-marks"),
+}
+
 SOURCES: Mapping[str, ConnectorShape] = {
     "file": ConnectorShape(
         {"path": _FILE, "format": SpecField(choice(*FORMATS), "text"), "follow": SpecField(flag, False)},
@@ -164,6 +210,7 @@ SOURCES: Mapping[str, ConnectorShape] = {
         },
         check=_check_generator,
     ),
+    "kafka": ConnectorShape(_KAFKA_SOURCE, shared=("settings",), replicated=True),
 }
 SINKS: Mapping[str, ConnectorShape] = {
     "file": ConnectorShape(
@@ -180,23 +227,22 @@ SINKS: Mapping[str, ConnectorShape] = {
     ),
     "stdout": ConnectorShape({"format": SpecField(choice(*FORMATS), "jsonl")}),
     "blackhole": ConnectorShape({}),
+    "kafka": ConnectorShape(_KAFKA_SINK, shared=("settings",)),
 }
 BUILT_IN: ConnectorTables = {"source": SOURCES, "sink": SINKS}
 
 
-def read_connector(
-    fields: Fields, end: str, connectors: ConnectorTables
-) -> tuple[Mapping[str, Value], tuple[str, ...]]:
-    """The spec of a node of kind `end` (source or sink), `connector` included, defaults filled in; and its paths."""
+def read_connector(fields: Fields, end: str, connectors: ConnectorTables) -> tuple[Mapping[str, Value], ConnectorShape]:
+    """The spec of a node of kind `end` (source or sink), `connector` included, defaults filled in; and its shape."""
     table = connectors[end]
     name = fields.required("connector", _connector(end, connectors), None, example=f"connector: {next(iter(table))}")
     if name is None:
-        return {}, ()
+        return {}, NO_CONNECTOR
     shape = table[name]
     spec: dict[str, Value] = {"connector": name, **read_spec(fields, shape.fields)}
     shape.check(fields, spec)
     fields.close(where=f"a {name} {end}")
-    return spec, shape.paths
+    return spec, shape
 
 
 def read_spec(fields: Fields, table: SpecTable) -> dict[str, Value]:

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamer import limits
-from streamer.descriptor.connectors import ConnectorTables, SpecField, read_connector, read_spec
+from streamer.descriptor.connectors import (
+    NO_CONNECTOR,
+    ConnectorShape,
+    ConnectorTables,
+    SpecField,
+    read_connector,
+    read_spec,
+)
 from streamer.descriptor.document import Value
 from streamer.descriptor.fields import Fields
 from streamer.descriptor.rules import (
@@ -112,7 +119,11 @@ class Node:
     metrics: Mapping[str, Value] = field(default_factory=dict)
     spec: Mapping[str, Value] = field(default_factory=dict)
     spec_paths: tuple[str, ...] = ()
-    """Fields of the spec that name files."""
+    """Fields of the spec that name files ..."""
+    spec_shared: tuple[str, ...] = ()
+    """... and those whose files any number of nodes may look into."""
+    replicated: bool = False
+    """Whether its connector lets instances share the work."""
     extra_data: Mapping[str, Value] = field(default_factory=dict)
     cache_job_id: str | None = None
     orig_name: str | None = None
@@ -147,7 +158,7 @@ def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
     """One element of `nodes`."""
     kind = fields.optional("kind", member(NodeKind), NodeKind.ALGORITHM)
     has_algorithm = kind in _HANDLING
-    spec, paths = _spec(fields, kind, connectors)
+    spec, shape = _spec(fields, kind, connectors)
     node = Node(
         name=fields.named("nodeName", _node_name, example="nodeName: parse"),
         kind=kind,
@@ -170,7 +181,9 @@ def read_node(fields: Fields, connectors: ConnectorTables) -> Node:
         | fields.optional("includeInResult", flag, False),
         metrics=_metrics(fields.child("metrics")),
         spec=spec,
-        spec_paths=paths,
+        spec_paths=shape.paths,
+        spec_shared=shape.shared,
+        replicated=shape.replicated,
         extra_data=fields.optional("extraData", free_mapping, {}),
         cache_job_id=fields.optional("cacheJobId", free_text, None),
         orig_name=fields.optional("origName", free_text, None),
@@ -266,14 +279,14 @@ def _metrics(fields: Fields | None) -> Mapping[str, Value]:
     return {} if tensorboard is None else {"tensorboard": tensorboard}
 
 
-def _spec(fields: Fields, kind: NodeKind, connectors: ConnectorTables) -> tuple[Mapping[str, Value], tuple[str, ...]]:
-    """The spec, and which of its fields name files."""
+def _spec(fields: Fields, kind: NodeKind, connectors: ConnectorTables) -> tuple[Mapping[str, Value], ConnectorShape]:
+    """The spec, and what is to be known of its connector."""
     if kind not in (NodeKind.SOURCE, NodeKind.SINK):
-        return _spec_of_kind(fields, kind), ()
+        return _spec_of_kind(fields, kind), NO_CONNECTOR
     spec = fields.child("spec")
     if spec is None:
         fields.required("spec", anything, None, example="spec: {connector: file, path: access.log}")
-        return {}, ()
+        return {}, NO_CONNECTOR
     return read_connector(spec, str(kind), connectors)
 
 

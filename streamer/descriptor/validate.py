@@ -151,7 +151,7 @@ class _Rules:
                     f"node {quote(node.name)} is not a stateful algorithm, and only those are partitioned by a key",
                     "Remove partitionBy, or set stateType: stateful.",
                 )
-            elif given and not parts.by:
+            elif given and not parts.by and not node.replicated:
                 self.report.add(
                     self._at(index, given[0]),
                     f"{' and '.join(given)} without partitionBy: a node that is not partitioned has no such replicas",
@@ -240,6 +240,8 @@ class _Rules:
                 what = f"stateless node {quote(node.name)} sends only what comes of its input, which is sent again"
             elif node.kind not in (*_ALWAYS_STATEFUL, *_RUNS_ALGORITHM):
                 what = f"a node of kind {node.kind} has no log"
+            elif node.replicated:
+                what = f"what source {quote(node.name)} reads is kept where it reads it"
             else:
                 continue
             self.report.add(

@@ -330,7 +330,7 @@ class _Compiler:
         """Its spec without the connector's name."""
         name = str(node.spec["connector"])
         spec = {key: value for key, value in node.spec.items() if key != "connector"}
-        for key in node.spec_paths:
+        for key in (*node.spec_paths, *node.spec_shared):
             if key in spec:
                 spec[key] = str(self._folder / str(spec[key]))
         return Connector(name, spec)

@@ -27,7 +27,7 @@ def replicas_of(node: Node, role: Role) -> tuple[int, int | None]:
     """The fewest and the most that the node can have."""
     if role is Role.STATELESS:
         return node.min_stateless_count or 0, node.max_stateless_count
-    if not node.partitioning.by:
+    if not node.partitioning.by and not node.replicated:
         return 1, 1
     least = node.partitioning.least or 1
     return least, node.partitioning.most or least

@@ -16,7 +16,7 @@ from streamer.clock import Clock
 from streamer.limits import HEARTBEAT_S
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample
-from streamer.plan.assignment import Assignment, Command, Peers, Verb, Wiring
+from streamer.plan.assignment import Assignment, Command, Peers, Role, Verb, Wiring
 from streamer.protocol.frames import InHand
 from streamer.protocol.segment import Segment
 from streamer.protocol.session import InputFrame, unsettled
@@ -312,6 +312,8 @@ class Instance:
             self.end_asked = True
         elif command.verb is Verb.LEAVE:
             self.inbox.leaving = self.inbox.shut = True
+            if self.assignment.role is Role.SOURCE:
+                self.work.drain()
         elif command.verb is Verb.REPLAY:
             self.replaying.ask(command.lives)
         elif command.peers is not None:

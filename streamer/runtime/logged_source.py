@@ -26,6 +26,8 @@ from streamer.runtime.reading import ReadingWork
 class LoggedSourceWork(ReadingWork):
     """Hosts a connector's source whose instance has a log. Raises ConnectorError."""
 
+    _source: Source
+
     def __init__(
         self,
         source: Source,

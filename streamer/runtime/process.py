@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Thread
 
 from streamer import clock
+from streamer.connectors.base import Owner
 from streamer.connectors.registry import open_sink, open_source
 from streamer.errors import AlgorithmError, ConnectorError, HandlerError, StateError, StreamEndedError, StreamerError
 from streamer.limits import MIB
@@ -63,7 +64,7 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     folder = Path(assignment.folder)
     source = None
     if assignment.role is Role.SOURCE and assignment.connector:
-        source = open_source(assignment.connector, state=folder)
+        source = open_source(assignment.connector, _owner(assignment))
     replayable = source is not None and source.replayable
     log = None
     if assignment.durability is Durability.LOG:
@@ -89,7 +90,7 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         give_source(instance, source, clock.now, clock.wall)
         return instance, None
     if assignment.role is Role.SINK and assignment.connector:
-        give_sink(instance, open_sink(assignment.connector, state=folder))
+        give_sink(instance, open_sink(assignment.connector, _owner(assignment)))
         return instance, None
     if assignment.gateway is not None:
         give_gateway(instance, assignment.gateway, folder, clock.wall)
@@ -105,6 +106,11 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     work = give_algorithm(instance, algorithm, hand, clock.now, clock.wall, home, deadline)
     deadline.watch()
     return instance, work
+
+
+def _owner(assignment: Assignment) -> Owner:
+    a = assignment
+    return Owner(a.job, a.node, a.instance, a.epoch, Path(a.folder))
 
 
 def _overdue(ttl_s: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from streamer.connectors.base import Records, Source
+from streamer.connectors.base import Readable, Records
 from streamer.errors import MessageError
 from streamer.protocol.account import EdgeCounts, InstanceAccount
 from streamer.protocol.session import InputFrame
@@ -25,7 +25,7 @@ class ReadingWork(ABC):
     at_rest = True
 
     def __init__(
-        self, source: Source, outbox: Outbox, account: InstanceAccount, letters: Letters, bad_origin: int
+        self, source: Readable, outbox: Outbox, account: InstanceAccount, letters: Letters, bad_origin: int
     ) -> None:
         self._source = source
         self._outbox = outbox

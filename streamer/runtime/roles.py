@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamer.clock import Clock
-from streamer.connectors.base import CheckpointedSink, Sink, Source
+from streamer.connectors.base import CheckpointedSink, SharedSource, Sink, Source
 from streamer.errors import AlgorithmError, StateError
 from streamer.limits import GATEWAY_SETTLE_S
 from streamer.plan.assignment import Gateway, Role
@@ -24,6 +24,7 @@ from streamer.runtime.instance import Instance
 from streamer.runtime.logged_entry import LoggedEntry
 from streamer.runtime.logged_source import LoggedSourceWork
 from streamer.runtime.report import statistics
+from streamer.runtime.shared_source import SharedSourceWork
 from streamer.runtime.sink import SinkVault, SinkWork
 from streamer.runtime.source import SourceWork
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, IN_MORE, NOTHING, Effect, Hand, Turn
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from streamer.state.keyed import KeyedState
 
 
-def give_source(instance: Instance, source: Source, clock: Clock, wall: Clock) -> None:
+def give_source(instance: Instance, source: Source | SharedSource, clock: Clock, wall: Clock) -> None:
     """Let the instance read. Raises ConnectorError."""
     i = instance
+    if isinstance(source, SharedSource):
+        i.work = SharedSourceWork(source, i.exits, i.outbox, i.account, i.letters, clock=clock, wall=wall)
+        return
     if isinstance(i.entry, LoggedEntry):
         i.work = LoggedSourceWork(
             source, i.exits, i.outbox, i.account, i.letters, i.entry, i.assignment.epoch, wall=wall

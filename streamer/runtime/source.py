@@ -43,6 +43,8 @@ class _Way:
 class SourceWork(ReadingWork):
     """Hosts a connector's source. Opens it at the account's mark; raises ConnectorError."""
 
+    _source: Source
+
     def __init__(
         self,
         source: Source,

@@ -116,7 +116,7 @@ def test_a_connector_of_another_package_reads_and_writes_in_a_job(installed: Des
         pytest.param("{connector: cuontdown, start: 5}", "Did you mean countdown?", id="nearest-connector"),
         pytest.param("{connector: tee, path: x}", 'the connector "tee" cannot be a source', id="the-other-end"),
         pytest.param(
-            "{connector: zzz}", "file, stdin, generator, broken, countdown, nonsense", id="all-that-there-are"
+            "{connector: zzz}", "file, stdin, generator, kafka, broken, countdown, nonsense", id="all-that-there-are"
         ),
         pytest.param("{connector: broken}", "ZeroDivisionError: division by zero", id="it-does-not-import"),
         pytest.param("{connector: broken}", "the connector 'broken' of streamer-countdown 1.0", id="whose-it-is"),

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from streamer.connectors.base import START
+from streamer.connectors.base import START, Owner, SharedSource
 from streamer.connectors.file import FileSink, FileSource
 from streamer.connectors.follow import FollowedSource
 from streamer.connectors.registry import clashes, open_sink, open_source, problems
 from streamer.errors import ConnectorError
 from streamer.plan.assignment import Connector, Role
+
+
+def owner(state: Path) -> Owner:
+    return Owner("job", "node", "node-0", 1, state)
 
 
 def file(path: Path) -> Connector:
@@ -22,19 +26,20 @@ def file(path: Path) -> Connector:
 def test_a_source_is_opened_by_name(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"a\n")
     for connector in (file(tmp_path / "in"), Connector("generator", {"count": 1})):
-        source = open_source(connector, state=tmp_path)
+        source = open_source(connector, owner(tmp_path))
+        assert not isinstance(source, SharedSource)
         source.open(START)
         records = source.read(512, 0.0)
         source.close()
 
         assert records is not None
         assert len(records.values) == 1
-    assert open_source(Connector("stdin", {}), state=tmp_path).fileno() == 0
+    assert open_source(Connector("stdin", {}), owner(tmp_path)).fileno() == 0
 
 
 def test_a_sink_is_opened_by_name(tmp_path: Path) -> None:
     for connector in (file(tmp_path / "out"), Connector("blackhole", {})):
-        sink = open_sink(connector, state=tmp_path)
+        sink = open_sink(connector, owner(tmp_path))
         sink.open(restarted=False)
         sink.write([1])
         sink.close()
@@ -44,10 +49,10 @@ def test_a_sink_is_opened_by_name(tmp_path: Path) -> None:
 
 def test_an_unknown_connector_is_refused_with_the_names_that_exist(tmp_path: Path) -> None:
     with pytest.raises(ConnectorError, match="no source connector 'flie'") as refused:
-        open_source(Connector("flie", {}), state=tmp_path)
+        open_source(Connector("flie", {}), owner(tmp_path))
     assert refused.value.advice.startswith("Did you mean file? Known are: file, stdin, generator")
     with pytest.raises(ConnectorError, match="no sink connector 'generator'") as refused:
-        open_sink(Connector("generator", {}), state=tmp_path)
+        open_sink(Connector("generator", {}), owner(tmp_path))
     assert refused.value.advice.startswith("Known are: file, sqlite, stdout, blackhole")
     assert problems(Connector("stdout", {}), Role.SOURCE)[0].startswith("there is no source connector 'stdout'")
 
@@ -56,8 +61,8 @@ def test_a_file_is_followed_if_its_spec_says_so(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"a\n")
     spec = {"path": str(tmp_path / "in"), "format": "text"}
 
-    assert isinstance(open_source(Connector("file", {**spec, "follow": False}), state=tmp_path), FileSource)
-    assert isinstance(open_source(Connector("file", {**spec, "follow": True}), state=tmp_path), FollowedSource)
+    assert isinstance(open_source(Connector("file", {**spec, "follow": False}), owner(tmp_path)), FileSource)
+    assert isinstance(open_source(Connector("file", {**spec, "follow": True}), owner(tmp_path)), FollowedSource)
 
 
 def test_a_file_that_can_be_read_or_written_has_no_problem(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streamer.log.kafka.settings import KafkaSettings
+from streamer.kafka.settings import KafkaSettings
 from streamer.log.kafka.topics import name_of
 from streamer.log.topics import Topic
 

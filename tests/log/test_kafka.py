@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from streamer.errors import LogError, StateError
+from streamer.kafka.settings import KafkaSettings
 from streamer.log.base import newest
 from streamer.log.kafka.log import KafkaLog
-from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.topics import POLICIES, Topic
 from streamer.testing.claim_contract import ClaimContract
 from streamer.testing.log_contract import PATIENCE_S, LogContract, OpenLog

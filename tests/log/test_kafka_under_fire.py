@@ -12,8 +12,8 @@ from threading import Event
 import pytest
 
 from streamer.errors import LogError
+from streamer.kafka.settings import KafkaSettings
 from streamer.log.kafka.log import KafkaLog
-from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.topics import Topic
 from streamer.testing.log_contract import PATIENCE_S
 from tests.conftest import Tell

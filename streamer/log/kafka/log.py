@@ -18,6 +18,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streamer.errors import LogError
+from streamer.kafka.loop import LoopThread
+from streamer.kafka.settings import KafkaSettings
+from streamer.kafka.words import listening
 from streamer.limits import (
     CONTROL_LOG_READ_BYTES,
     CONTROL_LOG_READ_RECORDS_MAX,
@@ -41,12 +44,9 @@ from streamer.log.base import (
     scope_of,
 )
 from streamer.log.kafka.follower import KafkaFollower
-from streamer.log.kafka.loop import LoopThread
 from streamer.log.kafka.records import kafka_key, outlived, record_of
 from streamer.log.kafka.seen import Seen
-from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.kafka.topics import Layout, name_of, prepare
-from streamer.log.kafka.words import listening
 from streamer.log.topics import CLAIMED, CLAIMS, POLICIES, Topic
 
 _Found = TypeVar("_Found")

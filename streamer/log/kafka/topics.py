@@ -15,8 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streamer.errors import LogError, StateError
+from streamer.kafka.settings import KafkaSettings
 from streamer.limits import CONTROL_LOG_TOMBSTONE_S, CONTROL_LOG_VALUE_BYTES_MAX, KAFKA_REPLICAS, KIB
-from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.topics import POLICIES, Policy, Topic
 
 _EXISTS = 36

@@ -13,21 +13,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamer.errors import OptionError
+from streamer.kafka.names import (
+    CA_NAME,
+    CERTIFICATE_NAME,
+    KEY_NAME,
+    KEY_PASSWORD_NAME,
+    MECHANISM_NAME,
+    MECHANISMS,
+    PASSWORD_NAME,
+    PREFIX_NAME,
+    PROTOCOL_NAME,
+    PROTOCOLS,
+    USER_NAME,
+)
 from streamer.limits import KAFKA_PARTITIONS
 
-_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 PREFIX = "streamer"
-
-PROTOCOL_NAME = "KAFKA_SECURITY_PROTOCOL"
-MECHANISM_NAME = "KAFKA_SASL_MECHANISM"
-USER_NAME = "KAFKA_SASL_USERNAME"
-PASSWORD_NAME = "KAFKA_SASL_PASSWORD"  # its name
-CA_NAME = "KAFKA_SSL_CAFILE"
-CERTIFICATE_NAME = "KAFKA_SSL_CERTFILE"
-KEY_NAME = "KAFKA_SSL_KEYFILE"
-KEY_PASSWORD_NAME = "KAFKA_SSL_PASSWORD"  # its name
-PREFIX_NAME = "KAFKA_TOPIC_PREFIX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,10 @@ def from_environment(bootstrap: str, environment: Mapping[str, str]) -> KafkaSet
     findings = [*_addresses(bootstrap)]
     protocol = environment.get(PROTOCOL_NAME, "PLAINTEXT").upper()
     mechanism = environment.get(MECHANISM_NAME, "PLAIN").upper()
-    if protocol not in _PROTOCOLS:
-        findings.append(f"{PROTOCOL_NAME} is {protocol}, and can be {', '.join(_PROTOCOLS)}")
-    if mechanism not in _MECHANISMS:
-        findings.append(f"{MECHANISM_NAME} is {mechanism}, and can be {', '.join(_MECHANISMS)}")
+    if protocol not in PROTOCOLS:
+        findings.append(f"{PROTOCOL_NAME} is {protocol}, and can be {', '.join(PROTOCOLS)}")
+    if mechanism not in MECHANISMS:
+        findings.append(f"{MECHANISM_NAME} is {mechanism}, and can be {', '.join(MECHANISMS)}")
     if protocol.startswith("SASL"):
         findings += [f"{name} is not set" for name in (USER_NAME, PASSWORD_NAME) if not environment.get(name)]
     if environment.get(KEY_NAME) and not environment.get(CERTIFICATE_NAME):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamer.errors import OptionError
-from streamer.log.kafka.settings import KafkaSettings, from_environment
+from streamer.kafka.settings import KafkaSettings, from_environment
 
 SASL = {
     "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",

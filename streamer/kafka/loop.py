@@ -8,6 +8,7 @@ log object has one, and hands its calls over.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from threading import Thread
 from typing import Any, TypeVar
@@ -15,11 +16,17 @@ from typing import Any, TypeVar
 _Found = TypeVar("_Found")
 
 
+def _pass_on(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody has waited for is a word of the client like others: its users have errors of the same cause."""
+    logging.getLogger("aiokafka").warning("%s", context.get("exception") or context["message"])
+
+
 class LoopThread:
     """Runs until it is closed, or its process ends."""
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(_pass_on)
         self._thread = Thread(target=self.loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
