@@ -39,6 +39,7 @@ BENCHMARKS = (
     "scenario.idle",
     "nexmark",
     "peers.engines",
+    "peers.kafka",
 )
 """All that have a record and a table, in the order in which they are taken."""
 _PACKAGES = ("pyzmq", "msgpack", "msgspec", "psutil")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 
-from streamer.limits import KAFKA_TOLD_S
+from streamer.limits import KAFKA_REQUEST_S, KAFKA_TOLD_S
 
 
 class Complaints:
@@ -19,6 +19,16 @@ class Complaints:
         self._head = f"node {node}: Kafka at {cluster}"
         self._last = ""
         self._told_at = 0.0
+        self._heard_first = self._heard_last = -KAFKA_TOLD_S
+
+    def hear(self, word: str) -> None:
+        """The client complains of something. It does so too when partitions are dealt; for seconds it is trouble."""
+        now = time.monotonic()
+        if now - self._heard_last > KAFKA_REQUEST_S:
+            self._heard_first = now
+        self._heard_last = now
+        if now - self._heard_first > KAFKA_REQUEST_S:
+            self.tell(f"{word}; trying again")
 
     def tell(self, problem: str) -> None:
         """Say so, unless it was said last, or something was a moment ago."""

@@ -124,7 +124,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
                 if fetched:
                     self._complaints.over()
                 elif why := self._said():
-                    self._complaints.tell(f"{why}; trying again")
+                    self._complaints.hear(why)
                 elif self._ends is not None and not self.finished:
                     self.finished = await self._at_end(consumer, self._ends)
             else:
@@ -146,7 +146,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._shares = {place: HeldPartition(place) for place in assigned}
-        self._dealt = True
+        self._dealt, self.finished = True, False
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002 -- it is all
         self._dealt = False
