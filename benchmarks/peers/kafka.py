@@ -25,6 +25,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +41,7 @@ from benchmarks.scenario.side import BenchmarkError, Side
 from streamer.kafka.loop import LoopThread
 
 PAYLOAD_CHARS = 100
-BACKLOG = 400_000
+BACKLOG = 600_000
 PARTITIONS = 4
 _WARM_UP_S = 2.0
 _WINDOW_S = 3.0
@@ -91,6 +92,11 @@ class Desk:
             await producer.send_batch(batch, self.source, partition=part % PARTITIONS)
         finally:
             await producer.stop()
+
+    def close(self) -> None:
+        if self._asker is not None:
+            self._thread.run(self._asker.stop(), _ANSWER_S)
+        self._thread.close()
 
     def count(self, topic: str) -> int:
         """What has arrived there."""
@@ -275,15 +281,21 @@ def rounds(desk: Callable[[], Desk]) -> Rounds:
 def main(arguments: Sequence[str]) -> int:
     from tests.kafka.cluster import Cluster, free_ports  # the broker of the tests
 
-    if bootstrap := os.environ.get("KAFKA_BOOTSTRAP"):
-        return rounds(cache(partial(Desk, bootstrap, BACKLOG))).main(arguments)
-    with tempfile.TemporaryDirectory(prefix="kafka-", ignore_cleanup_errors=True) as folder:
-        cluster = Cluster(Path(folder) / "cluster", free_ports(1))
-        cluster.start()
-        try:
-            return rounds(cache(partial(Desk, cluster.bootstrap, BACKLOG))).main(arguments)
-        finally:
-            cluster.kill()
+    with ExitStack() as undo:
+        bootstrap = os.environ.get("KAFKA_BOOTSTRAP")
+        if bootstrap is None:
+            folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="kafka-", ignore_cleanup_errors=True))
+            cluster = Cluster(Path(folder) / "cluster", free_ports(1))
+            undo.callback(cluster.kill)
+            cluster.start()
+            bootstrap = cluster.bootstrap
+
+        @cache
+        def desk() -> Desk:
+            """Not before it is known that something is to be measured: to fill a topic takes a while."""
+            return undo.enter_context(closing(Desk(bootstrap, BACKLOG)))
+
+        return rounds(desk).main(arguments)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +19,9 @@ NO_PEERS = not (HOME / "bin" / "python").exists()
 
 
 @pytest.fixture(scope="module")
-def desk() -> kafka.Desk:
-    return kafka.Desk(bootstrap(), BACKLOG)
+def desk() -> Iterator[kafka.Desk]:
+    with closing(kafka.Desk(bootstrap(), BACKLOG)) as found:
+        yield found
 
 
 def test_our_side_carries_messages_from_topic_to_topic_and_none_twice(desk: kafka.Desk, tmp_path: Path) -> None:

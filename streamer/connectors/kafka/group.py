@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from streamer.connectors.kafka.complaints import Complaints
 from streamer.connectors.kafka.shelf import HeldPartition, Shelf
@@ -137,7 +137,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
     async def _at_end(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
         if not self._dealt:
             return False
-        with suppress(TimeoutError):
+        with suppress(KafkaError, TimeoutError):  # partitions are being dealt, or nobody answers: it is asked again
             async with asyncio.timeout(KAFKA_REQUEST_S):
                 return all([await consumer.position(place) >= ends.get(place, 0) for place in self._shares])
         return False
@@ -155,7 +155,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
         until = time.monotonic() + KAFKA_HANDOVER_S
         while time.monotonic() < until and not all(share.at_rest for share in held):
             await asyncio.sleep(_LOOK_S)
-        await self.commit()
+        with suppress(*KAFKA_ERRORS):  # what could not be told is read again by whoever has them next
+            await self.commit()
         self._shares = {}
 
     async def commit(self) -> None:
@@ -164,7 +165,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
         news = [share for share in self._shares.values() if share.settled_to > share.committed_to]
         if news and self._consumer is not None:
             told = {share.place: share.settled_to for share in news}
-            with suppress(CommitFailedError):  # partitions are being dealt: whoever has them next reads it again
+            with suppress(CommitFailedError, IllegalStateError):  # partitions are being dealt
                 await self._consumer.commit(told)
                 for share in news:
                     share.committed_to = told[share.place]

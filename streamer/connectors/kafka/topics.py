@@ -51,14 +51,20 @@ async def message_bytes_of(options: Mapping[str, Any], topic: str) -> int:
     admin = AIOKafkaAdminClient(**options)
     await admin.start()
     try:
-        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
-            for _code, _words, _kind, _name, entries in answer.resources:
-                for entry in entries:
-                    if entry[0] == "max.message.bytes":
-                        return int(entry[1])
-        return _MESSAGE_BYTES_DEFAULT
+        return int((await _settings_of(admin, topic)).get("max.message.bytes", _MESSAGE_BYTES_DEFAULT))
     finally:
         await admin.close()
+
+
+async def _settings_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    """Empty where this user may not know them."""
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return {
+        entry[0]: str(entry[1])
+        for answer in answers
+        for _code, _words, _kind, _name, entries in answer.resources
+        for entry in entries
+    }
 
 
 async def make_marks_topic(options: Mapping[str, Any], topic: str) -> None:
@@ -67,6 +73,11 @@ async def make_marks_topic(options: Mapping[str, Any], topic: str) -> None:
     await admin.start()
     try:
         if topic in await admin.list_topics():
+            if (policy := (await _settings_of(admin, topic)).get("cleanup.policy", "compact")) != "compact":
+                raise ConnectorError(
+                    f"the topic {topic!r} has cleanup.policy={policy}, and would forget repeat marks",
+                    remedy="Set cleanup.policy=compact, or name another topic by marksTopic.",
+                )
             return
         copies = min(KAFKA_REPLICAS, len((await admin.describe_cluster())["brokers"]))
         kept = {

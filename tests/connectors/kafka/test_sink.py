@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from streamer.connectors.base import CheckpointedSink, Owner, RefusedRecordsError
+from streamer.connectors.kafka.delivery import Delivery
 from streamer.connectors.kafka.sink import KafkaSink
 from streamer.errors import ConnectorError, FencedError
 from tests.kafka.broker import bootstrap
@@ -119,3 +121,13 @@ def test_a_topic_that_is_gone_is_told_and_keeps_what_was_written(begin: Begin) -
     for _ in range(2):
         with pytest.raises(ConnectorError, match="no topic 'not-there'"):
             sink.checkpoint(b"")
+
+
+def test_a_topic_that_forgets_cannot_keep_marks(topic: Topic) -> None:
+    options = {"bootstrap_servers": topic.bootstrap}
+
+    async def begin_there() -> None:
+        await Delivery(options, topic.name, exact="x", marks_topic=topic.name, epoch=1).restored()
+
+    with pytest.raises(ConnectorError, match=r"has cleanup\.policy=delete, and would forget repeat marks"):
+        asyncio.run(begin_there())

@@ -1,10 +1,15 @@
-"""The control log on three brokers, while brokers are killed: nothing that was acknowledged is lost, or there twice."""
+"""Three brokers while brokers, and instances, are killed: nothing is lost, and nothing is there twice.
+
+The control log and the connectors are tried on the same brokers, since three of them take long to start.
+"""
 
 from __future__ import annotations
 
+import subprocess
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -16,16 +21,36 @@ from streamer.kafka.settings import KafkaSettings
 from streamer.log.kafka.log import KafkaLog
 from streamer.log.topics import Topic
 from streamer.testing.log_contract import PATIENCE_S
+from tests.cli.command import Desk
 from tests.conftest import Tell
 from tests.kafka.broker import started
 from tests.kafka.cluster import Cluster, free_ports
+from tests.kafka.topic import Topic as Records
 
 JOBS = 3
+COUNT = 2_000
+VICTIMS = ("save-0", "", "numbers-0", "relay-0", "save-0")
+"""Instances in the order in which they are killed, and a broker."""
+PIPELINE = """
+  - {{nodeName: numbers, kind: source, minReplicas: 2,
+      spec: {{connector: kafka, bootstrap: "{bootstrap}", topics: {numbers}, group: readers, untilEnd: true}}}}
+  - {{nodeName: relay, kind: algorithm, algorithmName: relay, stateType: stateless, minStatelessCount: 2}}
+  - {{nodeName: save, kind: sink,
+      spec: {{connector: kafka, bootstrap: "{bootstrap}", topic: {results}, exactlyOnce: true}}}}
+"""
+ALGORITHMS = "---\n{name: relay, code: {path: relay.py}}\n"
+RELAY = """
+import time
+
+def start(args, api):
+    time.sleep(0.002)
+    return args["streamInput"]["message"]
+"""
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    three = started(Cluster(tmp_path / "cluster", free_ports(3)))
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    three = started(Cluster(tmp_path_factory.mktemp("brokers") / "cluster", free_ports(3)))
     yield three
     three.kill()
 
@@ -103,3 +128,37 @@ def test_what_was_acknowledged_is_there_once_whatever_happens_to_brokers(cluster
     for job in range(JOBS):
         of_job = [int(value) for value in found if int(value) % JOBS == job]
         assert of_job == sorted(of_job), "each job in its order"
+
+
+def test_each_record_goes_from_kafka_to_kafka_once_whatever_is_killed(
+    cluster: Cluster, tmp_path: Path, tell: Tell
+) -> None:
+    numbers = Records(cluster.bootstrap, 4, copies=3)
+    results = Records(cluster.bootstrap, 2, copies=3)
+    numbers.fill(b"%d" % n for n in range(COUNT))
+    desk = Desk(tmp_path)
+    desk.write("relay.py", RELAY)
+    nodes = PIPELINE.format(bootstrap=cluster.bootstrap, numbers=numbers.name, results=results.name)
+    desk.pipeline(nodes, "{main: numbers >> relay >> save}", ALGORITHMS)
+    victims, arrived = deque(VICTIMS), 0
+
+    with desk.started("run", "pipeline.yaml", "--json") as job:
+        while job.process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                job.process.wait(timeout=0.1)
+            before, arrived = arrived, results.count()
+            if not victims or arrived == before:
+                continue  # it is killed at work, and not before it has done anything
+            if (victim := victims.popleft()) == "":
+                cluster.kill_one(0)
+            elif desk.process_of(victim) is not None:
+                desk.kill(victim)
+            else:
+                victims.appendleft(victim)
+        done = job.finish()
+
+    assert done.code == 0, done.stderr
+    assert not victims, "all of them were killed while there was work"
+    assert sorted(int(value) for value in results.values()) == list(range(COUNT))
+    restarts = {node["node"]: node["restarts"] for node in done.account["nodes"]}
+    tell(f"{COUNT} records from Kafka to Kafka, exact, under kills of a broker and of instances: {restarts}")
