@@ -34,6 +34,7 @@ import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from benchmarks.aims import Aim
 from benchmarks.peers.environment import PROGRAMS, interpreter
 from benchmarks.record import ROOT
 from benchmarks.scenario.rounds import Case, Entrant, Rounds
@@ -250,6 +251,10 @@ def _entrant(name: str, make: Callable[[Path], Side], *packages: str) -> Entrant
     return Entrant(name, make, packages=packages)
 
 
+def _aims(guarantee: str, least: Mapping[str, float]) -> Mapping[str, Aim]:
+    return {name: Aim(f"Kafka to map to Kafka {guarantee} beside {name}", ratio) for name, ratio in least.items()}
+
+
 def rounds(desk: Callable[[], Desk]) -> Rounds:
     quix, faust = partial(peer, desk, "quix_map.py"), partial(peer, desk, "faust_map.py")
     return Rounds(
@@ -261,7 +266,11 @@ def rounds(desk: Callable[[], Desk]) -> Rounds:
                 [
                     _entrant("Quix Streams", partial(quix, AT_LEAST_ONCE), "quixstreams", "confluent-kafka"),
                     _entrant("Faust", partial(faust, AT_LEAST_ONCE), "faust-streaming", "aiokafka"),
-                    Entrant("engine", partial(ours, desk, AT_LEAST_ONCE), {"Quix Streams": 1.2, "Faust": 10}),
+                    Entrant(
+                        "engine",
+                        partial(ours, desk, AT_LEAST_ONCE),
+                        _aims(AT_LEAST_ONCE, {"Quix Streams": 1.2, "Faust": 10}),
+                    ),
                 ],
                 _WARM_UP_S,
             ),
@@ -269,7 +278,7 @@ def rounds(desk: Callable[[], Desk]) -> Rounds:
                 EXACTLY_ONCE,
                 [
                     _entrant("Quix Streams", partial(quix, EXACTLY_ONCE), "quixstreams", "confluent-kafka"),
-                    Entrant("engine", partial(ours, desk, EXACTLY_ONCE), {"Quix Streams": 1.2}),
+                    Entrant("engine", partial(ours, desk, EXACTLY_ONCE), _aims(EXACTLY_ONCE, {"Quix Streams": 1.2})),
                 ],
                 _WARM_UP_S,
             ),
