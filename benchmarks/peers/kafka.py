@@ -192,7 +192,8 @@ class KafkaSide:
             raise BenchmarkError(f"a side has ended{self._last_words()}")
 
     def processes(self) -> Mapping[str, psutil.Process]:
-        return {str(process.pid): process for process in self._family()}
+        first, *others = self._family()
+        return {"first": first, **dict(sorted((_part(process), process) for process in others))}
 
     def stop(self) -> int:
         """Nothing may be there twice, and the backlog must have lasted; who is stopped half-way has lost nothing."""
@@ -203,6 +204,11 @@ class KafkaSide:
         if len(ids) >= self._desk.backlog:
             raise BenchmarkError(f"the backlog of {self._desk.backlog} messages was too small")
         return 0
+
+
+def _part(process: psutil.Process) -> str:
+    """The instance that runs there: its assignment is in the folder of its name."""
+    return Path(process.cmdline()[-1]).parent.name
 
 
 _PIPELINE = """

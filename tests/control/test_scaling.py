@@ -46,6 +46,20 @@ def test_more_replicas_are_started_at_once_and_their_neighbours_hear_of_them(sta
     assert [peer.instance for peer in stage.peers()["save-0"].parents] == [f"parse-{n}" for n in range(4)]
 
 
+def test_a_source_whose_instances_share_its_work_has_replicas_too() -> None:
+    lines = dataclasses.replace(LINE.nodes["lines"], max_replicas=2)
+    stage = Stage(dataclasses.replace(LINE, nodes={**LINE.nodes, "lines": lines}))
+    stage.all_say(InstanceState.RUNNING)
+    stage.tick()
+
+    stage.take(Scaled("lines", 2, 0))
+    stage.tick()
+
+    assert set(stage.starts()) == {"lines-1"}
+    with pytest.raises(ScaleError, match=r"at most 2 \(maxReplicas\)"):
+        check(lines, 3)
+
+
 def test_the_last_ones_are_told_to_leave_and_stay_known_until_they_are_gone(stage: Stage) -> None:
     scaled(stage, 1)
 

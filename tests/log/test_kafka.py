@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.connectors.kafka.look import kafka_problems
 from streamer.errors import LogError, StateError
 from streamer.kafka.settings import KafkaSettings
 from streamer.log.base import newest
@@ -129,7 +130,7 @@ def test_a_broker_that_does_not_answer_is_named() -> None:
     assert "Connect call failed" in str(refusal.value)
 
 
-def test_who_says_the_right_password_is_let_in_and_no_other(tmp_path: Path) -> None:
+def test_who_says_the_right_password_is_let_in_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (ports, (port, _)) = free_ports(2)
     cluster = started(Cluster(tmp_path / "cluster", [ports], Door(port, "me", "right-word")))
     try:
@@ -142,6 +143,10 @@ def test_who_says_the_right_password_is_let_in_and_no_other(tmp_path: Path) -> N
 
         with pytest.raises(LogError) as refusal:
             KafkaLog(replace(right, password="wrong-word"))
+
+        monkeypatch.setenv("A_WORD", "wrong-word")
+        security = {"protocol": "SASL_PLAINTEXT", "username": "me", "password": "${A_WORD}"}
+        (told,) = kafka_problems({"bootstrap": f"127.0.0.1:{port}", "topic": "results", "security": security})
     finally:
         cluster.kill()
 
@@ -149,6 +154,9 @@ def test_who_says_the_right_password_is_let_in_and_no_other(tmp_path: Path) -> N
     assert "Authentication" in str(refusal.value)
     assert "KAFKA_*" in refusal.value.advice
     assert "wrong-word" not in str(refusal.value)
+    assert f"Kafka at 127.0.0.1:{port} (SASL_PLAINTEXT as user me) cannot be used" in told, "a connector says the same"
+    assert "Authentication" in told
+    assert "wrong-word" not in told
 
 
 def test_a_log_outlives_its_broker(tmp_path: Path) -> None:

@@ -54,3 +54,14 @@ def test_being_told_twice_changes_nothing(chain: Chain) -> None:
     leave(chain)
 
     assert chain.outcome == list(range(chain.edge(chain.numbers).settled))
+
+
+def test_a_source_reads_no_more_and_settles_what_it_has_read(chain: Chain) -> None:
+    chain.until(lambda: len(chain.outcome) > 50)
+
+    chain.numbers.command(Command(Verb.LEAVE))
+    chain.until(lambda: chain.numbers.stage is Stage.ENDED)
+
+    into = chain.edge(chain.numbers)
+    assert 50 < into.settled == into.sent < _COUNT
+    assert chain.outcome == list(range(into.sent))
