@@ -192,6 +192,7 @@ class KafkaSide:
             raise BenchmarkError(f"a side has ended{self._last_words()}")
 
     def processes(self) -> Mapping[str, psutil.Process]:
+        """By the names of our nodes, which are in the order of the flow by their letters too."""
         first, *others = self._family()
         return {"first": first, **dict(sorted((_part(process), process) for process in others))}
 
@@ -215,14 +216,14 @@ _PIPELINE = """
 name: copy
 kind: stream
 nodes:
-  - nodeName: read
+  - nodeName: from
     kind: source
     spec: {{connector: kafka, bootstrap: "{bootstrap}", topics: {source}, group: {group}}}
-  - {{nodeName: add, kind: algorithm, algorithmName: add, stateType: stateless}}
-  - nodeName: write
+  - {{nodeName: map, kind: algorithm, algorithmName: add, stateType: stateless}}
+  - nodeName: to
     kind: sink
     spec: {{connector: kafka, bootstrap: "{bootstrap}", topic: {sink}, exactlyOnce: {exactly}}}
-streaming: {{flows: {{main: read >> add >> write}}}}
+streaming: {{flows: {{main: from >> map >> to}}}}
 ---
 {{name: add, code: {{path: add.py}}}}
 """
