@@ -10,7 +10,7 @@ and none may be there twice.
 At least once all of them take part, exactly once ours and Quix Streams, both by transactions: the exactly-once mode of
 Faust ends its worker at the first rebalance.
 
-    python -m benchmarks.peers.kafka [--rounds 5] [--window 3] [--only TEXT] [--json FILE]
+    python -m benchmarks.peers.kafka [--rounds 5] [--window 2] [--only TEXT] [--json FILE]
 
 The broker is one of its own, or what KAFKA_BOOTSTRAP names; it takes part in what the machine has for all sides.
 """
@@ -44,8 +44,8 @@ from streamer.kafka.loop import LoopThread
 PAYLOAD_CHARS = 100
 BACKLOG = 600_000
 PARTITIONS = 4
-_WARM_UP_S = 2.0
-_WINDOW_S = 3.0
+_WARM_UP_S = 1.0
+_WINDOW_S = 2.0
 _ANSWER_S = 60.0
 _READY_S = 90.0
 _END_S = 20.0
@@ -121,9 +121,12 @@ class Desk:
             isolation_level="read_committed",
         ) as consumer:
             consumer.assign(_places(topic))
+            ends = await consumer.end_offsets(_places(topic))
             found: list[int] = []
-            while batch := await consumer.getmany(timeout_ms=1000):
-                found += [json.loads(message.value)["id"] for messages in batch.values() for message in messages]
+            for place, end in ends.items():
+                while await consumer.position(place) < end:
+                    messages = (await consumer.getmany(place, timeout_ms=100)).get(place, ())
+                    found += [json.loads(message.value)["id"] for message in messages]
             return found
 
 

@@ -83,9 +83,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
                 retry_s = KAFKA_RETRY_S
                 await self._read(consumer)
             except (*KAFKA_ERRORS, ConnectorError) as error:
-                why = self._said()
                 told = str(error) or type(error).__name__
-                self._complaints.tell(f"it cannot be read now: {told}{f' ({why})' if why else ''}; trying again")
+                self._complaints.tell(f"it cannot be read now: {told} {self._why()}; trying again")
             finally:
                 await self._leave()
             await asyncio.sleep(retry_s)
@@ -142,6 +141,9 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
                 return all([await consumer.position(place) >= ends.get(place, 0) for place in self._shares])
         return False
 
+    def _why(self) -> str:
+        return f"({self._said() or 'the client gives no reason'})"
+
     # -- partitions ----------------------------------------------------------------------------------------------------
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
@@ -165,8 +167,13 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
         news = [share for share in self._shares.values() if share.settled_to > share.committed_to]
         if news and self._consumer is not None:
             told = {share.place: share.settled_to for share in news}
-            with suppress(CommitFailedError, IllegalStateError):  # partitions are being dealt
-                await self._consumer.commit(told)
+            try:
+                await asyncio.wait_for(self._consumer.commit(told), KAFKA_REQUEST_S)
+            except TimeoutError:
+                self._complaints.tell(f"the group does not take what is settled {self._why()}; trying again")
+            except (CommitFailedError, IllegalStateError):
+                return  # partitions are being dealt
+            else:
                 for share in news:
                     share.committed_to = told[share.place]
 
