@@ -23,7 +23,8 @@ from streamer.plan.compile import PlannedNode
 
 def check(node: PlannedNode, replicas: int) -> None:
     """Raises ScaleError if the node cannot have so many replicas."""
-    if node.role is not Role.STATELESS and not node.partition_by and node.max_replicas == 1:
+    shared = node.role is Role.SOURCE and (node.max_replicas or 1) > 1
+    if node.role is not Role.STATELESS and not node.partition_by and not shared:
         raise ScaleError(
             f"node {node.name} is a {node.role} node and has exactly one instance",
             remedy="Stateless nodes have replicas, stateful ones with partitionBy, and sources whose instances share "
