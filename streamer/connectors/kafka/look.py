@@ -15,7 +15,7 @@ from streamer.connectors.kafka.topics import KAFKA_ERRORS, partitions_of
 from streamer.errors import ConnectorError, OptionError
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
-from streamer.kafka.spec import settings_of
+from streamer.kafka.spec import resolved, settings_of
 from streamer.kafka.words import listening
 from streamer.limits import KAFKA_LOOK_AT_START_S
 
@@ -25,6 +25,7 @@ def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
     topics: Sequence[str] = spec["topics"] if "topics" in spec else [spec["topic"]]
     try:
         settings = settings_of(spec, os.environ)
+        resolved(spec.get("group", ""), os.environ)
         options = settings.client()
     except (ConnectorError, OptionError) as error:
         return [f"{error}. {error.advice}"]

@@ -79,9 +79,11 @@ def test_a_broker_that_is_too_old_is_told(old_broker: int) -> None:
 def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_CLUSTER", raising=False)
 
-    (found,) = kafka_problems({"bootstrap": "${NO_SUCH_CLUSTER}", "topic": "results"})
+    (of_cluster,) = kafka_problems({"bootstrap": "${NO_SUCH_CLUSTER}", "topic": "results"})
+    (of_group,) = kafka_problems({"bootstrap": "a:1", "topics": ["orders"], "group": "${NO_SUCH_CLUSTER}"})
 
-    assert found.startswith("NO_SUCH_CLUSTER is not set where this instance runs. Set ")
+    assert of_cluster == of_group
+    assert of_cluster.startswith("NO_SUCH_CLUSTER is not set where this instance runs. Set ")
 
 
 def test_without_the_package_the_remedy_is_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
