@@ -141,8 +141,8 @@ def kafka_settings(bootstrap: str) -> KafkaSettings:
 
 
 try:
+    from streamer.kafka.settings import KafkaSettings, from_environment
     from streamer.log.kafka.log import KafkaLog
-    from streamer.log.kafka.settings import KafkaSettings, from_environment
 except ImportError as error:
     raise OptionError(
         f"a cluster needs the extra kafka, which is not installed: {error}",

@@ -3,8 +3,8 @@
 Places that stand in a page of one instance are of no use to another one, so nothing is kept here: each batch that was
 read is waited for, and a partition's settled front moves on as its oldest batches are done. A batch that is read again,
 here or elsewhere, has the same ids, since they are made of the partition's name and the places in it. Messages take the
-version of the flows that is in force when they are read: one that is read again after a change of the flows goes the
-new way.
+version of the flows that is in force when they are read, or a canary as their ids decide: one that is read again after
+a change of the flows goes the new way.
 """
 
 from __future__ import annotations
@@ -120,10 +120,13 @@ class SharedSourceWork(ReadingWork):
         blobs, positions = self._packing.packed(records, self._give_up)
         self._account.received += len(blobs)
         self._outbox.dirty = True
-        route = self._exits.of_source()
-        if blobs and route is not None:  # else the node is in no flow: it reads, and that is all
-            segment = root_segment(self._exits, front.origin, positions, route, int(self._wall() * 1e6))
-            self._outbox.emit(segment, blobs, batch, ())
+        time_us = int(self._wall() * 1e6)
+        for version, first, end in self._exits.taking.pieces(front.origin, positions) if blobs else ():
+            route = self._exits.of_source(version)
+            if route is not None:  # else the node is in no flow of it: it reads, and that is all
+                whole = end - first == len(positions)
+                own = (positions, blobs) if whole else (positions[first:end], blobs[first:end])
+                self._outbox.emit(root_segment(self._exits, front.origin, own[0], route, time_us), own[1], batch, ())
         batch.settle(1)
         self._move_on()
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from streamer.control.book import find
+from streamer.kafka.settings import KafkaSettings
 from streamer.log.kafka.log import KafkaLog
-from streamer.log.kafka.settings import KafkaSettings
 from tests.cluster.machines import Machines
 from tests.kafka.broker import bootstrap
 

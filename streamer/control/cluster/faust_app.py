@@ -25,11 +25,11 @@ from streamer.control.cluster.host import ClusterHost
 from streamer.control.cluster.leading import Leading
 from streamer.control.cluster.wire import MEMBERS
 from streamer.errors import LogError, StateError
+from streamer.kafka.settings import KafkaSettings
 from streamer.limits import CONTROLLER_RETRY_S, CONTROLLER_SESSION_S
 from streamer.log.base import ControlLog
 from streamer.log.kafka.log import KafkaLog
 from streamer.log.kafka.records import record_of
-from streamer.log.kafka.settings import KafkaSettings
 from streamer.log.kafka.topics import name_of
 from streamer.log.topics import Topic
 
