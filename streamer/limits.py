@@ -260,40 +260,6 @@ KAFKA_LOOK_S = 1.0
 KAFKA_ANSWER_S = 15.0
 """A call waits at most this long for the cluster: some times as long as a broker's place is taken by another."""
 
-KAFKA_TOPICS_MAX = 100
-"""One source reads so many: each partition of each has its own place in memory."""
-KAFKA_READ_AHEAD_RECORDS = 8 * FRAME_MESSAGES_MAX
-"""What a source has fetched and not sent yet: about what one fetch brings."""
-KAFKA_READ_AHEAD_BYTES = 8 * MIB
-KAFKA_SESSION_S = 10.0
-"""A source whose instance is not heard for so long loses its partitions to the other instances of its group."""
-KAFKA_HEARTBEAT_S = 1.0
-"""How often it is heard, and learns that partitions are to be dealt anew."""
-KAFKA_COMMIT_S = 1.0
-"""How often a source tells its group what is settled: so much is read again after a kill."""
-KAFKA_HANDOVER_S = 3.0
-"""A partition that goes to another instance waits for what was read from it, at most this long."""
-KAFKA_RETRY_S = 1.0
-"""A cluster that cannot be used is tried again after this, doubled each time ..."""
-KAFKA_RETRY_MAX_S = 30.0
-KAFKA_TOLD_S = 10.0
-"""What the client complains about is told at most so often."""
-KAFKA_BATCH_BYTES = 256 * KIB
-"""Records of one partition that a sink sends at once."""
-KAFKA_DELIVERY_S = 30.0
-"""A record that no broker takes for so long has failed, and is sent anew by another producer."""
-KAFKA_SINK_ANSWER_S = 6.0
-"""A checkpoint of a sink waits so long for the cluster; meanwhile its instance is not heard by its peers."""
-KAFKA_TRANSACTION_S = 15.0
-"""A transaction that its sink has left open keeps readers from what is behind it for so long."""
-KAFKA_MARKS_PARTITIONS = 4
-KAFKA_MARKS_SEGMENT_BYTES = 16 * MIB
-"""Marks of exact sinks are compacted; what was written last is in a segment that is not, and is read at a start."""
-KAFKA_LOOK_AT_START_S = 8.0
-"""A command that starts a job looks at its topics for so long."""
-assert KAFKA_SINK_ANSWER_S * 2 < SESSION_TIMEOUT_S, "a sink that waits for its cluster must not be taken for dead"
-assert KAFKA_HANDOVER_S < KAFKA_SESSION_S / 2, "a handover must not cost the membership"
-
 # -- keyed state ------------------------------------------------------------------------------------------------------
 KEY_GROUPS = 256
 """Keys of a partitioned node are dealt to its instances by group. A group is one byte of a stored key."""

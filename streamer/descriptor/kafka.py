@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 
-from streamer import limits
 from streamer.descriptor.document import Value
 from streamer.descriptor.finding import quote
 from streamer.descriptor.rules import MismatchError, expected, text
+from streamer.kafka import limits
 
 FORMATS = ("json", "text", "msgpack", "raw")
 STARTS = ("earliest", "latest")
@@ -49,10 +49,8 @@ def topics(value: Value) -> Value:
     found: list[Value] = [topic(one) for one in (value if isinstance(value, list) else [value])]
     if not found or len(set(map(str, found))) != len(found):
         raise expected("a list of different topics", value)
-    if len(found) > limits.KAFKA_TOPICS_MAX:
-        raise MismatchError(
-            f"{len(found)} topics are too many for one node", f"Name at most {limits.KAFKA_TOPICS_MAX}."
-        )
+    if len(found) > limits.TOPICS_MAX:
+        raise MismatchError(f"{len(found)} topics are too many for one node", f"Name at most {limits.TOPICS_MAX}.")
     return found
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import time
 
-from streamer.limits import KAFKA_REQUEST_S, KAFKA_TOLD_S
+from streamer.kafka.limits import TOLD_S
+from streamer.limits import KAFKA_REQUEST_S
 
 
 class Complaints:
@@ -19,7 +20,7 @@ class Complaints:
         self._head = f"node {node}: Kafka at {cluster}"
         self._last = ""
         self._told_at = 0.0
-        self._heard_first = self._heard_last = -KAFKA_TOLD_S
+        self._heard_first = self._heard_last = -TOLD_S
 
     def hear(self, word: str) -> None:
         """The client complains of something. It does so too when partitions are dealt; for seconds it is trouble."""
@@ -33,7 +34,7 @@ class Complaints:
     def tell(self, problem: str) -> None:
         """Say so, unless it was said last, or something was a moment ago."""
         now = time.monotonic()
-        if problem != self._last and (not self._last or now - self._told_at >= KAFKA_TOLD_S):
+        if problem != self._last and (not self._last or now - self._told_at >= TOLD_S):
             self._last, self._told_at = problem, now
             sys.stderr.write(f"{self._head}: {problem}\n")
 

@@ -22,15 +22,8 @@ from streamer.connectors.kafka.notes import Note, last_note, partition_of
 from streamer.connectors.kafka.rows import Row
 from streamer.connectors.kafka.topics import KAFKA_ERRORS, make_marks_topic, message_bytes_of, partitions_of
 from streamer.errors import ConnectorError, FencedError
-from streamer.limits import (
-    KAFKA_BATCH_BYTES,
-    KAFKA_DELIVERY_S,
-    KAFKA_FAREWELL_S,
-    KAFKA_SINK_ANSWER_S,
-    KAFKA_TRANSACTION_S,
-    MESSAGE_BYTES_MAX,
-    MIB,
-)
+from streamer.kafka.limits import BATCH_BYTES, DELIVERY_S, SINK_ANSWER_S, TRANSACTION_S
+from streamer.limits import KAFKA_FAREWELL_S, MESSAGE_BYTES_MAX, MIB
 
 _MS = 1000
 
@@ -119,7 +112,7 @@ class Delivery:
     async def _all_sent(self) -> None:
         """Until every record is acknowledged. Slow is not broken: the wait goes on with the next call."""
         try:
-            async with asyncio.timeout(KAFKA_SINK_ANSWER_S * 0.5):
+            async with asyncio.timeout(SINK_ANSWER_S * 0.5):
                 if self._pump is not None:
                     await asyncio.shield(self._pump)
                 while self._sent:
@@ -197,14 +190,14 @@ class Delivery:
             await make_marks_topic(self._options, self._marks_topic)
             named = {
                 "transactional_id": self._exact,
-                "transaction_timeout_ms": round(KAFKA_TRANSACTION_S * _MS),
+                "transaction_timeout_ms": round(TRANSACTION_S * _MS),
             }
         self._producer = AIOKafkaProducer(
             **self._options,
             **named,
-            max_batch_size=min(KAFKA_BATCH_BYTES, self.row_bytes_max),
+            max_batch_size=min(BATCH_BYTES, self.row_bytes_max),
             max_request_size=max(self.row_bytes_max, MIB),
-            request_timeout_ms=round(KAFKA_DELIVERY_S * _MS),
+            request_timeout_ms=round(DELIVERY_S * _MS),
         )
         await self._producer.start()
 
@@ -238,4 +231,4 @@ class _NotYetError(ConnectorError):
     remedy = "It is waited for. See that the brokers of the topic are there, and enough copies of each partition."
 
     def __init__(self) -> None:
-        super().__init__(f"not all records were acknowledged within {KAFKA_SINK_ANSWER_S / 2:g} s")
+        super().__init__(f"not all records were acknowledged within {SINK_ANSWER_S / 2:g} s")

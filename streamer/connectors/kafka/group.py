@@ -22,18 +22,9 @@ from streamer.connectors.kafka.complaints import Complaints
 from streamer.connectors.kafka.shelf import HeldPartition, Shelf
 from streamer.connectors.kafka.topics import KAFKA_ERRORS, partitions_of
 from streamer.errors import ConnectorError
+from streamer.kafka.limits import COMMIT_S, HANDOVER_S, HEARTBEAT_S, RETRY_MAX_S, RETRY_S, SESSION_S
 from streamer.kafka.settings import KafkaSettings
-from streamer.limits import (
-    KAFKA_COMMIT_S,
-    KAFKA_FAREWELL_S,
-    KAFKA_FETCH_S,
-    KAFKA_HANDOVER_S,
-    KAFKA_HEARTBEAT_S,
-    KAFKA_REQUEST_S,
-    KAFKA_RETRY_MAX_S,
-    KAFKA_RETRY_S,
-    KAFKA_SESSION_S,
-)
+from streamer.limits import KAFKA_FAREWELL_S, KAFKA_FETCH_S, KAFKA_REQUEST_S
 
 _MS = 1000
 _NO_POLL_LIMIT_MS = 2**31 - 1
@@ -76,11 +67,11 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
 
     async def keep_reading(self) -> None:
         """Until it is cancelled: a cluster that cannot be used is tried again, less and less often."""
-        retry_s = KAFKA_RETRY_S
+        retry_s = RETRY_S
         while True:
             try:
                 consumer = await self._join()
-                retry_s = KAFKA_RETRY_S
+                retry_s = RETRY_S
                 await self._read(consumer)
             except (*KAFKA_ERRORS, ConnectorError) as error:
                 told = str(error) or type(error).__name__
@@ -88,7 +79,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
             finally:
                 await self._leave()
             await asyncio.sleep(retry_s)
-            retry_s = min(2 * retry_s, KAFKA_RETRY_MAX_S)
+            retry_s = min(2 * retry_s, RETRY_MAX_S)
 
     async def _join(self) -> AIOKafkaConsumer:
         self._consumer = consumer = AIOKafkaConsumer(
@@ -99,8 +90,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
             auto_offset_reset=self._start,
             isolation_level="read_committed",
             fetch_max_wait_ms=round(KAFKA_FETCH_S * _MS),
-            session_timeout_ms=round(KAFKA_SESSION_S * _MS),
-            heartbeat_interval_ms=round(KAFKA_HEARTBEAT_S * _MS),
+            session_timeout_ms=round(SESSION_S * _MS),
+            heartbeat_interval_ms=round(HEARTBEAT_S * _MS),
             max_poll_interval_ms=_NO_POLL_LIMIT_MS,
             request_timeout_ms=round(KAFKA_REQUEST_S * _MS),
         )
@@ -154,7 +145,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
         self._dealt = False
         held = list(self._shares.values())
         self._shelf.drop(held)
-        until = time.monotonic() + KAFKA_HANDOVER_S
+        until = time.monotonic() + HANDOVER_S
         while time.monotonic() < until and not all(share.at_rest for share in held):
             await asyncio.sleep(_LOOK_S)
         with suppress(*KAFKA_ERRORS):  # what could not be told is read again by whoever has them next
@@ -163,7 +154,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
 
     async def commit(self) -> None:
         """Tell the group what is settled. What cannot be told now is told the next time, or read again."""
-        self._commit_at = time.monotonic() + KAFKA_COMMIT_S
+        self._commit_at = time.monotonic() + COMMIT_S
         news = [share for share in self._shares.values() if share.settled_to > share.committed_to]
         if news and self._consumer is not None:
             told = {share.place: share.settled_to for share in news}

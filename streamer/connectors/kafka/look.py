@@ -13,11 +13,11 @@ from typing import Any
 
 from streamer.connectors.kafka.topics import KAFKA_ERRORS, partitions_of
 from streamer.errors import ConnectorError, OptionError
+from streamer.kafka.limits import LOOK_AT_START_S
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
 from streamer.kafka.spec import resolved, settings_of
 from streamer.kafka.words import listening
-from streamer.limits import KAFKA_LOOK_AT_START_S
 
 
 def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
@@ -32,7 +32,7 @@ def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
     words = listening()
     thread = LoopThread("look at kafka")
     try:
-        thread.run(partitions_of(options, topics), KAFKA_LOOK_AT_START_S)
+        thread.run(partitions_of(options, topics), LOOK_AT_START_S)
     except ConnectorError as error:
         return [f"Kafka at {settings.bootstrap}: {error}. {error.advice}"]
     except KAFKA_ERRORS as error:
@@ -43,7 +43,7 @@ def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _unusable(settings: KafkaSettings, told: str, why: str) -> str:
-    told = told or f"no answer within {KAFKA_LOOK_AT_START_S:g} s"
+    told = told or f"no answer within {LOOK_AT_START_S:g} s"
     how = settings.protocol if settings.user is None else f"{settings.protocol} as user {settings.user}"
     return (
         f"Kafka at {settings.bootstrap} ({how}) cannot be used: {told}{f' ({why})' if why else ''}. "

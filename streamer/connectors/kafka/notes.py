@@ -17,7 +17,8 @@ import msgpack
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streamer.errors import StateError
-from streamer.limits import KAFKA_FETCH_S, KAFKA_MARKS_PARTITIONS
+from streamer.kafka.limits import MARKS_PARTITIONS
+from streamer.limits import KAFKA_FETCH_S
 
 _MS = 1000
 
@@ -34,7 +35,7 @@ class Note:
         return msgpack.packb([self.epoch, self.number, self.marks])  # type: ignore[no-any-return]  # msgpack ships no types
 
 
-def partition_of(sink: str, partitions: int = KAFKA_MARKS_PARTITIONS) -> int:
+def partition_of(sink: str, partitions: int = MARKS_PARTITIONS) -> int:
     return zlib.crc32(sink.encode()) % partitions
 
 

@@ -15,7 +15,8 @@ from threading import Lock
 from aiokafka import TopicPartition
 
 from streamer.connectors.kafka.records import Message
-from streamer.limits import FRAME_BYTES_MAX, KAFKA_READ_AHEAD_BYTES, KAFKA_READ_AHEAD_RECORDS
+from streamer.kafka.limits import READ_AHEAD_BYTES, READ_AHEAD_RECORDS
+from streamer.limits import FRAME_BYTES_MAX
 
 
 class HeldPartition:
@@ -56,7 +57,7 @@ class Shelf:
     def room(self) -> int:
         """How many records more may lie here. Asked by the client's thread, which is told when there are more."""
         with self._lock:
-            room = KAFKA_READ_AHEAD_RECORDS - self._records if self._bytes < KAFKA_READ_AHEAD_BYTES else 0
+            room = READ_AHEAD_RECORDS - self._records if self._bytes < READ_AHEAD_BYTES else 0
             self._was_full = room <= 0
             return max(0, room)
 
@@ -88,7 +89,7 @@ class Shelf:
             self._records -= len(taken)
             self._bytes -= _size(taken)
             share.read_to = taken[-1].offset + 1
-            tell = self._was_full and self._records <= KAFKA_READ_AHEAD_RECORDS // 2
+            tell = self._was_full and self._records <= READ_AHEAD_RECORDS // 2
             self._was_full = self._was_full and not tell
         if tell:
             self._tell_room()

@@ -20,11 +20,11 @@ from streamer.connectors.kafka.delivery import Delivery
 from streamer.connectors.kafka.rows import Row, RowEncoder
 from streamer.connectors.kafka.topics import KAFKA_ERRORS
 from streamer.errors import ConnectorError, OptionError
+from streamer.kafka.limits import RETRY_MAX_S, RETRY_S, SINK_ANSWER_S, TRANSACTION_S
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
 from streamer.kafka.spec import settings_of
 from streamer.kafka.words import LastWords, listening
-from streamer.limits import KAFKA_RETRY_MAX_S, KAFKA_RETRY_S, KAFKA_SINK_ANSWER_S, KAFKA_TRANSACTION_S
 
 _REMEDY = "It is tried again. See that the brokers can be reached from here, and that the user may write to the topic."
 
@@ -70,14 +70,14 @@ class KafkaSink:
         if not self._spec["exactlyOnce"]:
             return b""
         complaints = Complaints(self._owner.node, self._settings.bootstrap)
-        retry_s = KAFKA_RETRY_S
+        retry_s = RETRY_S
         while True:
             try:
-                note = self._run(self._opened().restored(), KAFKA_SINK_ANSWER_S + KAFKA_TRANSACTION_S)
+                note = self._run(self._opened().restored(), SINK_ANSWER_S + TRANSACTION_S)
             except ConnectorError as error:
                 complaints.tell(f"{error}; trying again")
                 time.sleep(retry_s)
-                retry_s = min(2 * retry_s, KAFKA_RETRY_MAX_S)
+                retry_s = min(2 * retry_s, RETRY_MAX_S)
             else:
                 complaints.over()
                 return note.marks if note is not None and self._restarted else b""
@@ -97,7 +97,7 @@ class KafkaSink:
             refused, self._refused = self._refused, {}
             self._count -= len(refused)
             raise RefusedRecordsError(refused)
-        self._run(self._opened().checkpoint(self._kept, note), KAFKA_SINK_ANSWER_S)
+        self._run(self._opened().checkpoint(self._kept, note), SINK_ANSWER_S)
         self._kept.clear()
         self._count = 0
 
@@ -105,7 +105,7 @@ class KafkaSink:
         """The job has no more to write."""
         if self._thread is not None and self._delivery is not None:
             with suppress(ConnectorError):
-                self._run(self._delivery.end(), KAFKA_SINK_ANSWER_S)
+                self._run(self._delivery.end(), SINK_ANSWER_S)
             self._thread.close()
             self._thread = None
 

@@ -16,7 +16,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
 
 from streamer.errors import ConnectorError
-from streamer.limits import KAFKA_MARKS_PARTITIONS, KAFKA_MARKS_SEGMENT_BYTES, KAFKA_REPLICAS, MIB
+from streamer.kafka.limits import MARKS_PARTITIONS, MARKS_SEGMENT_BYTES
+from streamer.limits import KAFKA_REPLICAS, MIB
 
 _EXISTS = 36
 """Kafka's code for a topic that another instance has made at the same time."""
@@ -82,11 +83,11 @@ async def make_marks_topic(options: Mapping[str, Any], topic: str) -> None:
         copies = min(KAFKA_REPLICAS, len((await admin.describe_cluster())["brokers"]))
         kept = {
             "cleanup.policy": "compact",
-            "segment.bytes": str(KAFKA_MARKS_SEGMENT_BYTES),
+            "segment.bytes": str(MARKS_SEGMENT_BYTES),
             "min.cleanable.dirty.ratio": "0.1",
             "min.insync.replicas": str(max(1, copies - 1)),
         }
-        answer = await admin.create_topics([NewTopic(topic, KAFKA_MARKS_PARTITIONS, copies, topic_configs=kept)])
+        answer = await admin.create_topics([NewTopic(topic, MARKS_PARTITIONS, copies, topic_configs=kept)])
         refused = [(code, words) for _, code, words in answer.topic_errors if code not in (0, _EXISTS)]
         for code, words in refused:
             raise ConnectorError(
