@@ -1,4 +1,7 @@
-"""Faust: JSON from one topic, one added to its `id`, JSON into another topic, at least once."""
+"""Faust: JSON from one topic, one added to its `id`, JSON into another topic, at least once.
+
+It is given the same arguments as the others, and leaves out which promise is meant: it has one that holds.
+"""
 
 from __future__ import annotations
 

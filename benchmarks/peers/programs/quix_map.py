@@ -1,4 +1,7 @@
-"""Quix Streams: JSON from one topic, one added to its `id`, JSON into another topic, at least or exactly once."""
+"""Quix Streams: JSON from one topic, one added to its `id`, JSON into another topic.
+
+It promises each message at least or exactly once, as it is told; all else is what it does by itself.
+"""
 
 from __future__ import annotations
 

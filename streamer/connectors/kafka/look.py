@@ -43,10 +43,11 @@ def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _unusable(settings: KafkaSettings, told: str, why: str) -> str:
-    told = told or f"no answer within {LOOK_AT_START_S:g} s"
+    """The client's last words say more than its error, where it has any."""
+    told = why or told or f"no answer within {LOOK_AT_START_S:g} s"
     how = settings.protocol if settings.user is None else f"{settings.protocol} as user {settings.user}"
     return (
-        f"Kafka at {settings.bootstrap} ({how}) cannot be used: {told}{f' ({why})' if why else ''}. "
+        f"Kafka at {settings.bootstrap} ({how}) cannot be used: {told}. "
         "See that a broker of Kafka 2.1 or later listens at this address, that it can be reached from here, and that "
         "bootstrap, security and the KAFKA_* variables say how it lets users in."
     )
