@@ -23,13 +23,14 @@ from streamer.control.events import (
     SendCommand,
     StartInstance,
     Ticked,
+    UpdateWanted,
 )
 from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase
 from streamer.control.state import JobState
 from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
 from streamer.plan.change import FlowsChange, FlowsRollback
-from tests.control.plans import CYCLE
+from tests.control.plans import CYCLE, coded, joined
 
 _CHANGES = (
     FlowsChange({"main": "lines >> first >> second >> save"}),
@@ -42,6 +43,11 @@ _CHANGES = (
     FlowsChange({}),
     FlowsRollback(),
     FlowsRollback(1),
+)
+_UPDATES = (
+    coded(CYCLE, "first", "second"),
+    joined(coded(CYCLE, "second"), {"main": "lines >> second >> save", "new": "lines >> first >> second"}, "main"),
+    joined(CYCLE, {"main": "lines >> first >> second >> first | second >> save"}, "main"),
 )
 _INSTANCES = ("lines-0", "first-0", "second-0", "second-1", "second-2", "save-0")
 
@@ -65,7 +71,10 @@ chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
     kind=st.sampled_from(
-        ["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "flows", "drain", "kill", "resume"]
+        [
+            *("report", "report", "report", "exit", "tick", "tick", "scale", "flows", "flows", "update", "update"),
+            *("drain", "kill", "resume"),
+        ]
     ),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
@@ -109,6 +118,8 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
             return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
         case "flows":
             return FlowsSet(chapter.change, state.wish + 1 - chapter.lives_ago)
+        case "update":
+            return UpdateWanted(_UPDATES[(chapter.count + chapter.code) % 3], state.wish + 1 - chapter.lives_ago)
         case "resume":
             return Resumed(state.wish + 1 - chapter.lives_ago)
     return Ticked()
