@@ -25,8 +25,8 @@ from streamer.control.events import (
     Ticked,
     UpdateWanted,
 )
-from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase
-from streamer.control.state import JobState
+from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, JobPhase
+from streamer.control.state import InstanceRecord, JobState
 from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
 from streamer.plan.change import FlowsChange, FlowsRollback
@@ -219,3 +219,38 @@ def test_a_drain_ends_every_story_in_bounded_time_however_deaf_the_instances_are
     for instance, epoch in processes.living.items():
         state, _ = step(state, Exited(instance, epoch, -9), now + limits.DRAIN_S)
     assert state.phase.ended
+
+
+@given(stories)
+def test_an_update_comes_to_its_end_in_every_story_that_ends_well(story: list[Chapter]) -> None:
+    """Once all do as they are told: it is there, or back, and every instance is of a generation that the job has."""
+    state, _, now = play(story)
+    for _ in range(100):
+        if state.update is None:
+            break
+        now += 1.0
+        for record in state.instances.values():
+            if (event := well_behaved(record, state)) is not None:
+                state, _ = step(state, event, now)
+        state, _ = step(state, Ticked(), now)
+    assert state.update is None
+    if state.phase is JobPhase.RUNNING:
+        undone = {one.generation for one in state.updates if one.error and not one.refused}
+        left = [r.instance for r in state.instances.values() if not r.phase.gone and r.generation in undone]
+        assert left == []
+
+
+def well_behaved(record: InstanceRecord, state: JobState) -> Event | None:
+    """What a living instance says or does that is well, and as it was told."""
+    if not record.phase.living:
+        return None
+    if record.phase is InstancePhase.ENDED:
+        return Exited(record.instance, record.epoch, 0)
+    if record.renewing:
+        return Exited(record.instance, record.epoch, 6, renewed=True)
+    return Reported(
+        InstanceSample(
+            record.instance, record.node, record.epoch, InstanceState.RUNNING, endpoint="tcp://x",
+            wiring=state.wired, oldest_version=state.plan.current.number,
+        )
+    )  # fmt: skip

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamer import limits
-from streamer.control.events import FlowsSet, Scaled, UpdateWanted
+from streamer.control.events import Event, Exited, FlowsSet, Scaled, Ticked, UpdateWanted
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import JobState, UpdateStage
+from streamer.control.step import step
 from streamer.control.update import begun, outcome, progress
 from streamer.errors import UpdateError
 from streamer.metrics.samples import InstanceState
@@ -18,6 +21,7 @@ from streamer.plan.change import FlowsChange
 from streamer.plan.compile import Plan
 from tests.control.plans import KEYED, LINE, coded, joined, plan
 from tests.control.stage import Stage
+from tests.control.test_any_story import Processes, well_behaved
 from tests.control.test_records import kept
 
 NEW = coded(LINE, "parse")
@@ -382,3 +386,52 @@ def test_another_controller_goes_on_where_the_last_one_was_and_gives_its_instanc
     stage.says("parse-1")
     stage.tick()
     assert stage.told(Verb.RENEW) == {"parse-1"}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.1, 0.6, 2.5, 31.0]),
+            st.sampled_from(["tick", "tick", "does", "does", "does", "is killed", "crashes"]),
+            st.integers(0, 4),
+        ),
+        min_size=5,
+        max_size=40,
+    )
+)
+def test_in_any_story_of_an_update_one_leaves_at_a_time_a_repeat_changes_nothing_and_all_are_of_one_kind_in_the_end(
+    story: list[tuple[float, str, int]],
+) -> None:
+    state, now, processes = at_work(COUNT).state, 200.0, Processes()
+    processes.living = {record.instance: record.epoch for record in state.instances.values()}
+
+    def take(event: Event) -> None:
+        nonlocal state
+        processes.note(event)
+        state, effects = step(state, event, now)
+        processes.do(effects)
+        assert step(state, event, now) == (state, ()), "an event that came twice changed something"
+        assert sum(record.renewing for record in state.instances.values()) <= 1
+
+    take(UpdateWanted(coded(COUNT, "parse", "count"), 7))
+    for after_s, what, at in story:
+        now += after_s
+        record = list(state.instances.values())[at % len(state.instances)]
+        event: Event | None = Ticked()
+        if what == "does":
+            event = well_behaved(record, state)
+        elif what != "tick":
+            event = Exited(record.instance, record.epoch, -9 if what == "is killed" else 1, ("a word",))
+        if event is not None and not state.phase.ending_by_force:
+            take(event)
+    while state.update is not None:
+        now += 1.0
+        for record in state.instances.values():
+            if (event := well_behaved(record, state)) is not None:
+                take(event)
+        take(Ticked())
+
+    (became,) = state.updates
+    if not state.phase.ending_by_force:
+        assert [state.instances[f"{node}-0"].generation for node in ("parse", "count")] == [state.generation] * 2
+        assert state.generation == (1 if became.error else 2)
