@@ -1,4 +1,7 @@
-"""From descriptors on the command line to a plan, with every finding told: what `run` and `update` begin with."""
+"""From descriptors on the command line to a plan: what `run` and `update` begin with.
+
+What is wrong in them is told whole, each finding with its place, before anything of a job exists or changes.
+"""
 
 from __future__ import annotations
 

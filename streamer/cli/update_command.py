@@ -1,4 +1,7 @@
-"""The verb `streamer update` and its options, as the command line shows them; what it does is in `update`."""
+"""The verb `streamer update` and its options, as the command line shows them.
+
+It takes descriptors as `run` does, in the same words; what it does is in `update`, imported when it is used.
+"""
 
 from __future__ import annotations
 
