@@ -170,12 +170,8 @@ UPDATE_PROVEN_S = 0.5
 """An instance of an update that has got something done is trusted after this time at work."""
 UPDATE_PROBATION_S = 2.0
 """... and one that has had nothing to do after this."""
-UPDATE_DEATHS = 2
-"""An update is taken back when somebody else has killed an instance of it so often in a row, with nothing done."""
 UPDATE_SETTLE_S = 10.0
 """Before its code comes, an update waits at most this long for messages of the flows before to be settled."""
-UPDATES_KEPT = 8
-"""What became of so many of a job's last updates is kept for those who asked for them."""
 RELEASE_SETTLE_S = 1.0
 """An instance that gives up its key groups waits at most this long for what it has handled to be settled."""
 LAST_WORD_S = 1.0

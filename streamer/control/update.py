@@ -26,12 +26,15 @@ from streamer.control.scaling import check
 from streamer.control.state import Answer, InstanceRecord, JobState, Proposal, Update, Updated, UpdateStage
 from streamer.errors import FlowsError, ScaleError, UpdateError
 from streamer.plan.change import FlowsChange, changed
-from streamer.plan.compile import FlowVersion, Plan
+from streamer.plan.compile import Plan
 from streamer.plan.difference import difference, renewed
+from streamer.plan.versions import FlowVersion
 
 _GOING_ON = (JobPhase.STARTING, JobPhase.RUNNING)
 _WAITING = (InstancePhase.STARTING, InstancePhase.RUNNING, InstancePhase.DRAINING, InstancePhase.RESTARTING)
 """Phases in which an instance has a life before it that can be of another generation."""
+_DEATHS = 2
+"""An update is taken back when somebody else has killed an instance of it so often in a row, with nothing done."""
 
 
 def wished(state: JobState, event: UpdateWanted, now: float) -> JobState:
@@ -56,7 +59,7 @@ def begun(state: JobState, plan: Plan, number: int, now: float) -> Update | None
         problems += _flows_problems(state, plan)
     if problems:
         raise UpdateError(f"job {state.job} cannot become this while it goes on:\n  " + "\n  ".join(problems))
-    ways = _change(state.plan.current, plan.current.flows, plan.current.table.default_flow)
+    ways = _change(state.plan.current, plan.current.flows, plan.current.default)
     if not (different.renewed or different.counted or ways):
         return None
     _check_moment(state)
@@ -67,7 +70,7 @@ def begun(state: JobState, plan: Plan, number: int, now: float) -> Update | None
         plan,
         different.renewed,
         now_in_force.flows,
-        now_in_force.table.default_flow,
+        now_in_force.default,
         now,
     )
 
@@ -92,7 +95,7 @@ def _check_moment(state: JobState) -> None:
 
 
 def _flows_problems(state: JobState, plan: Plan) -> list[str]:
-    change = _change(state.plan.current, plan.current.flows, plan.current.table.default_flow)
+    change = _change(state.plan.current, plan.current.flows, plan.current.default)
     if change is None or state.update is not None or state.proposal is not None:
         return []
     try:
@@ -106,7 +109,7 @@ def _change(before: FlowVersion, texts: Mapping[str, str], default: str) -> Flow
     """What makes these flows of those; None if they are the same."""
     added = {name: text for name, text in texts.items() if before.flows.get(name) != text}
     gone = {name: None for name in before.flows if name not in texts}
-    if not added and not gone and default == before.table.default_flow:
+    if not added and not gone and default == before.default:
         return None
     return FlowsChange({**added, **gone}, default)
 
@@ -124,7 +127,7 @@ def died(state: JobState, record: InstanceRecord, exit_: Exited) -> JobState:
     assert state.update is not None
     if state.update.undone:
         return state.having(_unblamed(record, record.exited_at))
-    if not deaths.is_its_own(exit_) and record.deaths < limits.UPDATE_DEATHS:
+    if not deaths.is_its_own(exit_) and record.deaths < _DEATHS:
         return state
     told = exit_.handler_error.rstrip("\n")
     words = f":\n{told}" if told else deaths.last_words(record, exit_)
@@ -212,7 +215,7 @@ def _joining(state: JobState, update: Update, now: float) -> JobState:
     error = ""
     if update.asked:
         state, error = _answer(state, update)
-    texts, default = update.plan.current.flows, update.plan.current.table.default_flow
+    texts, default = update.plan.current.flows, update.plan.current.default
     if update.undone:
         texts, default = update.before, update.default_before
     change = _change(state.plan.current, texts, default)
@@ -335,7 +338,7 @@ def _in(state: JobState, update: Update) -> JobState:
 
 def _told(state: JobState, updated: Updated) -> JobState:
     over = None if state.update is None or state.update.number == updated.number else state.update
-    return dataclasses.replace(state, update=over, updates=(*state.updates, updated)[-limits.UPDATES_KEPT :])
+    return dataclasses.replace(state, update=over, updates=(*state.updates, updated)[-limits.FLOWS_ANSWERS_KEPT :])
 
 
 # -- for people -------------------------------------------------------------------------------------------------------

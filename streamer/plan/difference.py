@@ -69,7 +69,7 @@ def renewed(plan: Plan, nodes: Mapping[str, PlannedNode], *, counted: bool) -> P
         name: dataclasses.replace(node, **{field: getattr(nodes[name], field) for field in sorted(fields)})
         for name, node in plan.nodes.items()
     }
-    return wired(plan.pipeline, merged, plan.versions, plan.past)
+    return wired(plan.pipeline, merged, plan.versions, plan.past, former=plan.former, canary=plan.canary)
 
 
 def _renewed(old: PlannedNode, new: PlannedNode) -> bool:
