@@ -166,12 +166,8 @@ FLOWS_ANSWERS_KEPT = 32
 """Answers to the last changes of flows that a job keeps for those who asked for them."""
 UPDATE_READY_S = 60.0
 """An update is taken back when an instance of it is not at work after this time."""
-UPDATE_PROVEN_S = 0.5
-"""An instance of an update that has got something done is trusted after this time at work."""
-UPDATE_PROBATION_S = 2.0
-"""... and one that has had nothing to do after this."""
-UPDATE_SETTLE_S = 10.0
-"""Before its code comes, an update waits at most this long for messages of the flows before to be settled."""
+UPDATE_PROVEN_S, UPDATE_PROBATION_S = 0.5, 2.0
+"""An instance of an update is trusted after so long at work: if it has got something done, and if it had nothing to."""
 RELEASE_SETTLE_S = 1.0
 """An instance that gives up its key groups waits at most this long for what it has handled to be settled."""
 LAST_WORD_S = 1.0

@@ -33,6 +33,8 @@ from streamer.plan.versions import FlowVersion
 _GOING_ON = (JobPhase.STARTING, JobPhase.RUNNING)
 _WAITING = (InstancePhase.STARTING, InstancePhase.RUNNING, InstancePhase.DRAINING, InstancePhase.RESTARTING)
 """Phases in which an instance has a life before it that can be of another generation."""
+_SETTLE_S = 10.0
+"""Before its code comes, an update waits at most this long for messages of the flows before to be settled."""
 _DEATHS = 2
 """An update is taken back when somebody else has killed an instance of it so often in a row, with nothing done."""
 
@@ -181,7 +183,7 @@ def advanced(state: JobState, now: float) -> tuple[JobState, tuple[Effect, ...]]
             case UpdateStage.ADDING:
                 state = _adding(state, update, now)
             case UpdateStage.SETTLING:
-                if len(state.plan.versions) == 1 or now >= update.since + limits.UPDATE_SETTLE_S:
+                if len(state.plan.versions) == 1 or now >= update.since + _SETTLE_S:
                     state = _in(state, _at(update, UpdateStage.RENEWING, now))
             case UpdateStage.RENEWING:
                 state, kills = _renewing(state, update, now)
