@@ -161,6 +161,12 @@ class FlowsError(StreamerError):
     remedy = "Correct what is named and give the change again: `streamer flows show JOB` shows the flows in force."
 
 
+class UpdateError(StreamerError):
+    """A job cannot become what it was asked to become while it goes on; it stays as it is."""
+
+    remedy = "Take back what is named and give the update again, or stop the job and begin a new one."
+
+
 class VersionError(StreamerError):
     """A message came by a version of the flows of which nothing is known here any more."""
 

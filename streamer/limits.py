@@ -164,6 +164,10 @@ FLOWS_S = 30.0
 """A change of flows is taken back when an instance has not heard of it after this time."""
 FLOWS_ANSWERS_KEPT = 32
 """Answers to the last changes of flows that a job keeps for those who asked for them."""
+UPDATE_READY_S = 60.0
+"""An update is taken back when an instance of it is not at work after this time."""
+UPDATE_PROVEN_S, UPDATE_PROBATION_S = 0.5, 2.0
+"""An instance of an update is trusted after so long at work: if it has got something done, and if it had nothing to."""
 RELEASE_SETTLE_S = 1.0
 """An instance that gives up its key groups waits at most this long for what it has handled to be settled."""
 LAST_WORD_S = 1.0

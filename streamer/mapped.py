@@ -115,14 +115,20 @@ def _size(slot_bytes: int) -> int:
 
 
 class MappedWords:
-    """A few 64-bit words in a memory-mapped file, each stored by one instruction: `words[0] = 7` survives a kill."""
+    """A few 64-bit words in a memory-mapped file, each stored by one instruction: `words[0] = 7` survives a kill.
 
-    def __init__(self, path: Path, count: int) -> None:
+    Where they are `records` of so many words each, a file may have been made for another number of them: it is made
+    longer if need be, and what it has beyond is there to be read.
+    """
+
+    def __init__(self, path: Path, count: int, *, records: int = 0) -> None:
         size = 8 * count
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if os.fstat(fd).st_size not in (0, size):
+            found = os.fstat(fd).st_size
+            if found not in (0, size) and (not records or found % (8 * records)):
                 raise StateError(f"{path} is not a file of {count} words of this version of streamer")
+            size = max(size, found)
             os.ftruncate(fd, size)
             self._map = mmap.mmap(fd, size)
         finally:

@@ -178,6 +178,17 @@ def test_words_go_on_while_somebody_holds_them(tmp_path: Path) -> None:
     assert (tmp_path / "hand").read_bytes() == (7).to_bytes(8, sys.byteorder)
 
 
+def test_a_file_of_fewer_records_is_made_longer_and_what_one_of_more_has_beyond_is_read(tmp_path: Path) -> None:
+    MappedWords(tmp_path / "hand", 2, records=2).words[1] = 7
+    longer = MappedWords(tmp_path / "hand", 4, records=2)
+    assert list(longer.words) == [0, 7, 0, 0]
+    longer.words[3] = 9
+
+    assert list(MappedWords(tmp_path / "hand", 2, records=2).words) == [0, 7, 0, 9]
+    with pytest.raises(StateError, match="is not a file of 3 words"):
+        MappedWords(tmp_path / "hand", 3, records=3)
+
+
 def test_a_file_of_another_count_of_words_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "hand").write_bytes(b"x" * 16)
     with pytest.raises(StateError, match="is not a file of 3 words"):

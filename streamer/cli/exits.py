@@ -23,6 +23,7 @@ from streamer.errors import (
     StreamerError,
     SupervisedError,
     TapError,
+    UpdateError,
 )
 
 OK = 0
@@ -46,6 +47,7 @@ _INPUT_ERRORS = (
     StateError,
     SupervisedError,
     TapError,
+    UpdateError,
 )
 
 

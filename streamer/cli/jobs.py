@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,13 +20,14 @@ from pathlib import Path
 
 from streamer import clock
 from streamer.cli.on_kafka import chosen_cluster
-from streamer.cli.output import tell
+from streamer.cli.output import table, tell
 from streamer.control.book import find, lines
 from streamer.control.hosts.home import account_of, has_log, open_log
 from streamer.control.hosts.lock import is_supervised
 from streamer.control.hosts.lost import bury, can_go_on, lost_jobs
 from streamer.control.jobs import JobAccount
 from streamer.control.records import JobLine, KeptJob, job_line
+from streamer.control.update import outcome
 from streamer.errors import NoSuchJobError
 from streamer.log.base import ControlLog, Follower
 from streamer.log.topics import Topic
@@ -193,7 +194,15 @@ def facts_of(line: JobLine) -> dict[str, object]:
         "status": line.status,
         "since": since(line),
         "nodes": dict(line.replicas),
+        "update": line.update.progress if line.update is not None else outcome(line.updates),
     }
+
+
+def jobs_table(rows: Sequence[Mapping[str, object]]) -> str:
+    """What `ps` says for people: of updates, if there were any, what a line can hold."""
+    short = [{**row, "update": str(row["update"]).partition("\n")[0].rstrip(":")} for row in rows]
+    keys = ("job", "pipeline", "status", "since", "nodes")
+    return table((*keys, "update") if any(row["update"] for row in short) else keys, short)
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -20,6 +20,7 @@ from streamer.cli.flow_commands import flows_app
 from streamer.cli.letter_commands import dlq_app
 from streamer.cli.on_kafka import OnKafka
 from streamer.cli.output import allow_any_text, say, tell, tell_error
+from streamer.cli.update_command import update_command
 from streamer.errors import StreamerError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ state_app = typer.Typer(
 )
 app.add_typer(state_app)
 app.add_typer(dlq_app)
+app.command("update", short_help="Change a job that goes on.", cls=OnKafka)(update_command)
 
 
 @app.command("run", cls=OnKafka, short_help="Run a pipeline on this machine.")

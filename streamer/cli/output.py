@@ -41,6 +41,7 @@ _NAME_KEYS = frozenset(
         "flow",
         "text",
         "origin",
+        "update",
     }
 )
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")

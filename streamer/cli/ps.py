@@ -11,7 +11,7 @@ import sys
 from typing import cast
 
 from streamer.cli.exits import OK
-from streamer.cli.jobs import facts_of, opened_jobs
+from streamer.cli.jobs import facts_of, jobs_table, opened_jobs
 from streamer.cli.output import account_table, json_line, say, table, terminal_width
 from streamer.control.jobs import JobAccount
 from streamer.control.records import InstanceLine, KeptJob
@@ -24,7 +24,7 @@ def ps(*, ended_too: bool, as_json: bool) -> int:
     if as_json:
         say(json_line(rows))
     else:
-        say(table(("job", "pipeline", "status", "since", "nodes"), rows))
+        say(jobs_table(rows))
     return OK
 
 
@@ -37,10 +37,12 @@ def status(name: str, *, as_json: bool) -> int:
         say(json_line(document))
         return OK
     line = kept.line
-    say(table(("job", "pipeline", "status", "since", "nodes"), [facts_of(line)]))
+    say(jobs_table([facts_of(line)]))
     say(f"\nfolder   {line.facts.folder}\nmetrics  {line.facts.metrics}")
     for node, url in line.addresses.items():
         say(f"gateway  {node}  {url}")
+    if update := facts_of(line)["update"]:
+        say(f"update   {update}")
     if line.error:
         say(f"error    {line.error}")
     if kept.instances:
@@ -54,6 +56,7 @@ def _document(kept: KeptJob, account: JobAccount | None) -> dict[str, object]:
     facts = kept.line.facts
     return {
         **facts_of(kept.line),
+        "generation": kept.line.generation,
         "error": kept.line.error,
         "folder": facts.folder,
         "metrics": facts.metrics,
@@ -87,6 +90,7 @@ def _instances(kept: KeptJob) -> list[dict[str, object]]:
             "instance": line.instance,
             "state": str(line.phase),
             "starts": line.epoch - line.skipped,
+            "generation": line.generation,
             "agent": line.agent,
             "keyGroups": _key_groups(kept, line),
         }

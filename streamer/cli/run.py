@@ -25,19 +25,18 @@ from streamer.cli.interrupts import Interrupts
 from streamer.cli.jobs import home_folder, take_up_lost_jobs
 from streamer.cli.on_kafka import chosen_cluster
 from streamer.cli.output import account_table, say, tell, terminal_width
+from streamer.cli.plans import compiled
 from streamer.cli.progress import ProgressLog, progress_line
-from streamer.connectors.installed import connector_tables
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import DEAD_LETTERS_FILE
 from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.preflight import preflight
-from streamer.descriptor.load import load
 from streamer.limits import DRAIN_S
 from streamer.metrics.endpoint import Endpoint
 from streamer.metrics.exposition import Observation
-from streamer.plan.compile import Plan, compile_plan
+from streamer.plan.compile import Plan
 from streamer.state.dead_letters import DeadLetters
 
 _POLL_S = 0.1
@@ -120,16 +119,13 @@ def _on_cluster(plan: Plan, bootstrap: str, options: RunOptions) -> int:
 
 def _prepare(options: RunOptions) -> Plan | None:
     """The plan; None if there were findings, which are told."""
-    loaded = load(options.files, settings=options.settings, inputs=options.inputs, connectors=connector_tables())
-    if loaded.findings or loaded.pipeline is None:
-        for finding in loaded.findings:
-            tell(str(finding))
+    plan = compiled(options.files, options.settings, options.inputs, folder=Path.cwd())
+    if plan is None:
         return None
-    plan = compile_plan(loaded.pipeline, loaded.algorithms, folder=Path.cwd())
-    problems = preflight(plan, home_folder())
-    for problem in problems:
-        tell(str(problem))
-    return None if problems else plan
+    checked = preflight(plan, home_folder())
+    for problem in checked.findings:
+        tell(problem)
+    return None if checked.findings else checked.plan
 
 
 def _screen(plan: Plan, options: RunOptions) -> Screen:
@@ -194,7 +190,8 @@ def news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
         for node, count in snapshot.restarts.items()
         if count > before.restarts.get(node, 0)
     ]
-    return gateways + deaths
+    updates = [f"update: {snapshot.update}"] if snapshot.update not in ("", before.update) else []
+    return gateways + deaths + updates
 
 
 def observation(snapshot: JobSnapshot) -> Observation:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from streamer import clock
+from streamer.control.events import Wanted
 from streamer.control.records import (
     JobFacts,
     JobLine,
@@ -23,9 +24,10 @@ from streamer.control.records import (
     kept_job,
     line_of,
     plan_entry,
+    update_entry,
 )
 from streamer.control.state import InstanceRecord, JobState
-from streamer.control.wishes import Wish, wishes
+from streamer.control.wishes import wishes
 from streamer.errors import ClaimError, LogError
 from streamer.log.base import ControlLog, Entry, newest
 from streamer.log.topics import Topic
@@ -48,6 +50,7 @@ class Book:
         self._state: JobState | None = None
         self._seen: dict[str, InstanceRecord] = {}
         self._plan: Plan | None = None
+        self._update: Plan | None = None
         self._news = log.follow([Topic.COMMANDS, Topic.JOBS], scope=facts.job) if listens else None
 
     @property
@@ -84,8 +87,9 @@ class Book:
         self._state = state
         self._seen = dict(state.instances)
         self._plan = state.plan
+        self._update = None if state.update is None else state.update.plan
 
-    def wishes(self) -> Sequence[Wish]:
+    def wishes(self) -> Sequence[Wanted]:
         """What people have wanted since the last call; at first, since the job began.
 
         Raises ClaimError if another process has taken the job over, as not every log can tell at an append.
@@ -109,6 +113,8 @@ class Book:
         ]
         if state.plan is not self._plan:
             entries.append(plan_entry(state.job, state.plan))
+        if state.update is not None and state.update.plan is not self._update:
+            entries.append(update_entry(state.job, state.update.plan))
         entries.append(job_entry(line_of(self.facts, state, self.clock_offset_s)))
         return [entry for entry in entries if self._written.get(entry.key) != entry.value]
 

@@ -12,7 +12,7 @@ import dataclasses
 import signal
 
 from streamer import limits
-from streamer.control.events import UNSEEN, Exited
+from streamer.control.events import NOT_STARTED, UNSEEN, Exited
 from streamer.control.state import InstanceRecord, JobState
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -67,7 +67,7 @@ def crash_loop_error(record: InstanceRecord, exit_: Exited) -> str:
     return (
         f"node {record.node}: instance {record.instance} died {record.quick_deaths} times in a row, each within "
         f"{limits.CRASH_LOOP_LIFE_S:g} s of its start and with nothing done; the last time {describe_code(exit_.code)}"
-        f"{_last_words(record, exit_)}"
+        f"{last_words(record, exit_)}"
     )
 
 
@@ -77,7 +77,7 @@ def handler_error(record: InstanceRecord, exit_: Exited) -> str:
 
 
 def cannot_open_error(record: InstanceRecord, exit_: Exited) -> str:
-    return f"node {record.node}: instance {record.instance} cannot begin{_last_words(record, exit_)}"
+    return f"node {record.node}: instance {record.instance} cannot begin{last_words(record, exit_)}"
 
 
 def describe_code(code: int) -> str:
@@ -92,7 +92,13 @@ def describe_code(code: int) -> str:
         return f"by signal {-code}"
 
 
-def _last_words(record: InstanceRecord, exit_: Exited) -> str:
+def is_its_own(exit_: Exited) -> bool:
+    """Whether what runs in the instance has brought this death about, and not somebody or something beside it."""
+    return exit_.code not in (-signal.SIGKILL, UNSEEN, NOT_STARTED)
+
+
+def last_words(record: InstanceRecord, exit_: Exited) -> str:
+    """What it has said of its death, for the end of a sentence."""
     told = last_error(exit_.output) or (record.sample.last_error.strip() if record.sample is not None else "")
     return f":\n{told}" if told else " and left no message"
 

@@ -74,6 +74,8 @@ def verbs(record: InstanceRecord, drained: frozenset[str], state: JobState) -> f
         wanted.append(Verb.END)
     if record.leaving:
         wanted.append(Verb.LEAVE)
+    if record.renewing:
+        wanted.append(Verb.RENEW)
     if record.node in state.replays:
         wanted.append(Verb.REPLAY)
     return frozenset(wanted)

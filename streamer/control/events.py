@@ -17,6 +17,8 @@ from streamer.plan.compile import Plan
 
 UNSEEN = 256
 """Told as the exit code of a process that was no child of ours and left no word: no process can have it."""
+NOT_STARTED = 126
+"""Told as that of a life that could not begin (a shell's code for a command that it cannot execute)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Exited:
     `completed` is the count of its account page, over all lives of the instance. It may have left word in its folder:
     `ended`, that all it held is settled, so its last report need not be waited for; `cannot_open`, that its algorithm
     or connector cannot be opened, which no new life would change; `handler_error`, the traceback of a handler's error
-    that is to end the job. The exit code alone may be the user's own.
+    that is to end the job; `renewed`, that it has left for its next life. The exit code alone may be the user's own.
     """
 
     instance: str
@@ -50,6 +52,7 @@ class Exited:
     ended: bool = False
     cannot_open: bool = False
     handler_error: str = ""
+    renewed: bool = False
 
 
 class Ask(StrEnum):
@@ -91,6 +94,14 @@ class FlowsSet:
     change: FlowsChange | FlowsRollback
     number: int
     at: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateWanted:
+    """Somebody wants the job to become this plan. `number` grows as that of `Scaled`, from the same count."""
+
+    plan: Plan
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +157,10 @@ class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = (
-    JobSubmitted
-    | Reported
-    | Exited
-    | Asked
-    | Scaled
-    | FlowsSet
-    | ReplayWanted
-    | Resumed
-    | LettersHold
-    | Placed
-    | AgentLost
-    | BegunAgain
-    | Ticked
-)
+Wanted = Asked | Scaled | FlowsSet | UpdateWanted | ReplayWanted | Resumed
+"""What people want of a job."""
+
+Event = JobSubmitted | Reported | Exited | Wanted | LettersHold | Placed | AgentLost | BegunAgain | Ticked
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import JobState
+from streamer.control.update import outcome, progress
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.compile import Plan
 from streamer.protocol.account import EdgeCounts, InstanceAccount
@@ -61,7 +62,7 @@ class JobSnapshot:
     `restarts` counts by node. `error` tells why the job failed or was killed, `killed` that it did not end in order.
     `desired` are the replicas that each node is to have, `plan` has the nodes and the flows of now. `control` is where
     the controller listens, `folder` where logs and dead letters lie, `refused` counts messages that came there without
-    the job's token.
+    the job's token. `update` is how far an update is that is under way, or what became of the last one.
     """
 
     job: str
@@ -79,6 +80,7 @@ class JobSnapshot:
     refused: int
     plan: Plan
     desired: Mapping[str, int] = field(default_factory=dict)
+    update: str = ""
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -106,6 +108,7 @@ def snapshot(
         refused=refused,
         plan=state.plan,
         desired={node: state.desired(node) for node in state.plan.nodes},
+        update=progress(state) or outcome(state.updates),
     )
 
 

@@ -87,5 +87,6 @@ def _begun_again(state: JobState, event: BegunAgain, now: float) -> JobState:
             return topology.changed(state.having(record), record.node)
     if record.phase is not InstancePhase.RESTARTING:
         return state
-    alive = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now, 0)
+    phase = follow(INSTANCE, record.phase, InstanceEvent.STARTS)
+    alive = record.next_life(phase, now, 0, state.next_generation(record))
     return topology.changed(state.having(dataclasses.replace(alive, epoch=event.epoch)), alive.node)

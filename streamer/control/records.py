@@ -19,7 +19,17 @@ from typing import TypeVar
 
 from streamer.control.jobs import JobAccount, status_of
 from streamer.control.lifecycle import InstancePhase, JobPhase
-from streamer.control.state import Answer, InstanceRecord, JobState, Partition, Proposal
+from streamer.control.state import (
+    Answer,
+    InstanceRecord,
+    JobState,
+    Partition,
+    Proposal,
+    Update,
+    Updated,
+    UpdateStage,
+)
+from streamer.control.update import progress
 from streamer.errors import StateError
 from streamer.log.base import Entry, Record
 from streamer.log.topics import Topic
@@ -31,6 +41,7 @@ from streamer.plan.versions import FlowVersion
 
 _PLAN = "plan"
 _ACCOUNT = "account"
+_UPDATE = "update"
 _T = TypeVar("_T")
 
 
@@ -65,6 +76,22 @@ class ProposalLine:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateLine:
+    """An update that is under way, but for its plan (see `Update`). `progress` tells people how far it is."""
+
+    number: int
+    generation: int
+    renewed: tuple[str, ...]
+    before: Mapping[str, str]
+    default_before: str
+    since: float
+    stage: UpdateStage
+    asked: bool
+    undone: str
+    progress: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class JobLine:
     """A job but for its instances and its plan. `phase` None: it has not begun.
 
@@ -90,6 +117,9 @@ class JobLine:
     proposal: ProposalLine | None = None
     answers: tuple[Answer, ...] = ()
     partitions: Mapping[str, Partition] = field(default_factory=dict)
+    generation: int = 1
+    update: UpdateLine | None = None
+    updates: tuple[Updated, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -123,6 +153,8 @@ class InstanceLine:
     skipped: int = 0
     version: int = 0
     knows: int = 0
+    renewing: bool = False
+    generation: int = 1
 
 
 _SAME = tuple(
@@ -132,12 +164,24 @@ _SAME = tuple(
 )
 
 
+_UPDATE_SAME = tuple(f.name for f in dataclasses.fields(UpdateLine) if f.name not in ("since", "progress"))
+
+
 def plan_key(job: str) -> str:
     return f"{job}/{_PLAN}"
 
 
 def plan_entry(job: str, plan: Plan) -> Entry:
     return Entry(Topic.JOBS, plan_key(job), _encoded(plan))
+
+
+def update_key(job: str) -> str:
+    return f"{job}/{_UPDATE}"
+
+
+def update_entry(job: str, plan: Plan) -> Entry:
+    """The plan of the job's last update, which is nobody's any more once that has ended."""
+    return Entry(Topic.JOBS, update_key(job), _encoded(plan))
 
 
 def job_entry(line: JobLine) -> Entry:
@@ -183,7 +227,18 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         proposal=_proposal_line(state.proposal, clock_offset_s),
         answers=state.answers,
         partitions={node: dataclasses.replace(one, since=None) for node, one in state.partitions.items()},
+        generation=state.generation,
+        update=_update_line(state, clock_offset_s),
+        updates=state.updates,
     )
+
+
+def _update_line(state: JobState, clock_offset_s: float) -> UpdateLine | None:
+    update = state.update
+    if update is None:
+        return None
+    same = {name: getattr(update, name) for name in _UPDATE_SAME}
+    return UpdateLine(**same, since=update.since + clock_offset_s, progress=progress(state))
 
 
 def _proposal_line(proposal: Proposal | None, clock_offset_s: float) -> ProposalLine | None:
@@ -195,12 +250,13 @@ def _proposal_line(proposal: Proposal | None, clock_offset_s: float) -> Proposal
 
 @dataclass(frozen=True, slots=True)
 class KeptJob:
-    """One job as the log has it. `account` is there if it has ended on a cluster."""
+    """One job as the log has it. `account`: it has ended on a cluster; `update`: the plan that it is on its way to."""
 
     line: JobLine
     plan: Plan
     instances: tuple[InstanceLine, ...]
     account: JobAccount | None = None
+    update: Plan | None = None
 
     @property
     def job(self) -> str:
@@ -233,7 +289,17 @@ class KeptJob:
             proposal=self._proposal(clock_offset_s),
             answers=line.answers,
             partitions=line.partitions,
+            generation=line.generation,
+            update=self._update(clock_offset_s),
+            updates=line.updates,
         )
+
+    def _update(self, clock_offset_s: float) -> Update | None:
+        line = self.line.update
+        if line is None or self.update is None:
+            return None
+        same = {name: getattr(line, name) for name in _UPDATE_SAME}
+        return Update(**same, plan=self.update, since=line.since - clock_offset_s)
 
     def _proposal(self, clock_offset_s: float) -> Proposal | None:
         line = self.line.proposal
@@ -256,7 +322,9 @@ def kept_job(jobs: Mapping[str, Record], assignments: Mapping[str, Record], job:
     places = {name: at for at, name in enumerate(plan.nodes)}
     lines.sort(key=lambda one: (places[one.node], one.index))
     ended = jobs.get(f"{job}/{_ACCOUNT}")
-    return KeptJob(line, plan, tuple(lines), None if ended is None else _decoded(JobAccount, ended))
+    account = None if ended is None else _decoded(JobAccount, ended)
+    update = _decoded(Plan, jobs[update_key(job)]) if line.update is not None else None
+    return KeptJob(line, plan, tuple(lines), account, update)
 
 
 def job_line(jobs: Mapping[str, Record], job: str) -> JobLine | None:

@@ -62,7 +62,7 @@ def scaled(state: JobState, now: float) -> tuple[JobState, tuple[Effect, ...]]:
     """Every node on its way to the replicas that it is to have."""
     effects: list[Effect] = []
     for record in state.instances.values():
-        if record.leaving and record.leave_deadline is not None and now >= record.leave_deadline:
+        if (record.leaving or record.renewing) and record.leave_deadline is not None and now >= record.leave_deadline:
             state = state.having(dataclasses.replace(record, leave_deadline=None))
             if record.phase.living:
                 effects.append(KillInstance(record.instance, record.epoch))
@@ -97,7 +97,7 @@ def may_keep(state: JobState, record: InstanceRecord) -> bool:
 
 def has_more_to_send(state: JobState, record: InstanceRecord, exit_: Exited) -> bool:
     """Whether an instance that was leaving has died with messages in its checkpoints: nobody else sends them."""
-    in_order = exit_.ended or exit_.code == 0 or record.phase is InstancePhase.ENDED
+    in_order = exit_.ended or exit_.renewed or exit_.code == 0 or record.phase is InstancePhase.ENDED
     return may_keep(state, record) and not in_order
 
 
@@ -105,9 +105,12 @@ def begun(state: JobState, name: str, index: int, now: float) -> tuple[JobState,
     """This instance is there: a new one, or one that was sent away before and has gone."""
     retired = state.instances.get(f"{name}-{index}")
     if retired is None:
-        record = InstanceRecord(name, index, f"{name}-{index}", started_at=now, wired=state.wired)
+        record = InstanceRecord(
+            name, index, f"{name}-{index}", started_at=now, wired=state.wired, generation=state.generation
+        )
     else:
-        again = retired.next_life(follow(INSTANCE, retired.phase, InstanceEvent.STARTS), now, state.wired)
+        phase = follow(INSTANCE, retired.phase, InstanceEvent.STARTS)
+        again = retired.next_life(phase, now, state.wired, state.generation)
         record = dataclasses.replace(
             again, leaving=False, leave_deadline=None, returns=retired.returns + 1, deaths=0, quick_deaths=0
         )

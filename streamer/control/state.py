@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from streamer.control.events import Exited
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import Verb, Wiring
 from streamer.plan.compile import Plan, PlannedNode
+from streamer.plan.difference import renewed
 
 UNTOLD = -1
 
@@ -39,6 +41,50 @@ class Answer:
     number: int
     version: int
     error: str = ""
+
+
+class UpdateStage(StrEnum):
+    """New flows are added first, so that new code may name them, and messages of the flows before are waited for; then
+    instances are renewed; then what is left of the flows is changed. An update that is undone begins with the third."""
+
+    ADDING = "adding flows"
+    SETTLING = "waiting for older messages"
+    RENEWING = "renewing instances"
+    JOINING = "changing flows"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The job is on its way to `plan`: the nodes `renewed` get instances of this `generation`, in this order.
+
+    `number` is that of the wish behind it, `before` and `default_before` are the flows that it found, `since` is when
+    its stage began, `asked` that a version of the flows was proposed in it. `undone` says why it is taken back: then
+    instances of this generation are replaced by those of the one before. `found_at`: since when this controller goes on
+    with it, None at first.
+    """
+
+    number: int
+    generation: int
+    plan: Plan
+    renewed: tuple[str, ...]
+    before: Mapping[str, str]
+    default_before: str
+    since: float
+    stage: UpdateStage = UpdateStage.ADDING
+    asked: bool = False
+    undone: str = ""
+    found_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What became of the update with the wish of this number: its generation is at work since then, or was to be one,
+    and `error` says why it is not. `refused`: nothing was begun."""
+
+    number: int
+    generation: int
+    error: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +122,9 @@ class InstanceRecord:
     and the counts against which the next death is judged.
 
     `leaving`: its node was scaled down, and it hands back what it has not started; `leave_deadline` is when it is
-    killed. `returns` counts how often it was started again because its node was scaled up.
+    killed. `renewing`: it does the same, so that a life of another generation takes its place. `generation` is that of
+    this life, and `ready_at` when it was first heard to be at work. `returns` counts how often it was started again
+    because its node was scaled up, or for another generation.
 
     `agent`: the machine of a cluster on which it is, '' while it has none; `skipped` are epochs that no life had.
     """
@@ -114,11 +162,14 @@ class InstanceRecord:
     leaving: bool = False
     leave_deadline: float | None = None
     returns: int = 0
+    renewing: bool = False
+    generation: int = 1
+    ready_at: float | None = None
 
     agent: str = ""
     skipped: int = 0
 
-    def next_life(self, phase: InstancePhase, now: float, wired: int) -> InstanceRecord:
+    def next_life(self, phase: InstancePhase, now: float, wired: int, generation: int) -> InstanceRecord:
         """The same instance, started again with the wiring of this number: what this life knew is forgotten."""
         return dataclasses.replace(
             self,
@@ -135,6 +186,9 @@ class InstanceRecord:
             said_before=0.0,
             said_last=0.0,
             exit=None,
+            renewing=False,
+            generation=generation,
+            ready_at=None,
         )
 
 
@@ -151,6 +205,9 @@ class JobState:
     `proposal` and with what becomes of it; `answers` are those to the last wishes, `clear` says which versions may be
     over soon. `partitions` are those of the partitioned nodes, by node. `letters_hold` is the oldest version of which a
     dead letter can be sent in again; who takes the job up looks for it anew.
+
+    `generation` is how many versions of the pipeline the job has had, `update` the next one, while it is under way;
+    `updates` tells what became of the last ones.
     """
 
     job: str
@@ -173,6 +230,23 @@ class JobState:
     clear: Clear | None = None
     partitions: Mapping[str, Partition] = field(default_factory=dict)
     letters_hold: int | None = None
+    generation: int = 1
+    update: Update | None = None
+    updates: tuple[Updated, ...] = ()
+
+    def plan_of(self, record: InstanceRecord) -> Plan:
+        """What this life of an instance runs."""
+        update = self.update
+        if update is None or record.generation != update.generation:
+            return self.plan
+        return renewed(self.plan, update.plan.nodes, counted=False)
+
+    def next_generation(self, record: InstanceRecord) -> int:
+        """That of the next life of this instance."""
+        update = self.update
+        if update is None or update.undone or not (record.renewing or record.generation == update.generation):
+            return self.generation
+        return update.generation
 
     def wiring_of(self, node: str) -> Wiring:
         """What every instance of the node is to know of the flows."""

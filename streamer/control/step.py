@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 
 from streamer import limits
-from streamer.control import deaths, endings, flows, partition, placing, scaling, topology
+from streamer.control import deaths, endings, flows, partition, placing, scaling, topology, update
 from streamer.control.events import (
     AgentLost,
     Ask,
@@ -34,6 +34,8 @@ from streamer.control.events import (
     Scaled,
     SendCommand,
     Ticked,
+    UpdateWanted,
+    Wanted,
 )
 from streamer.control.lifecycle import INSTANCE, JOB, InstanceEvent, InstancePhase, JobEvent, JobPhase, follow
 from streamer.control.state import UNTOLD, InstanceRecord, JobState
@@ -73,7 +75,7 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
         case _:
             stepped = _wished(state, event, now)
     after, effects = stepped
-    return _advanced(after, now), effects
+    return update.ended_with_the_job(_advanced(after, now)), effects
 
 
 def _submitted(event: JobSubmitted, now: float) -> Stepped:
@@ -113,6 +115,7 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
             sample=sample,
             endpoint=sample.endpoint or record.endpoint,
             progressed=record.progressed or sample.completed > 0,
+            ready_at=now if record.ready_at is None and phase not in _BEFORE_READY else record.ready_at,
             wired=max(record.wired, sample.wiring),
             said_before=record.said_last if now > record.said_last else record.said_before,
             said_last=now,
@@ -142,12 +145,16 @@ def _exited(state: JobState, event: Exited, now: float) -> Stepped:
         state = state.having(record)
         completed = record.phase is InstancePhase.COMPLETED
         return (topology.changed(state, record.node) if completed else state), ()
+    if record.renewing:
+        return update.left(state.having(_moved(record, InstanceEvent.DIES)), record.instance, now), ()
     return _died(state, record, event)
 
 
 def _died(state: JobState, record: InstanceRecord, event: Exited) -> Stepped:
     record = _moved(deaths.after_death(state, record, event), InstanceEvent.DIES)
     state = state.having(record)
+    if update.is_of(state, record):
+        return update.died(state, record, event), ()
     if event.handler_error:
         return _failed(state, deaths.handler_error(record, event))
     if event.cannot_open:
@@ -164,7 +171,7 @@ def _moved(record: InstanceRecord, event: InstanceEvent) -> InstanceRecord:
 # -- wishes, and ends by force ----------------------------------------------------------------------------------------
 
 
-def _wished(state: JobState, event: Asked | Scaled | ReplayWanted | Resumed | FlowsSet, now: float) -> Stepped:
+def _wished(state: JobState, event: Wanted, now: float) -> Stepped:
     match event:
         case Asked():
             return _asked(state, event, now)
@@ -175,7 +182,9 @@ def _wished(state: JobState, event: Asked | Scaled | ReplayWanted | Resumed | Fl
         case Resumed():
             return _resumed(state, event, now), ()
         case FlowsSet():
-            return flows.wished(state, event, now), ()
+            return update.flows_wished(state, event, now), ()
+        case UpdateWanted():
+            return update.wished(state, event, now), ()
 
 
 def _asked(state: JobState, event: Asked, now: float) -> Stepped:
@@ -200,6 +209,7 @@ def _resumed(state: JobState, event: Resumed, now: float) -> JobState:
             deaths=0,
             quick_deaths=0,
             leave_deadline=None,
+            renewing=False,
             endpoint="",
         )
         for name, r in state.instances.items()
@@ -261,11 +271,12 @@ def _ticked(state: JobState, now: float) -> Stepped:
     state, effects = _silent_leavers_died(state, now)
     if state.phase.ending_by_force:
         return state, effects
+    state, updated = update.advanced(state, now)
     state, scaled = scaling.scaled(state, now)
     state, moved = partition.advanced(state, now)
     state, starts = _restarted(state, now)
     state, commands = _told(endings.with_quiet_components_ended(flows.advanced(state, now)), now)
-    return state, (*scaled, *moved, *starts, *commands)
+    return state, (*updated, *scaled, *moved, *starts, *commands)
 
 
 def _silent_leavers_died(state: JobState, now: float) -> Stepped:
@@ -283,8 +294,9 @@ def _restarted(state: JobState, now: float) -> Stepped:
     effects = []
     for record in state.instances.values():
         if record.phase is InstancePhase.RESTARTING and now >= record.restart_at:
-            alive = record.next_life(follow(INSTANCE, record.phase, InstanceEvent.STARTS), now, state.wired)
-            state = topology.changed(state.having(alive), alive.node)
+            phase, returns = follow(INSTANCE, record.phase, InstanceEvent.STARTS), record.returns + record.renewing
+            alive = record.next_life(phase, now, state.wired, state.next_generation(record))
+            state = topology.changed(state.having(dataclasses.replace(alive, returns=returns)), alive.node)
             effects.append(scaling.start_of(alive))
     return state, tuple(effects)
 

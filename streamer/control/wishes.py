@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from streamer.control.events import Ask, Asked, FlowsSet, ReplayWanted, Resumed, Scaled
+from streamer.control.events import Ask, Asked, FlowsSet, ReplayWanted, Resumed, Scaled, UpdateWanted, Wanted
 from streamer.errors import StateError
 from streamer.limits import CANARY_PARTS
 from streamer.log.base import ControlLog, Record
 from streamer.log.topics import Topic
 from streamer.plan.change import FlowsChange, FlowsRollback
-
-Wish = Asked | Scaled | FlowsSet | ReplayWanted | Resumed
+from streamer.plan.compile import Plan
+from streamer.plan.plain import plain, typed
 
 
 def want_end(log: ControlLog, job: str, ask: Ask) -> int:
@@ -39,6 +39,11 @@ def want_flows(log: ControlLog, job: str, change: FlowsChange | FlowsRollback) -
     return log.append(Topic.COMMANDS, job, json.dumps(raw).encode())
 
 
+def want_update(log: ControlLog, job: str, plan: Plan) -> int:
+    """The wish's number. The plan is in it whole: whoever finds the wish need not be where its descriptor lies."""
+    return log.append(Topic.COMMANDS, job, json.dumps({"wish": "update", "plan": plain(plan)}).encode())
+
+
 def want_replay(log: ControlLog, job: str, node: str) -> None:
     """Have the instances of this node look for dead letters that are wanted again."""
     log.append(Topic.COMMANDS, job, json.dumps({"wish": "replay", "node": node}).encode())
@@ -49,12 +54,12 @@ def want_resumption(log: ControlLog, job: str) -> int:
     return log.append(Topic.COMMANDS, job, json.dumps({"wish": "resume"}).encode())
 
 
-def wishes(records: Sequence[Record]) -> Sequence[Wish]:
+def wishes(records: Sequence[Record]) -> Sequence[Wanted]:
     """Raises StateError for a record that no version up to this one writes."""
     return [_wish(record) for record in records]
 
 
-def _wish(record: Record) -> Wish:
+def _wish(record: Record) -> Wanted:
     try:
         raw = json.loads(record.value or b"")
         if raw["wish"] == "scale":
@@ -64,6 +69,8 @@ def _wish(record: Record) -> Wish:
             return FlowsSet(change, record.offset, record.written_at)
         if raw["wish"] == "rollback":
             return FlowsSet(FlowsRollback(raw["to"]), record.offset, record.written_at)
+        if raw["wish"] == "update":
+            return UpdateWanted(typed(Plan, raw["plan"]), record.offset)
         if raw["wish"] == "replay":
             return ReplayWanted(raw["node"], record.offset)
         if raw["wish"] == "resume":

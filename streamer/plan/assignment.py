@@ -111,11 +111,26 @@ class Wiring:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file of an algorithm as it was when its job was given it: `path` is where it lay, `digest` names its bytes.
+
+    '' for a digest: it is to be kept, and has not been yet.
+    """
+
+    path: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
-    """The user's algorithm: `path` is an absolute file, `name` the algorithm's name."""
+    """The user's algorithm: `path` is an absolute file, `name` the algorithm's name.
+
+    `files` are those of which its code consists, kept by the job; without any it is read from where it lies.
+    """
 
     name: str
     path: str
+    files: tuple[KeptFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +186,7 @@ class Assignment:
     `endpoint` is where to bind the outgoing edges (`tcp://127.0.0.1:0` chooses a port). `args` is what the algorithm
     gets as `args` by HKube's rules. A call of a handler may take `ttl_s` (0: any time). `alone`: it goes on when the
     process that started it has gone. `partition_by`: the path of the keys of its node, of which this instance owns
-    those that its peers say ('': it is not partitioned).
+    those that its peers say ('': it is not partitioned). `kept` is the folder with the bytes of the files of `code`.
     """
 
     job: str
@@ -197,6 +212,7 @@ class Assignment:
     durability: Durability = Durability.NONE
     state: str = ""
     partition_by: str = ""
+    kept: str = ""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -210,7 +226,7 @@ class Assignment:
                 "role": Role(raw["role"]),
                 "durability": Durability(raw["durability"]),
                 "wiring": typed(Wiring, raw["wiring"]),
-                "code": Code(**raw["code"]) if raw["code"] else None,
+                "code": typed(Code, raw["code"]) if raw["code"] else None,
                 "connector": Connector(**raw["connector"]) if raw["connector"] else None,
                 "gateway": Gateway(**raw["gateway"]) if raw["gateway"] else None,
                 "on_error": typed(OnError, raw["on_error"]),
@@ -273,6 +289,7 @@ class Verb(StrEnum):
 
     `end`: the strongly connected component of this instance is ended (see `InstanceSample.quiet`).
     `leave`: its node is scaled down: it asks for no more, finishes what it has, and hands the rest back.
+    `renew`: its next life takes its place: it leaves, and nobody is told that anything ends with it.
     `replay`: dead letters of its node are wanted again, and `lives` are the instances among which they may be shared.
     """
 
@@ -281,6 +298,7 @@ class Verb(StrEnum):
     DRAIN = "drain"
     END = "end"
     LEAVE = "leave"
+    RENEW = "renew"
     REPLAY = "replay"
 
 

@@ -140,6 +140,7 @@ class Plan:
         endpoint: str = "tcp://127.0.0.1:0",
         alone: bool = False,
         state: str | Path = "",
+        kept: str | Path = "",
         wiring: Wiring | None = None,
     ) -> Assignment:
         """What the `index`-th instance of `node` runs in this life, in the flows of the plan or as `wiring` says."""
@@ -169,6 +170,7 @@ class Plan:
             state=str(state),
             durability=planned.durability,
             partition_by=planned.partition_by,
+            kept=str(kept),
         )
 
 

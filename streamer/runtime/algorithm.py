@@ -2,7 +2,8 @@
 
 The file is executed once, in the instance's own process, its folder first on the module path, so that it may import
 what lies beside it. A file that defines `start` is a module; one that calls `Algorunner.Run`, as HKube's programs do,
-or defines no `start`, is executed as a program (`__main__`). What it raises is shown as the user's own.
+or defines no `start`, is executed as a program (`__main__`). What it raises is shown as the user's own. Where the job
+has kept the code, that is what is executed (`kept_code`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
-import runpy
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from typing import Any
 
 from streamer.errors import AlgorithmError
 from streamer.plan.assignment import Code
+from streamer.runtime.kept_code import KeptCode
 
 Function = Callable[..., Any]
 _MODULE = "streamer_user_algorithm"
@@ -71,14 +72,17 @@ class Algorithm:
     """Of `on_messages`, if there is one, else of `start`."""
 
 
-def load_algorithm(code: Code) -> Algorithm:
-    """Execute the file. Raises AlgorithmError; an error of the user's own code is its cause."""
+def load_algorithm(code: Code, kept: str = "") -> Algorithm:
+    """Execute the file, as it was `kept` in this folder. Raises AlgorithmError; an error of the user's own code is its
+    cause."""
     path = Path(code.path)
-    if not path.is_file():
+    files = KeptCode(code, kept)
+    if path not in files and not path.is_file():
         raise AlgorithmError(f"there is no file {code.path}")
     sys.path.insert(0, str(path.parent))
+    files.find_beside(path.parent)
     try:
-        handed = _execute(path)
+        handed = _execute(path, files)
     except (Exception, SystemExit) as error:  # whatever user code raises at import is reported as its error
         raise AlgorithmError(f"{code.path} does not import") from error
     start, on_messages = handed.get("start"), handed.get("onMessages")
@@ -99,12 +103,13 @@ def load_algorithm(code: Code) -> Algorithm:
     )
 
 
-def _execute(path: Path) -> dict[str, Any]:
+def _execute(path: Path, files: KeptCode) -> dict[str, Any]:
     """Execute the file once; its functions by name."""
     handed: dict[str, Any] = {}
-    tree = ast.parse(path.read_bytes(), str(path))
+    content = files.read(path)
+    tree = ast.parse(content, str(path))
     if _binds_start(tree) and not _hands_over(tree):
-        spec = importlib.util.spec_from_file_location(_MODULE, path)
+        spec = files.spec(_MODULE, path) if path in files else importlib.util.spec_from_file_location(_MODULE, path)
         if spec is None or spec.loader is None:
             raise ImportError(f"{path.name} is not a Python file")
         module: ModuleType = importlib.util.module_from_spec(spec)
@@ -114,15 +119,28 @@ def _execute(path: Path) -> dict[str, Any]:
     try:
         from streamer_algorithm import host
     except ImportError:  # the file cannot have called Algorunner.Run then, so it can only define functions
-        return runpy.run_path(str(path), run_name="__main__")
+        return _run(path, content)
     with host(lambda a: handed.update(start=a.start, init=a.init, stop=a.stop, exit=a.exit, onMessages=a.on_messages)):
         try:
-            rest = runpy.run_path(str(path), run_name="__main__")
+            rest = _run(path, content)
         except SystemExit as end:
             if not handed or end.code:
                 raise
             rest = {}  # sys.exit(main()) is how many programs end
     return handed or rest
+
+
+def _run(path: Path, content: bytes) -> dict[str, Any]:
+    """Execute a program as Python would; the names that it has defined."""
+    program = ModuleType("__main__")
+    program.__file__ = str(path)
+    before, argument = sys.modules["__main__"], sys.argv[0]
+    sys.modules["__main__"], sys.argv[0] = program, str(path)
+    try:
+        exec(compile(content, str(path), "exec"), vars(program))  # it is the user's own
+    finally:
+        sys.modules["__main__"], sys.argv[0] = before, argument
+    return vars(program)
 
 
 def _hands_over(tree: ast.Module) -> bool:

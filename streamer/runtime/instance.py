@@ -95,7 +95,7 @@ class Instance:
         self._due: deque[Callable[[], object]] = deque()
         self._commands: deque[Command] = deque()
         self._peers_version = 0
-        self.end_asked = self.drain_asked = False
+        self.end_asked = self.drain_asked = self.renewing = False
         self.beat_at = clock()
         self._roots_completed = self._settled_roots()
         if not self.wiring.inputs:
@@ -314,6 +314,9 @@ class Instance:
             self.inbox.leaving = self.inbox.shut = True
             if self.assignment.role is Role.SOURCE:
                 self.work.drain()
+        elif command.verb is Verb.RENEW:
+            if self.stage is Stage.RUNNING:  # else it is at its own end already
+                self.renewing = self.inbox.leaving = self.inbox.shut = True
         elif command.verb is Verb.REPLAY:
             self.replaying.ask(command.lives)
         elif command.peers is not None:

@@ -4,7 +4,7 @@ It builds the instance on sockets, pages and the machine's clock, opens the user
 drives the loop. A stateless node, a source and a sink have one thread for all of that; a stateful algorithm's `start`
 gets the main thread, since it may be anything, and the loop another. Exit codes: 0 ended in order, 1 an error that a
 new life may not have, 3 the algorithm or connector cannot be opened, which no new life would change, 5 a handler has
-failed whose node declares that this ends the job.
+failed whose node declares that this ends the job, 6 it has left for its next life.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from streamer.state.account import AccountPage
 from streamer.state.dead_letters import DeadLetters
 from streamer.state.entry_log import ENTRY_FOLDER, EntryLog
 from streamer.state.home import SqliteHome
-from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, begin_life, end_life
+from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, RENEWED, begin_life, end_life
 from streamer.state.log_writer import LogWriter
 from streamer.state.replays import Replays
 from streamer.transport.zeromq import ZmqTransport
@@ -73,7 +73,7 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
     again = log is not None or replayable
     letters = DeadLetters(Path(assignment.dead_letters))
     letters.check()
-    hand = MappedWords(folder / "hand", HAND_WORDS * assignment.concurrency).words
+    hand = MappedWords(folder / "hand", HAND_WORDS * assignment.concurrency, records=HAND_WORDS).words
     instance = Instance(
         assignment,
         transport,
@@ -97,7 +97,7 @@ def _build(assignment: Assignment, transport: ZmqTransport) -> tuple[Instance, A
         return instance, None
     assert assignment.code is not None
     home = SqliteHome(Path(assignment.state), assignment.node, assignment.instance, assignment.epoch)
-    algorithm = load_algorithm(assignment.code)
+    algorithm = load_algorithm(assignment.code, assignment.kept)
     if not assignment.ttl_s:
         return instance, give_algorithm(instance, algorithm, hand, clock.now, clock.wall, home)
     from streamer.runtime.deadline import Deadline  # few nodes have one
@@ -119,8 +119,8 @@ def _overdue(ttl_s: float) -> None:
     _leave(DIED)
 
 
-def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:
-    """Step until the end; then let the work close, say so, and see that the last words have left."""
+def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> int:
+    """Step until the end; then let the work close, say so, and see that the last words have left. The exit code."""
     drive(instance, transport)
     instance.work.close()
     if instance.checkpoints is not None:
@@ -128,14 +128,15 @@ def _loop(instance: Instance, link: ControlLink, transport: ZmqTransport) -> Non
     instance.entry.close()
     link.close()
     transport.close()
-    end_life(Path(instance.assignment.folder), 0)
+    code = RENEWED if instance.renewing else 0
+    end_life(Path(instance.assignment.folder), code)
+    return code
 
 
 def _loop_or_die(instance: Instance, link: ControlLink, transport: ZmqTransport) -> None:
     """The loop in a thread beside the user's `start`: whatever ends it ends the process."""
-    code = 0
     try:
-        _loop(instance, link, transport)
+        code = _loop(instance, link, transport)
     except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
         code = _ended_by(error, instance)
     _leave(code)
@@ -240,8 +241,7 @@ def main(path: str) -> int:
         if algorithm is not None and assignment.role is Role.STATEFUL:
             _stateful(instance, link, transport, algorithm)
         else:
-            _loop(instance, link, transport)
+            _leave(_loop(instance, link, transport))
     except BaseException as error:  # noqa: BLE001  # supervising: the traceback goes to the log, and a new life follows
         _leave(_ended_by(error, instance))
-    _leave(0)
     return 0

@@ -69,7 +69,7 @@ def sample_of(instance: Instance) -> InstanceSample:
 
 
 def _state(instance: Instance) -> InstanceState:
-    if instance.stage is Stage.ENDED:
+    if instance.stage is Stage.ENDED and not instance.renewing:
         return InstanceState.ENDED
     if instance.stage is not Stage.RUNNING:
         return InstanceState.DRAINING

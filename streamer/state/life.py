@@ -17,6 +17,8 @@ CANNOT_OPEN = 3
 """The exit code of an instance whose algorithm or connector cannot be opened: starting it again would not help."""
 HANDLER_FAILED = 5
 """The exit code of an instance whose handler has failed where its node declares that this ends the job."""
+RENEWED = 6
+"""The exit code of an instance that has left for its next life."""
 _FILE = "life.json"
 
 

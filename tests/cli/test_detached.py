@@ -65,7 +65,7 @@ def test_detach_returns_with_all_nodes_at_work_and_the_job_completes_on_its_own(
     job = detached(desk)
 
     row = job.ps()
-    assert list(row) == ["job", "pipeline", "status", "since", "nodes"]
+    assert list(row) == ["job", "pipeline", "status", "since", "nodes", "update"]
     assert (row["pipeline"], row["status"]) == ("words", "running")
     assert row["nodes"] == {"numbers": 1, "pass": 2, "save": 1}
     assert set(job.pids()) == {"numbers-0", "pass-0", "pass-1", "save-0"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 from streamer.descriptor.flow import parse_flow
-from streamer.plan.assignment import Role
+from streamer.plan.assignment import Code, Role
 from streamer.plan.compile import Plan, PlannedNode, wired
 from streamer.plan.versions import flow_version
 
@@ -41,6 +42,20 @@ def plan(
         )
     flows = {"main": parse_flow(" | ".join(f"{source} >> {target}" for source, target in edges))} if edges else {}
     return wired("words", nodes, (flow_version(flows, "main", 1),))
+
+
+def coded(plan: Plan, *nodes: str, path: str = "/new.py") -> Plan:
+    """The plan in which these nodes have other code."""
+    code = Code("new", path)
+    return dataclasses.replace(
+        plan, nodes={n: dataclasses.replace(one, code=code) if n in nodes else one for n, one in plan.nodes.items()}
+    )
+
+
+def joined(plan: Plan, flows: Mapping[str, str], default: str) -> Plan:
+    """The plan as a descriptor with these flows would give it."""
+    parsed = {name: parse_flow(text) for name, text in flows.items()}
+    return wired(plan.pipeline, plan.nodes, (flow_version(parsed, default, 1),))
 
 
 LINE = plan(

@@ -115,10 +115,20 @@ class Stage:
         completed: int = 0,
         cannot_open: bool = False,
         handler_error: str = "",
+        renewed: bool = False,
     ) -> tuple[Effect, ...]:
         epoch = epoch or self.record(instance).epoch
         return self.take(
-            Exited(instance, epoch, code, output, completed, cannot_open=cannot_open, handler_error=handler_error)
+            Exited(
+                instance,
+                epoch,
+                code,
+                output,
+                completed,
+                cannot_open=cannot_open,
+                handler_error=handler_error,
+                renewed=renewed,
+            )
         )
 
     def dies(self, instance: str, *, completed: int = 0) -> tuple[Effect, ...]:

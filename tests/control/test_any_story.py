@@ -23,13 +23,14 @@ from streamer.control.events import (
     SendCommand,
     StartInstance,
     Ticked,
+    UpdateWanted,
 )
-from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase
-from streamer.control.state import JobState
+from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, JobPhase
+from streamer.control.state import InstanceRecord, JobState
 from streamer.control.step import step
 from streamer.metrics.samples import EdgeSample, InstanceSample, InstanceState
 from streamer.plan.change import FlowsChange, FlowsRollback
-from tests.control.plans import CYCLE
+from tests.control.plans import CYCLE, coded, joined
 
 _CHANGES = (
     FlowsChange({"main": "lines >> first >> second >> save"}),
@@ -42,6 +43,11 @@ _CHANGES = (
     FlowsChange({}),
     FlowsRollback(),
     FlowsRollback(1),
+)
+_UPDATES = (
+    coded(CYCLE, "first", "second"),
+    joined(coded(CYCLE, "second"), {"main": "lines >> second >> save", "new": "lines >> first >> second"}, "main"),
+    joined(CYCLE, {"main": "lines >> first >> second >> first | second >> save"}, "main"),
 )
 _INSTANCES = ("lines-0", "first-0", "second-0", "second-1", "second-2", "save-0")
 
@@ -65,7 +71,10 @@ chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
     kind=st.sampled_from(
-        ["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "flows", "drain", "kill", "resume"]
+        [
+            *("report", "report", "report", "exit", "tick", "tick", "scale", "flows", "flows", "update", "update"),
+            *("drain", "kill", "resume"),
+        ]
     ),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
@@ -109,6 +118,8 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
             return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
         case "flows":
             return FlowsSet(chapter.change, state.wish + 1 - chapter.lives_ago)
+        case "update":
+            return UpdateWanted(_UPDATES[(chapter.count + chapter.code) % 3], state.wish + 1 - chapter.lives_ago)
         case "resume":
             return Resumed(state.wish + 1 - chapter.lives_ago)
     return Ticked()
@@ -208,3 +219,38 @@ def test_a_drain_ends_every_story_in_bounded_time_however_deaf_the_instances_are
     for instance, epoch in processes.living.items():
         state, _ = step(state, Exited(instance, epoch, -9), now + limits.DRAIN_S)
     assert state.phase.ended
+
+
+@given(stories)
+def test_an_update_comes_to_its_end_in_every_story_that_ends_well(story: list[Chapter]) -> None:
+    """Once all do as they are told: it is there, or back, and every instance is of a generation that the job has."""
+    state, _, now = play(story)
+    for _ in range(100):
+        if state.update is None:
+            break
+        now += 1.0
+        for record in state.instances.values():
+            if (event := well_behaved(record, state)) is not None:
+                state, _ = step(state, event, now)
+        state, _ = step(state, Ticked(), now)
+    assert state.update is None
+    if state.phase is JobPhase.RUNNING:
+        undone = {one.generation for one in state.updates if one.error and not one.refused}
+        left = [r.instance for r in state.instances.values() if not r.phase.gone and r.generation in undone]
+        assert left == []
+
+
+def well_behaved(record: InstanceRecord, state: JobState) -> Event | None:
+    """What a living instance says or does that is well, and as it was told."""
+    if not record.phase.living:
+        return None
+    if record.phase is InstancePhase.ENDED:
+        return Exited(record.instance, record.epoch, 0)
+    if record.renewing:
+        return Exited(record.instance, record.epoch, 6, renewed=True)
+    return Reported(
+        InstanceSample(
+            record.instance, record.node, record.epoch, InstanceState.RUNNING, endpoint="tcp://x",
+            wiring=state.wired, oldest_version=state.plan.current.number,
+        )
+    )  # fmt: skip

@@ -32,14 +32,14 @@ def test_a_gateway_with_a_name_and_a_port_of_its_own_is_no_finding(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
 
-    assert preflight(door(Gateway("door", free)), tmp_path) == ()
-    assert preflight(door(Gateway("door", 0)), tmp_path) == ()
+    assert preflight(door(Gateway("door", free)), tmp_path).findings == ()
+    assert preflight(door(Gateway("door", 0)), tmp_path).findings == ()
 
 
 def test_a_port_in_use_is_found_with_its_node(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        (finding,) = preflight(door(Gateway("door", port)), tmp_path)
+        (finding,) = preflight(door(Gateway("door", port)), tmp_path).findings
 
     assert finding == (
         f"node door: port {port} of 127.0.0.1 cannot be taken: address already in use. "
@@ -50,19 +50,19 @@ def test_a_port_in_use_is_found_with_its_node(tmp_path: Path) -> None:
 def test_the_name_of_a_living_gateway_is_found_with_its_job(tmp_path: Path) -> None:
     record = living(tmp_path, "door")
 
-    (finding,) = preflight(door(Gateway("door", 0)), tmp_path)
+    (finding,) = preflight(door(Gateway("door", 0)), tmp_path).findings
 
     assert finding == (
         "node door: the gateway name door is in use by job abcdefghijkl. Give it another spec.name, or stop that job."
     )
     record.close()
-    assert preflight(door(Gateway("door", 0)), tmp_path) == ()
+    assert preflight(door(Gateway("door", 0)), tmp_path).findings == ()
 
 
 def test_another_name_is_free(tmp_path: Path) -> None:
     living(tmp_path, "window")
 
-    assert preflight(door(Gateway("door", 0)), tmp_path) == ()
+    assert preflight(door(Gateway("door", 0)), tmp_path).findings == ()
 
 
 def test_a_gateway_is_told_to_drain_with_the_sources() -> None:

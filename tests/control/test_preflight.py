@@ -31,11 +31,11 @@ def file(path: Path) -> Connector:
 
 
 def test_a_plan_without_problems_has_no_findings() -> None:
-    assert preflight(LINE) == ()
+    assert preflight(LINE).findings == ()
 
 
 def test_a_source_file_that_does_not_exist_is_found_with_its_node(tmp_path: Path) -> None:
-    (finding,) = preflight(connected(LINE, lines=file(tmp_path / "absent.txt")))
+    (finding,) = preflight(connected(LINE, lines=file(tmp_path / "absent.txt"))).findings
     assert finding.startswith("node lines: ")
     assert "absent.txt" in finding
 
@@ -43,7 +43,7 @@ def test_a_source_file_that_does_not_exist_is_found_with_its_node(tmp_path: Path
 def test_a_sink_that_would_destroy_its_own_source_is_found(tmp_path: Path) -> None:
     path = tmp_path / "both.txt"
     path.write_text("precious\n")
-    (finding,) = preflight(connected(LINE, lines=file(path), save=file(path)))
+    (finding,) = preflight(connected(LINE, lines=file(path), save=file(path))).findings
     assert "lines" in finding
     assert "save" in finding
     assert path.read_text() == "precious\n"
@@ -51,12 +51,12 @@ def test_a_sink_that_would_destroy_its_own_source_is_found(tmp_path: Path) -> No
 
 def test_two_sources_that_read_stdin_are_found() -> None:
     stdin = Connector("stdin", {"format": "text"})
-    findings = preflight(connected(LINE, lines=stdin, parse=dataclasses.replace(stdin)))
+    findings = preflight(connected(LINE, lines=stdin, parse=dataclasses.replace(stdin))).findings
     assert any("each reads stdin" in finding for finding in findings)
 
 
 def test_an_algorithm_file_that_is_missing_is_found_with_its_node(tmp_path: Path) -> None:
-    (finding,) = preflight(coded(LINE, parse=tmp_path / "absent.py"))
+    (finding,) = preflight(coded(LINE, parse=tmp_path / "absent.py")).findings
     assert finding.startswith("node parse: algorithm parse-code: the file ")
     assert "does not exist" in finding
 
@@ -64,13 +64,13 @@ def test_an_algorithm_file_that_is_missing_is_found_with_its_node(tmp_path: Path
 def test_an_algorithm_that_imports_is_no_finding(tmp_path: Path) -> None:
     path = tmp_path / "fine.py"
     path.write_text("def start(args):\n    return args\n")
-    assert preflight(coded(LINE, parse=path)) == ()
+    assert preflight(coded(LINE, parse=path)).findings == ()
 
 
 def test_an_algorithm_that_does_not_import_is_told_with_its_traceback_and_then_its_node(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("import json\n\nraise ValueError('no such table')\n")
-    (finding,) = preflight(coded(LINE, parse=path))
+    (finding,) = preflight(coded(LINE, parse=path)).findings
     *traceback, last = finding.splitlines()
     assert traceback[0] == "Traceback (most recent call last):"
     assert any(f'File "{path}", line 3' in line for line in traceback)
@@ -84,7 +84,7 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
     broken.write_text("def start(args:\n")
     plan = coded(LINE, parse=tmp_path / "absent.py", save=broken)
     nodes = {**plan.nodes, "lines": dataclasses.replace(plan.nodes["lines"], connector=file(tmp_path / "absent.txt"))}
-    findings = preflight(dataclasses.replace(plan, nodes=nodes))
+    findings = preflight(dataclasses.replace(plan, nodes=nodes)).findings
     assert len(findings) == 3
     assert [name for finding in findings for name in LINE.nodes if f"node {name}: " in finding] == [
         "lines",
@@ -96,7 +96,7 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
 def test_an_algorithm_of_several_nodes_is_told_once_with_all_of_them(tmp_path: Path) -> None:
     shared = Code("shared", str(tmp_path / "absent.py"))
     nodes = {name: dataclasses.replace(node, code=shared) for name, node in LINE.nodes.items()}
-    (finding,) = preflight(dataclasses.replace(LINE, nodes=nodes))
+    (finding,) = preflight(dataclasses.replace(LINE, nodes=nodes)).findings
     assert finding.startswith("nodes lines, parse, save: algorithm shared: ")
 
 
@@ -104,5 +104,5 @@ def test_an_algorithm_of_several_nodes_is_told_once_with_all_of_them(tmp_path: P
 def test_an_algorithm_that_ends_its_process_while_it_is_imported_is_found(tmp_path: Path, program: str) -> None:
     path = tmp_path / "leaves.py"
     path.write_text(program)
-    (finding,) = preflight(coded(LINE, parse=path))
+    (finding,) = preflight(coded(LINE, parse=path)).findings
     assert "node parse: algorithm parse-code: " in finding

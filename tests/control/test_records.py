@@ -23,7 +23,16 @@ from streamer.control.events import (
     Ticked,
 )
 from streamer.control.jobs import JobStatus
-from streamer.control.records import JobFacts, KeptJob, instance_entry, job_entry, kept_job, line_of, plan_entry
+from streamer.control.records import (
+    JobFacts,
+    KeptJob,
+    instance_entry,
+    job_entry,
+    kept_job,
+    line_of,
+    plan_entry,
+    update_entry,
+)
 from streamer.control.state import Answer, InstanceRecord, JobState
 from streamer.control.step import step
 from streamer.control.wishes import want_end, want_flows, want_replicas, want_resumption
@@ -45,6 +54,8 @@ def kept(state: JobState, again: int = 0) -> KeptJob:
     """The job as it is read from records, the `again`-th of which comes twice."""
     entries = [plan_entry("job", state.plan), job_entry(line_of(FACTS, state, 0.0))]
     entries += [instance_entry("job", record, 0.0) for record in state.instances.values()]
+    if state.update is not None:
+        entries.append(update_entry("job", state.update.plan))
     entries.append(entries[again % len(entries)])
     records = [Record(e.topic, 0, at, e.key, e.value, 0, 0.0) for at, e in enumerate(entries)]
     jobs = {record.key: record for record in records if record.topic is Topic.JOBS}
@@ -60,11 +71,13 @@ def forgotten(state: JobState) -> JobState:
         name: getattr(blank, name)
         for name in (
             "sample", "heard", "progressed", "quiet_since", "quiet_before", "quiet_last",
-            "told_at", "told_version", "told", "wired", "told_wired", "said_before", "said_last", "exit",
+            "told_at", "told_version", "told", "wired", "told_wired", "said_before", "said_last", "exit", "ready_at",
         )
     }  # fmt: skip
     instances = {name: dataclasses.replace(record, **volatile) for name, record in state.instances.items()}
     versions = dict.fromkeys(state.plan.nodes, 9)
+    if state.update is not None:
+        state = dataclasses.replace(state, update=dataclasses.replace(state.update, found_at=None))
     return dataclasses.replace(state, instances=instances, versions=versions, wired=9, clear=None)
 
 

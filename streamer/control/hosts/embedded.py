@@ -22,6 +22,7 @@ import zmq
 from streamer import clock
 from streamer.control.book import Book, find
 from streamer.control.events import (
+    NOT_STARTED,
     Ask,
     Asked,
     Effect,
@@ -35,8 +36,9 @@ from streamer.control.events import (
     StartInstance,
     Ticked,
 )
-from streamer.control.hosts.exits import NOT_STARTED, exited
+from streamer.control.hosts.exits import exited
 from streamer.control.hosts.home import (
+    CODE_FOLDER,
     DEAD_LETTERS_FILE,
     INSTANCES_FOLDER,
     LOGS_FOLDER,
@@ -49,6 +51,7 @@ from streamer.control.hosts.home import (
 from streamer.control.hosts.link import ControlLink
 from streamer.control.hosts.lock import JobLock
 from streamer.control.jobs import JobAccount, JobSnapshot, account, snapshot
+from streamer.control.kept_code import keep_code
 from streamer.control.records import JobFacts, KeptJob
 from streamer.control.state import JobState
 from streamer.control.step import step
@@ -137,6 +140,7 @@ class EmbeddedHost:
             make_folder(self.folder)
             self._lock = JobLock(self.folder)
             self._records = Book(self._log, self._facts)
+            self._plan = keep_code(self._plan, self.folder / CODE_FOLDER)
             self._records.begin(self._plan)
             self._link = ControlLink(self._facts.token)
             state = None
@@ -267,7 +271,7 @@ class EmbeddedHost:
 
     def _start(self, effect: StartInstance) -> None:
         state = self._job_state()
-        assignment = state.plan.assignment(
+        assignment = state.plan_of(state.instances[effect.instance]).assignment(
             effect.node,
             effect.index,
             job=self.job,
@@ -279,6 +283,7 @@ class EmbeddedHost:
             control=self._control().endpoint,
             endpoint=effect.endpoint or _ANY_PORT,
             alone=self._facts.detached,
+            kept=str(self.folder / CODE_FOLDER),
             wiring=state.wiring_of(effect.node),
         )
         try:

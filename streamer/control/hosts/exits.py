@@ -11,10 +11,7 @@ from pathlib import Path
 from streamer.control.events import UNSEEN, Exited
 from streamer.control.hosts.home import INSTANCES_FOLDER, page_of
 from streamer.platform.base import Exit
-from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, read_life
-
-NOT_STARTED = 126
-"""Exit code told of a life that could not begin (a shell's code for a command that it cannot execute)."""
+from streamer.state.life import CANNOT_OPEN, HANDLER_FAILED, RENEWED, read_life
 
 
 def exited(folder: Path, exit_: Exit) -> Exited:
@@ -32,4 +29,5 @@ def exited(folder: Path, exit_: Exit) -> Exited:
         ended=exit_.code is None and word == 0,
         cannot_open=word == CANNOT_OPEN,
         handler_error=life.error if life is not None and word == HANDLER_FAILED else "",
+        renewed=word == RENEWED,
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from streamer import clock
 from streamer.control.book import Book
 from streamer.control.jobs import JobAccount, account
+from streamer.control.kept_code import keep_code
 from streamer.control.records import JobFacts, JobLine, KeptJob
 from streamer.errors import HomeError, StateError
 from streamer.log.sqlite import SqliteLog
@@ -23,6 +24,8 @@ from streamer.plan.compile import Plan
 from streamer.protocol.account import InstanceAccount
 from streamer.state.account import read_account
 
+CODE_FOLDER = "code"
+"""The files of its algorithms, of all its generations, by their digests."""
 DEAD_LETTERS_FILE = "dead-letters.sqlite"
 INSTANCES_FOLDER = "instances"
 LOGS_FOLDER = "logs"
@@ -81,7 +84,7 @@ def make_folder(folder: Path) -> None:
     """The folder of a job. Raises HomeError."""
     try:
         folder.mkdir(mode=0o700, parents=True)
-        for part in (INSTANCES_FOLDER, LOGS_FOLDER):
+        for part in (CODE_FOLDER, INSTANCES_FOLDER, LOGS_FOLDER):
             (folder / part).mkdir(mode=0o700)
     except OSError as error:
         raise HomeError(f"the job's folder {folder} cannot be made: {error}") from error
@@ -94,7 +97,7 @@ def submit(plan: Plan, home: Path, *, duration_s: float | None = None, metrics: 
         facts = replace(new_job(plan, home, detached=True), duration_s=duration_s, metrics=metrics)
         make_folder(Path(facts.folder))
         book = Book(log, facts)
-        book.begin(plan)
+        book.begin(keep_code(plan, Path(facts.folder) / CODE_FOLDER))
         book.close()
     finally:
         log.close()

@@ -15,9 +15,10 @@ from pathlib import Path
 from streamer import clock
 from streamer.control.book import Book, find
 from streamer.control.events import Resumed
-from streamer.control.hosts.home import INSTANCES_FOLDER, folder_of, is_at_home
+from streamer.control.hosts.home import CODE_FOLDER, INSTANCES_FOLDER, folder_of, is_at_home
 from streamer.control.hosts.lock import JobLock
 from streamer.control.jobs import JobStatus
+from streamer.control.kept_code import keep_code
 from streamer.control.records import KeptJob
 from streamer.control.step import step
 from streamer.control.wishes import want_resumption
@@ -76,7 +77,8 @@ def _revive(log: ControlLog, kept: KeptJob, folder: Path) -> None:
         _bury_living(folder)
     state = kept.state(book.clock_offset_s, 0)
     if state is not None:
-        book.keep(step(state, Resumed(want_resumption(log, kept.job)), clock.now())[0])
+        mended = replace(state, plan=keep_code(state.plan, folder / CODE_FOLDER))
+        book.keep(step(mended, Resumed(want_resumption(log, kept.job)), clock.now())[0])
     book.close()
 
 

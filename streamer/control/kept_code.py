@@ -1,0 +1,59 @@
+"""The code of a job, kept as it was when the job was given it.
+
+An instance that starts again must run what the others run, and an update that is taken back needs the code that was
+there before, while the user's files go on changing. So a job keeps the bytes of the files of which its algorithms
+consist, under their digests, in its folder: those that the check before its start has seen imported from the folder of
+an algorithm (`streamer.runtime.check`). All generations lie side by side; a file that has not changed is there once.
+Copying whole folders would be simpler, and would take data, models and virtual environments along.
+
+What is kept comes into force with a start, an update or a resumption; until then an edit changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from streamer.errors import HomeError
+from streamer.plan.assignment import KeptFile
+from streamer.plan.compile import Plan
+
+_DIGEST_BYTES = 16
+
+
+def keep_code(plan: Plan, folder: Path) -> Plan:
+    """The plan whose code is kept in this folder, as it is now. What is gone by now stays as it was kept before.
+
+    Raises HomeError.
+    """
+    known: dict[KeptFile, KeptFile] = {}
+    for node in plan.nodes.values():
+        for file in () if node.code is None else node.code.files:
+            known[file] = known.get(file) or _kept(file, folder)
+    nodes = {
+        name: node
+        if node.code is None
+        else replace(node, code=replace(node.code, files=tuple(known[file] for file in node.code.files)))
+        for name, node in plan.nodes.items()
+    }
+    return replace(plan, nodes=nodes)
+
+
+def _kept(file: KeptFile, folder: Path) -> KeptFile:
+    try:
+        content = Path(file.path).read_bytes()
+    except OSError:
+        return file
+    digest = hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+    path = folder / digest
+    try:
+        if not path.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            draft = path.with_name(f"{digest}.{os.getpid()}")
+            draft.write_bytes(content)
+            draft.replace(path)
+    except OSError as error:
+        raise HomeError(f"the code of the job cannot be kept in {folder}: {error}") from error
+    return KeptFile(file.path, digest)
