@@ -69,7 +69,7 @@ class _Led:
     """One job in hand. `waits` tells why some of its instances are not placed.
 
     `told` is what was said to each instance, and `words` what to all of a node: said again and again, and made a record
-    of once.
+    of once. `unsaid` are those that the log does not have yet.
 
     `reported` is how far its reports have been taken. Those from before it was taken up count as taken: whoever wrote
     one says it again, and an old one that came now would speak of what is over.
@@ -81,6 +81,7 @@ class _Led:
     events: deque[Event] = field(default_factory=deque)
     told: dict[str, Told] = field(default_factory=dict)
     words: dict[tuple[str, Verb], tuple[Peers | Wiring, Entry]] = field(default_factory=dict)
+    unsaid: dict[str, Entry] = field(default_factory=dict)
     pages: Pages = field(default_factory=Pages)
     active: bool = True
     ticked_at: float = 0.0
@@ -295,9 +296,13 @@ class ClusterHost:
         before = led.state
         led.active = led.active or _may_be_due_after(before, event)
         led.state, effects = step(led.state, event, self._clock())
-        words = self._words(led, led.state, effects, event)
-        if not (words or isinstance(event, Ticked) or led.state.phase.ended or before is None):
+        news = self._words(led, led.state, effects, event)
+        led.unsaid.update((entry.key, entry) for entry in news)
+        if isinstance(event, Placed):
+            return  # all that is placed in one tick is written with it
+        if not (news or isinstance(event, Ticked) or led.state.phase.ended or before is None):
             return
+        words = list(led.unsaid.values())
         ended = led.state.phase.ended
         if ended:
             words.append(account_entry(account(led.state, self._clock(), led.pages.of(led.state))))
@@ -306,6 +311,8 @@ class ClusterHost:
         except ClaimError:
             self._let_go(led.state.job)
             return
+        if led.book.complaint is None:
+            led.unsaid.clear()
         if ended and led.book.complaint is None:
             self._let_go(led.state.job)
 
