@@ -59,5 +59,5 @@ def publish(
     text = f"{table}\n\n{page.provenance(done)}"
     if file is None:
         page.put(name, text)
-        page.put(aims.NAME, aims.summary(list(aims.of_records(record.BENCHMARKS))))
+        page.put(aims.NAME, aims.summary(list(aims.of_records(record.RECORDED))))
     say(text)

@@ -41,7 +41,11 @@ BENCHMARKS = (
     "peers.engines",
     "peers.kafka",
 )
-"""All that have a record and a table, in the order in which they are taken."""
+"""All that are taken by `make bench`, in this order."""
+ON_KAFKA = ("scenario.control_plane",)
+"""Those that need brokers, and are taken by their own commands."""
+RECORDED = (*BENCHMARKS, *ON_KAFKA)
+"""All that have a record and a table."""
 _PACKAGES = ("pyzmq", "msgpack", "msgspec", "psutil")
 
 

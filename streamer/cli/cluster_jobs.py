@@ -105,7 +105,7 @@ class ClusterJobs(Jobs):
 
     def account(self, kept: KeptJob) -> JobAccount | None:
         state = kept.state(clock.wall() - clock.now(), 0)
-        if kept.account is not None or state is None:
+        if state is None or (kept.account is not None and not kept.line.live):
             return kept.account
         pages = Pages()
         for record in newest(self.log, Topic.REPORTS, scope=kept.job).values():

@@ -79,6 +79,8 @@ def run_command(
 
     With --detach the job outlives the command and its terminal: see ps, status, logs, tap, scale and stop.
 
+    With --kafka it is a job of a cluster, with an agent beside it on this machine, and a controller if none answers.
+
     State and logs lie under $STREAMER_HOME (~/.streamer).
     """
     from streamer.cli.durations import parse_duration_s
@@ -101,7 +103,7 @@ def ps_command(
     ended_too: Annotated[bool, typer.Option("--all", "-a", help="Also jobs that have ended.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write an array to stdout as one line of JSON.")] = False,
 ) -> None:
-    """List the jobs that are going on: of this user, below $STREAMER_HOME."""
+    """List the jobs that are going on: of a cluster, or of this user, below $STREAMER_HOME."""
     from streamer.cli.ps import ps
 
     raise typer.Exit(ps(ended_too=ended_too, as_json=as_json))
@@ -144,6 +146,8 @@ def resume_command(
     It has its folder again: the positions of its sources, its state, and what was not settled, so nothing is lost or
     counted twice. Its algorithms are read anew: mend what has failed before. It goes on as a detached job, also if it
     was none. $STREAMER_HOME may have moved, or be a copy.
+
+    On a cluster its instances start again on the machines where they were.
     """
     from streamer.cli.resume import resume
 
@@ -157,7 +161,7 @@ def logs_command(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended, or Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write each line as a line of JSON.")] = False,
 ) -> None:
-    """Show what the instances of a job have printed, each line with node and instance before it."""
+    """Show what the instances of a job have printed on this machine, each line with node and instance before it."""
     from streamer.cli.logs import logs
 
     raise typer.Exit(logs(job, node, follow=follow, as_json=as_json))

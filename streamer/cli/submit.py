@@ -1,4 +1,4 @@
-"""`streamer submit`: a job for a cluster, which goes on wherever its agents are.
+"""`streamer submit`, and `resume`: a job for a cluster, which goes on wherever its agents are.
 
 The job is one record in the log, so it is there whole or not at all, and whoever leads jobs finds it, now or later. The
 command returns when every node has an instance at work, and says what the job waits for meanwhile: a cluster without a
@@ -18,6 +18,8 @@ from streamer.control.cluster.wire import Member, submit_entry
 from streamer.control.hosts.home import new_job
 from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobStatus
+from streamer.control.wishes import want_resumption
+from streamer.errors import ResumeError
 from streamer.limits import AGENT_BEAT_S
 from streamer.log.base import ControlLog
 from streamer.plan.compile import Plan
@@ -39,20 +41,37 @@ def submit(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: boo
         return BAD_INPUT
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs:
         hearing = Hearing(jobs.log)
-        job = put(jobs.log, plan, duration_s=duration_s)
-        told = ""
-        kept = jobs.look(job)
-        while kept is None or (kept.line.live and not is_at_work(kept)):
-            missing = [text for kind, text in _MISSING.items() if not hearing.is_there(kind)]
-            waits = " and ".join(missing) if hearing.for_s() >= _PATIENCE_S else ""
-            if waits and waits != told:
-                tell(f"job {job} waits: {waits}")
-            told = waits
-            kept = jobs.look(job, LOOK_S)
+        return _begun(jobs, hearing, put(jobs.log, plan, duration_s=duration_s), as_json=as_json)
+
+
+def resumed(name: str, bootstrap: str, *, as_json: bool) -> int:
+    """The exit code: a job that has failed goes on, on the machines that have what it keeps.
+
+    Raises ResumeError, NoSuchJobError, OptionError, StateError or LogError.
+    """
+    with ClusterJobs.opened(bootstrap, home_folder()) as jobs:
+        hearing = Hearing(jobs.log)
+        kept = jobs.find(name)
+        if kept.line.status != JobStatus.FAILED:
+            raise ResumeError(f"job {kept.job} is {kept.line.status}")
+        return _begun(jobs, hearing, kept.job, as_json=as_json, wish=want_resumption(jobs.log, kept.job))
+
+
+def _begun(jobs: ClusterJobs, hearing: Hearing, job: str, *, as_json: bool, wish: int = -1) -> int:
+    """Say what the job waits for until the `wish` was heard and it is at work, or has ended; the exit code."""
+    told = ""
+    kept = jobs.look(job)
+    while kept is None or kept.line.wish < wish or (kept.line.live and not is_at_work(kept)):
+        missing = [text for kind, text in _MISSING.items() if not hearing.is_there(kind)]
+        waits = " and ".join(missing) if hearing.for_s() >= _PATIENCE_S else ""
+        if waits and waits != told:
+            tell(f"job {job} waits: {waits}")
+        told = waits
+        kept = jobs.look(job, LOOK_S)
     if kept.line.status == JobStatus.FAILED:
         tell(kept.line.error or f"job {job} has failed")
         return FAILED
-    tell(f"job {job} of pipeline {plan.pipeline}")
+    tell(f"job {job} of pipeline {kept.plan.pipeline}")
     for line in kept.instances:
         tell(f"  {line.instance}  on {line.agent}")
     say(json_line({"job": job}) if as_json else job)

@@ -9,12 +9,13 @@ touching anything. Records that have not changed are not written again: a report
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 
 from streamer import clock
 from streamer.control.events import Wanted
 from streamer.control.records import (
+    InstanceLine,
     JobFacts,
     JobLine,
     KeptJob,
@@ -23,6 +24,7 @@ from streamer.control.records import (
     job_line,
     kept_job,
     line_of,
+    line_of_instance,
     plan_entry,
     update_entry,
 )
@@ -48,7 +50,7 @@ class Book:
         self._claim = log.claim(facts.job, holder or f"process {os.getpid()}")
         self._written: dict[str, bytes | None] = {}
         self._state: JobState | None = None
-        self._seen: dict[str, InstanceRecord] = {}
+        self._seen: Mapping[str, InstanceRecord] = {}
         self._plan: Plan | None = None
         self._update: Plan | None = None
         self._news = log.follow([Topic.COMMANDS, Topic.JOBS], scope=facts.job) if listens else None
@@ -85,7 +87,7 @@ class Book:
         self.complaint = None
         self._written.update((entry.key, entry.value) for entry in entries)
         self._state = state
-        self._seen = dict(state.instances)
+        self._seen = state.instances
         self._plan = state.plan
         self._update = None if state.update is None else state.update.plan
 
@@ -105,18 +107,33 @@ class Book:
             self._news.close()
 
     def _changed(self, state: JobState) -> list[Entry]:
-        """Instances first: a job that is told to have ended has none that goes on."""
-        entries = [
-            instance_entry(state.job, record, self.clock_offset_s)
-            for name, record in state.instances.items()
-            if record is not self._seen.get(name)
-        ]
+        """Instances first: a job that is told to have ended has none that goes on.
+
+        Most states differ from the last one by what instances have counted, which is found out without making records.
+        """
+        moved = [record for name, record in state.instances.items() if _differs(record, self._seen.get(name))]
+        entries = [instance_entry(state.job, record, self.clock_offset_s) for record in moved]
         if state.plan is not self._plan:
             entries.append(plan_entry(state.job, state.plan))
         if state.update is not None and state.update.plan is not self._update:
             entries.append(update_entry(state.job, state.update.plan))
-        entries.append(job_entry(line_of(self.facts, state, self.clock_offset_s)))
+        if moved or self._state is None or any(getattr(state, n) is not getattr(self._state, n) for n in _OF_THE_JOB):
+            entries.append(job_entry(line_of(self.facts, state, self.clock_offset_s)))
         return [entry for entry in entries if self._written.get(entry.key) != entry.value]
+
+
+_OF_THE_JOB = tuple(field.name for field in fields(JobState) if field.name != "instances")
+
+
+def _differs(record: InstanceRecord, seen: InstanceRecord | None) -> bool:
+    """In what is kept of it, or in its address, which stands in the job's record."""
+    if record is seen:
+        return False
+    return seen is None or _kept(record) != _kept(seen)
+
+
+def _kept(record: InstanceRecord) -> tuple[InstanceLine, str]:
+    return line_of_instance(record), record.sample.address if record.sample is not None else ""
 
 
 def find(log: ControlLog, job: str) -> KeptJob | None:

@@ -84,7 +84,7 @@ def verbs(record: InstanceRecord, drained: frozenset[str], state: JobState) -> f
 def observe_quiet(record: InstanceRecord, sample: InstanceSample, now: float) -> InstanceRecord:
     """The record's quiet span after `sample`, which it does not hold yet."""
     if not sample.quiet:
-        return dataclasses.replace(record, quiet_since=None)
+        return record if record.quiet_since is None else dataclasses.replace(record, quiet_since=None)
     if record.quiet_since is None or record.sample is None or _counters(record.sample) != _counters(sample):
         return dataclasses.replace(record, quiet_since=now, quiet_before=now, quiet_last=now)
     if now <= record.quiet_last:

@@ -195,8 +195,13 @@ def account_entry(account: JobAccount) -> Entry:
 
 def instance_entry(job: str, record: InstanceRecord, clock_offset_s: float) -> Entry:
     """`clock_offset_s` is the time of day at which the controller's clock shows 0."""
+    return Entry(Topic.ASSIGNMENTS, f"{job}/{record.instance}", _encoded(line_of_instance(record, clock_offset_s)))
+
+
+def line_of_instance(record: InstanceRecord, clock_offset_s: float = 0.0) -> InstanceLine:
+    """To be compared with another one, it costs less than to be encoded."""
     sample = record.sample if record.heard else None
-    line = InstanceLine(
+    return InstanceLine(
         **{name: getattr(record, name) for name in _SAME},
         started_at=record.started_at + clock_offset_s,
         exited_at=record.exited_at + clock_offset_s,
@@ -205,7 +210,6 @@ def instance_entry(job: str, record: InstanceRecord, clock_offset_s: float) -> E
         version=sample.version if sample is not None else 0,
         knows=sample.newest_version if sample is not None else 0,
     )
-    return Entry(Topic.ASSIGNMENTS, f"{job}/{record.instance}", _encoded(line))
 
 
 def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:

@@ -309,10 +309,10 @@ def _told(state: JobState, now: float) -> Stepped:
     effects: list[Effect] = []
     for record in state.instances.values():
         if record.heard and record.phase.living:
-            after, commands = _words(state, record, endings.verbs(record, drained, state), beside, now)
-            if commands:
+            wanted = endings.verbs(record, drained, state)
+            if commands := _words(state, record, wanted, beside, now):
                 effects += [SendCommand(record.instance, record.epoch, command) for command in commands]
-                told[record.instance] = after
+                told[record.instance] = _having_been_told(state, record, wanted, commands, now)
     if told:
         state = dataclasses.replace(state, instances={**state.instances, **told})
     return state, tuple(effects)
@@ -320,9 +320,9 @@ def _told(state: JobState, now: float) -> Stepped:
 
 def _words(
     state: JobState, record: InstanceRecord, wanted: frozenset[Verb], beside: _Beside, now: float
-) -> tuple[InstanceRecord, list[Command]]:
+) -> list[Command]:
     """What this instance is to be told now. It meets nobody before it knows the flows of which they may send to it."""
-    again = now >= record.told_at + limits.COMMAND_REPEAT_S
+    again = _is_told_again(record, now)
     version = state.versions[record.node]
     ignorant = record.wired < state.wired
     commands = []
@@ -332,15 +332,24 @@ def _words(
     if meets:
         commands.append(Command(Verb.PEERS, beside.peers(record.node)))
     verbs = sorted(wanted if again else wanted - record.told)
-    commands += [Command(v, lives=beside.lives(record.node) if v is Verb.REPLAY else ()) for v in verbs]
-    after = dataclasses.replace(
+    return commands + [Command(v, lives=beside.lives(record.node) if v is Verb.REPLAY else ()) for v in verbs]
+
+
+def _having_been_told(
+    state: JobState, record: InstanceRecord, wanted: frozenset[Verb], commands: list[Command], now: float
+) -> InstanceRecord:
+    meets = any(command.verb is Verb.PEERS for command in commands)
+    return dataclasses.replace(
         record,
-        told_at=now if again or record.told_version == UNTOLD else record.told_at,
-        told_version=version if meets else record.told_version,
+        told_at=now if _is_told_again(record, now) or record.told_version == UNTOLD else record.told_at,
+        told_version=state.versions[record.node] if meets else record.told_version,
         told_wired=state.wired,
         told=wanted,
     )
-    return after, commands
+
+
+def _is_told_again(record: InstanceRecord, now: float) -> bool:
+    return now >= record.told_at + limits.COMMAND_REPEAT_S
 
 
 class _Beside:

@@ -18,7 +18,7 @@ import zmq
 from streamer import clock
 from streamer.limits import HEARTBEAT_S, REPORT_S
 from streamer.metrics.samples import InstanceSample
-from streamer.plan.assignment import SUPERVISOR_VARIABLE, Command
+from streamer.plan.assignment import SUPERVISOR_VARIABLE, Command, Verb
 from streamer.protocol.frames import Kind, encode_short
 from streamer.transport.curve import secure
 
@@ -26,8 +26,8 @@ _ORPHANED = 4
 """Exit code of an instance whose supervising process has gone."""
 _RECONNECT_MAX_MS = 500
 _LOOK_S = 0.05
-"""How often it is looked whether facts have changed, if they have in the last `_CALM_S`; else with each report: an
-instance that does nothing is to cost little."""
+"""How often it is looked whether facts have changed, if they have or something new was said in the last `_CALM_S`; else
+with each report: an instance that does nothing is to cost little."""
 _CALM_S = 2.0
 _UNREACHABLE = 1
 """Exit code of an instance whose control thread has failed."""
@@ -62,6 +62,8 @@ class ControlLink:
         self._command = command
         self._sessions = sessions
         self._beat_at = beat_at
+        self._words: dict[Verb, bytes] = {}
+        """The last of each verb as it came: all are said again and again."""
         self._pulses: dict[str, zmq.Socket[bytes]] = {}
         self._parent = None if alone else int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid()))
         self._over = Event()
@@ -112,10 +114,18 @@ class ControlLink:
                     self._pulse()
             if socket.poll(int(1000 * (REPORT_S if now - changed_at > _CALM_S else _LOOK_S))):
                 # one at a time, so that a controller with much to say keeps no report and no pulse back
-                self._command(Command.from_wire(msgpack.unpackb(socket.recv())))
+                changed_at = now if self._hear(socket.recv()) else changed_at
         for pulse in self._pulses.values():
             pulse.close(0)
         socket.close()
+
+    def _hear(self, word: bytes) -> bool:
+        """Whether it is a new one: facts are about to change then, and somebody waits for that."""
+        command = Command.from_wire(msgpack.unpackb(word))
+        is_new = word != self._words.get(command.verb)
+        self._words[command.verb] = word
+        self._command(command)
+        return is_new
 
     def _told(self, socket: zmq.Socket[bytes], sample: InstanceSample) -> bool:
         try:

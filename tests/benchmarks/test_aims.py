@@ -56,4 +56,4 @@ def test_aims_are_read_from_the_records_that_are_there(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_what_the_records_say() -> None:
-    assert aims.summary(list(aims.of_records(record.BENCHMARKS))) in page.PAGE.read_text()
+    assert aims.summary(list(aims.of_records(record.RECORDED))) in page.PAGE.read_text()

@@ -45,7 +45,7 @@ from streamer.plan.assignment import Canary
 from streamer.plan.change import FlowsChange, FlowsRollback, changed, with_version
 from streamer.plan.plain import plain, typed
 from tests.control.plans import CYCLE, LINE
-from tests.control.test_any_story import Chapter, play, stories
+from tests.control.test_any_story import Chapter, event_of, play, stories
 
 FACTS = JobFacts("job", "words", "token", "folder", "directory", started_at=1.0, detached=True)
 
@@ -168,6 +168,46 @@ def test_a_plan_whose_flows_have_changed_is_written_again() -> None:
     found = find(log, "job")
     assert found is not None
     assert found.plan == with_version(LINE, version)
+
+
+def test_what_instances_count_is_no_record_and_where_they_take_messages_is() -> None:
+    log = MemoryLog(MemoryStore())
+    book = Book(log, FACTS)
+    book.begin(LINE)
+    state, _ = step(None, JobSubmitted("job", LINE), 0.0)
+    state = all_know(state, 1, 1.0)
+    book.keep(state)
+    written = log.end([Topic.JOBS, Topic.ASSIGNMENTS])
+
+    sample = InstanceSample("lines-0", "lines", 1, InstanceState.RUNNING, wiring=1, received=7, completed=7)
+    state, _ = step(state, Reported(sample), 2.0)
+    book.keep(state)
+    assert log.end([Topic.JOBS, Topic.ASSIGNMENTS]) == written
+
+    state, _ = step(state, Reported(dataclasses.replace(sample, address="http://127.0.0.1:1/")), 3.0)
+    book.keep(state)
+    found = find(log, "job")
+    assert found is not None
+    assert found.line.addresses == {"lines": "http://127.0.0.1:1/"}
+
+
+@given(stories)
+def test_whoever_writes_only_what_has_changed_has_written_all_of_it(story: list[Chapter]) -> None:
+    """After each step of any story the log has the records of the state as it is then."""
+    log = MemoryLog(MemoryStore())
+    book = Book(log, FACTS)
+    book.clock_offset_s = 0.0
+    book.begin(CYCLE)
+    now, (state, _) = 0.0, step(None, JobSubmitted("job", CYCLE), 0.0)
+    for chapter in story:
+        now += chapter.after_s
+        event = event_of(chapter, state)
+        if event is not None:
+            state, _ = step(state, event, now)
+            book.keep(state)
+
+    book.keep(state)
+    assert find(log, "job") == kept(state)
 
 
 def test_times_are_those_of_the_clock_that_reads_them() -> None:

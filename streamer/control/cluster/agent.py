@@ -17,8 +17,8 @@ import zmq
 
 from streamer import clock as clocks
 from streamer.control.cluster.feed import Feed, Post
-from streamer.control.cluster.held import HeldJob, Life, Over, facts_of, is_due, needs_of, remember, tell
-from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, report_entry, word_of
+from streamer.control.cluster.held import HeldJob, Life, Over, is_due, needs_of, remember, tell
+from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, facts_of, report_entry, word_of
 from streamer.control.events import NOT_STARTED, Exited
 from streamer.control.hosts.exits import exited
 from streamer.control.hosts.home import (

@@ -19,15 +19,15 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from streamer.control.book import find
 from streamer.control.cluster.feed import ThreadFeed, ThreadPost
 from streamer.control.cluster.host import ClusterHost
 from streamer.control.cluster.leading import Leading
 from streamer.control.cluster.wire import MEMBERS
+from streamer.control.records import job_line
 from streamer.errors import LogError, StateError
 from streamer.kafka.settings import KafkaSettings
 from streamer.limits import CONTROLLER_RETRY_S, CONTROLLER_SESSION_S
-from streamer.log.base import ControlLog
+from streamer.log.base import ControlLog, newest
 from streamer.log.kafka.log import KafkaLog
 from streamer.log.kafka.records import record_of
 from streamer.log.kafka.topics import name_of
@@ -139,10 +139,10 @@ class Controller:
 
     def _line(self, job: str) -> dict[str, object]:
         """What the table keeps of a job. The log of this object is used by one thread at a time: the agent waits."""
-        kept = None
+        line = None
         with suppress(LogError, StateError):
-            kept = find(self._log, job)
-        return {} if kept is None else {"status": kept.line.status, "wish": kept.line.wish}
+            line = job_line(newest(self._log, Topic.JOBS, scope=job), job)
+        return {} if line is None else {"status": line.status, "wish": line.wish}
 
     def _complain(self, text: str) -> None:
         """Once, as long as it is the same."""

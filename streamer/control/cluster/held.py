@@ -118,20 +118,6 @@ def is_due(job: HeldJob, one: InstanceLine, now: float) -> bool:
     return not for_good and not leaves and (exit_.epoch + 1) % PLACED_EPOCHS != 0
 
 
-def facts_of(sample: InstanceSample) -> tuple[object, ...]:
-    """What changes a decision; the rest of a sample can wait for the next report."""
-    return (
-        sample.state,
-        sample.endpoint,
-        sample.address,
-        sample.wiring,
-        sample.oldest_version,
-        sample.ownership,
-        sample.quiet,
-        sample.exhausted,
-    )
-
-
 def needs_of(job: HeldJob, instance: str) -> Needs:
     line = job.lines.get(instance)
     if line is None or job.plan is None or line.node not in job.plan.nodes:

@@ -22,6 +22,7 @@ from streamer.control.cluster.wire import (
     Told,
     beat_of,
     controller_entry,
+    facts_of,
     flows_entry,
     member_of,
     peers_entry,
@@ -50,11 +51,12 @@ from streamer.control.records import JobFacts, account_entry
 from streamer.control.state import InstanceRecord, JobState
 from streamer.control.step import step
 from streamer.control.wishes import wishes
+from streamer.descriptor.resources import NOTHING, Needs
 from streamer.errors import ClaimError, StateError
 from streamer.limits import AGENT_BEAT_S, AGENT_LOOK_S
 from streamer.log.base import ControlLog, Entry, Position, Record
 from streamer.log.topics import Topic
-from streamer.plan.assignment import Verb
+from streamer.plan.assignment import Peers, Verb, Wiring
 from streamer.plan.compile import Plan
 
 _VERSIONS_OF_AN_EPOCH = 1 << 24
@@ -64,7 +66,10 @@ _IDLE_TICK_S = 0.25
 
 @dataclass(slots=True)
 class _Led:
-    """One job in hand. `told` is what was said to each instance, `waits` why some are not placed.
+    """One job in hand. `waits` tells why some of its instances are not placed.
+
+    `told` is what was said to each instance, and `words` what to all of a node: said again and again, and made a record
+    of once. `unsaid` are those that the log does not have yet.
 
     `reported` is how far its reports have been taken. Those from before it was taken up count as taken: whoever wrote
     one says it again, and an old one that came now would speak of what is over.
@@ -75,6 +80,8 @@ class _Led:
     state: JobState | None = None
     events: deque[Event] = field(default_factory=deque)
     told: dict[str, Told] = field(default_factory=dict)
+    words: dict[tuple[str, Verb], tuple[Peers | Wiring, Entry]] = field(default_factory=dict)
+    unsaid: dict[str, Entry] = field(default_factory=dict)
     pages: Pages = field(default_factory=Pages)
     active: bool = True
     ticked_at: float = 0.0
@@ -119,6 +126,8 @@ class ClusterHost:
         self._clock = clock
         self._led: dict[str, _Led] = {}
         self._agents = Agents(clock)
+        self._used: dict[str, Needs] | None = None
+        """What instances ask for by agent, for as long as one tick lasts."""
         self._beat_at = 0.0
 
     @property
@@ -161,6 +170,7 @@ class ClusterHost:
         if now - self._beat_at >= AGENT_BEAT_S:
             self._beat_at = now
             self._post.leave([controller_entry(self.name)])
+        self._used = None
         for led in tuple(self._led.values()):
             if now - led.ticked_at >= (AGENT_LOOK_S if led.active else _IDLE_TICK_S):
                 led.ticked_at, led.active = now, False
@@ -270,10 +280,12 @@ class ClusterHost:
     def _placed(self, led: _Led, record: InstanceRecord) -> str:
         """Find a machine for it, or give the reason why there is none."""
         assert led.state is not None
-        used = used_by(one.state for one in self._led.values() if one.state is not None)
-        agent, missing = chosen(self._agents.there(), used, led.state, record.node)
+        if self._used is None:
+            self._used = used_by(one.state for one in self._led.values() if one.state is not None)
+        agent, missing = chosen(self._agents.there(), self._used, led.state, record.node)
         if agent is None:
             return f"{record.instance} waits for a machine: {missing}"
+        self._used[agent] = self._used.get(agent, NOTHING).plus(led.state.node_of(record).needs)
         self._happened(led, Placed(record.instance, record.epoch, agent))
         return ""
 
@@ -281,12 +293,16 @@ class ClusterHost:
         """Step, and put into the log what comes of it; nothing of a job that was let go meanwhile."""
         if self._led.get(led.book.facts.job) is not led:
             return
-        led.active = led.active or not isinstance(event, Ticked)
         before = led.state
+        led.active = led.active or _may_be_due_after(before, event)
         led.state, effects = step(led.state, event, self._clock())
-        words = self._words(led, led.state, effects, event)
-        if not (words or isinstance(event, Ticked) or led.state.phase.ended or before is None):
+        news = self._words(led, led.state, effects, event)
+        led.unsaid.update((entry.key, entry) for entry in news)
+        if isinstance(event, Placed):
+            return  # all that is placed in one tick is written with it
+        if not (news or isinstance(event, Ticked) or led.state.phase.ended or before is None):
             return
+        words = list(led.unsaid.values())
         ended = led.state.phase.ended
         if ended:
             words.append(account_entry(account(led.state, self._clock(), led.pages.of(led.state))))
@@ -295,6 +311,8 @@ class ClusterHost:
         except ClaimError:
             self._let_go(led.state.job)
             return
+        if led.book.complaint is None:
+            led.unsaid.clear()
         if ended and led.book.complaint is None:
             self._let_go(led.state.job)
 
@@ -321,14 +339,30 @@ class ClusterHost:
 
     def _word(self, led: _Led, state: JobState, effect: SendCommand) -> Entry:
         node, command = state.instances[effect.instance].node, effect.command
-        if command.verb is Verb.PEERS and command.peers is not None:
-            return peers_entry(state.job, node, command.peers)
-        if command.verb is Verb.FLOWS and command.wiring is not None:
-            return flows_entry(state.job, node, command.wiring)
+        word = command.peers or command.wiring
+        if word is not None:
+            return _of_node(led, state.job, node, command.verb, word)
         told = _told_so_far(led, effect.instance, effect.epoch)
         told = replace(told, verbs=told.verbs | {command.verb}, lives=command.lives or told.lives)
         led.told[effect.instance] = told
         return told_entry(state.job, effect.instance, told)
+
+
+def _may_be_due_after(before: JobState | None, event: Event) -> bool:
+    """Whether a tick may find something to do at once. Counters alone can wait for the next one of an idle job."""
+    if isinstance(event, Reported):
+        record = None if before is None else before.instances.get(event.sample.instance)
+        last = None if record is None else record.sample
+        return last is None or last.epoch != event.sample.epoch or facts_of(last) != facts_of(event.sample)
+    return not isinstance(event, Ticked)
+
+
+def _of_node(led: _Led, job: str, node: str, verb: Verb, word: Peers | Wiring) -> Entry:
+    last, entry = led.words.get((node, verb), (None, None))
+    if entry is None or last != word:
+        entry = peers_entry(job, node, word) if isinstance(word, Peers) else flows_entry(job, node, word)
+        led.words[node, verb] = word, entry
+    return entry
 
 
 def _told_so_far(led: _Led, instance: str, epoch: int) -> Told:

@@ -16,7 +16,7 @@ from threading import Event, Thread
 from streamer import clock
 from streamer.control.cluster.host import ClusterHost
 from streamer.errors import LogError
-from streamer.limits import AGENT_LOOK_S, CONTROLLER_COMPACT_S, CONTROLLER_RETRY_S
+from streamer.limits import AGENT_LOOK_S, CONTROLLER_COMPACT_S, CONTROLLER_GATHER_S, CONTROLLER_RETRY_S
 from streamer.log.base import ControlLog, Record
 
 _REPORTS_MAX = 10_000
@@ -109,20 +109,29 @@ class Leading:
             first.taken = True
             self._unkept.append(self._unkept.pop(0))
         host.tick()
-        kept = [item for item in self._unkept if item.done is None or host.is_kept(item.record.scope)]
-        self._unkept = [item for item in self._unkept if item not in kept]
-        for item in kept:
-            if item.done is not None:
-                item.done()
+        carried, self._unkept = self._unkept, []
+        settled: list[Callable[[], None]] = []
+        for item in carried:
+            if item.done is not None and host.is_kept(item.record.scope):
+                settled.append(item.done)
+            elif item.done is not None:
+                self._unkept.append(item)
+        for done in settled:
+            done()
         if clock.now() >= self._compact_at:
             self._compact_at = clock.now() + CONTROLLER_COMPACT_S
             log.compact()
 
     def _taken(self) -> list[_Carried | Led]:
-        """All that waits; waits a moment itself if there is nothing."""
+        """All that waits; waits a moment itself if there is nothing.
+
+        Reports of many instances come all the time, and each turn looks at every job: so they gather for a moment.
+        """
         items: list[_Carried | Led] = []
         try:
             items.append(self._queue.get(timeout=AGENT_LOOK_S))
+            if isinstance(items[0], _Carried) and items[0].done is None:
+                self._closed.wait(CONTROLLER_GATHER_S)
             while True:
                 items.append(self._queue.get_nowait())
         except Empty:

@@ -121,6 +121,20 @@ def report_of(record: Record) -> JobReport:
         raise _unreadable(record, error) from error
 
 
+def facts_of(sample: InstanceSample) -> tuple[object, ...]:
+    """What changes a decision; the rest of a sample can wait for the next report."""
+    return (
+        sample.state,
+        sample.endpoint,
+        sample.address,
+        sample.wiring,
+        sample.oldest_version,
+        sample.ownership,
+        sample.quiet,
+        sample.exhausted,
+    )
+
+
 _EDGE_FIELDS = ("target", "sent", "settled", "dead_lettered", "abandoned", "in_flight", "redelivered", "drops")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
-from streamer.control.wishes import want_replicas
+from streamer.control.wishes import want_replicas, want_resumption
 from streamer.descriptor.resources import Capacity
 from streamer.limits import AGENT_GONE_S, PLACED_EPOCHS
 from streamer.state.life import read_life
@@ -91,6 +91,21 @@ def test_a_killed_instance_starts_again_on_its_machine(scene: Scene, tmp_path: P
     scene.drain(job)
     sent, received = _balanced(scene, job)
     assert received >= sent
+
+
+def test_a_job_that_has_failed_goes_on_where_it_was(scene: Scene, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    broken = f"import pathlib\nif not pathlib.Path({str(mended)!r}).exists():\n    raise ValueError('not yet')\n"
+    job = scene.submit(plan_of(tmp_path, broken + _ECHO))
+    scene.until(lambda: scene.status(job) == JobStatus.FAILED and not any(scene.lives().values()))
+    before = {line.instance: line.agent for line in scene.kept(job).instances}
+
+    mended.touch()
+    want_resumption(scene.log, job)
+    scene.until(lambda: scene.status(job) != JobStatus.FAILED)
+
+    assert _balanced(scene, job) == (500, 500)
+    assert {line.instance: line.agent for line in scene.kept(job).instances} == before
 
 
 def test_another_controller_goes_on_with_the_job_and_the_first_lets_go(scene: Scene, tmp_path: Path) -> None:
