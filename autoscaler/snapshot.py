@@ -146,6 +146,11 @@ class NodeView:
     threshold: int = 1
     history: History | None = None
 
+    @property
+    def scalable(self) -> bool:
+        """Whether the node can have several replicas."""
+        return self.role is Role.STATELESS or self.partitioned
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeView:

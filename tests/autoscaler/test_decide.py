@@ -1,0 +1,249 @@
+"""What one pass decides, and which guard keeps it from more or fewer: by the numbers that it was given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from autoscaler.decision import Action, Decision, Guard
+from autoscaler.settings import Settings
+from autoscaler.snapshot import NodeView, PlatformView, Replicas, Room
+from streamer.plan.assignment import Role
+from tests.autoscaler.jobs import Autoscaler, instance, source, work
+
+CALM_S = 120.0
+"""Longer than any delay of scale-in that a test here meets."""
+
+
+def _settled(scaler: Autoscaler, *nodes: NodeView) -> Decision:
+    return scaler.passes(int(CALM_S / 5), *nodes)
+
+
+def test_replicas_carry_the_demand_at_the_target_utilisation() -> None:
+    decision = Autoscaler().decide(source(1000), work(4, 400))
+
+    assert decision.wanted == 14, "1000 messages/s at 100 each, busy for 75 %"
+    assert decision.action is Action.UP
+    assert decision.formula is not None
+    assert decision.formula.value == pytest.approx(1000 / 0.75 / 100)
+
+
+def test_a_node_is_sized_by_what_would_come_and_not_by_what_gets_through() -> None:
+    assert Autoscaler().decide(source(1000), work(1, 60)).wanted == 14
+
+
+def test_a_measured_selectivity_carries_demand_on() -> None:
+    feed = replace(source(1000), instances=(instance("feed-0", 1000, gains={"work": 0.3}, backlog={"work": 0.0}),))
+
+    assert Autoscaler().decide(feed, work(1, 100)).wanted == 4
+
+
+def test_the_right_size_stays() -> None:
+    decision = _settled(Autoscaler(), source(1000), work(14, 1000))
+
+    assert (decision.action, decision.wanted) == (Action.HOLD, 14)
+
+
+def test_a_little_more_than_the_target_is_within_the_dead_band() -> None:
+    decision = Autoscaler().decide(source(820), work(10, 820))
+
+    assert decision.recommended == 11
+    assert (decision.wanted, decision.guard) == (10, Guard.DEAD_BAND)
+
+
+def test_what_waits_asks_for_replicas_beyond_the_demand() -> None:
+    calm = Autoscaler().decide(source(500), work(5, 500))
+    late = Autoscaler().decide(source(500, backlog=20_000), work(5, 500))
+
+    assert late.wanted > calm.wanted
+    assert late.formula is not None
+    assert late.formula.terms["backlog_at_ready"] == pytest.approx(20_000)
+
+
+def test_replicas_on_their_way_are_counted_and_not_asked_for_again() -> None:
+    decision = Autoscaler().decide(source(1000), work(4, 400, starting=10))
+
+    assert (decision.had, decision.wanted) == (14, 14)
+
+
+def test_replicas_leave_only_after_the_whole_delay() -> None:
+    scaler = Autoscaler()
+    scaler.decide(source(1000), work(14, 1000))
+
+    first = scaler.passes(3, source(100), work(14, 100))
+    last = _settled(scaler, source(100), work(14, 100))
+
+    assert (first.wanted, first.guard) == (14, Guard.STABILISING)
+    assert last.wanted == 2
+
+
+def test_no_replica_leaves_while_work_waits() -> None:
+    decision = _settled(Autoscaler(), source(100, backlog=9000), work(14, 1400))
+
+    assert (decision.wanted, decision.guard) == (14, Guard.BACKLOG)
+
+
+def test_a_node_that_must_grow_again_soon_waits_longer_the_next_time() -> None:
+    scaler = Autoscaler()
+    _settled(scaler, source(100), work(14, 100))
+    before = scaler.memory.nodes["job-1", "work"].patience
+    scaler.decide(source(1000), work(2, 200))
+
+    assert scaler.memory.nodes["job-1", "work"].patience == 2 * before
+
+
+def test_a_person_has_the_last_word() -> None:
+    decision = Autoscaler().decide(source(1000), work(4, 400, pinned=3))
+
+    assert (decision.wanted, decision.guard) == (3, Guard.PINNED)
+
+
+def test_a_stateful_node_is_one_instance_unless_it_is_partitioned() -> None:
+    single = Autoscaler().decide(source(1000), work(1, 100, role=Role.STATEFUL))
+    shared = Autoscaler().decide(source(1000), work(1, 100, role=Role.STATEFUL, partitioned=True))
+
+    assert (single.wanted, single.guard) == (1, Guard.SINGLE)
+    assert shared.wanted == 14
+
+
+def test_nothing_changes_while_instances_are_replaced() -> None:
+    decision = Autoscaler().decide(source(1000), work(4, 400, replicas=Replicas(ready=4, replaced=1)))
+
+    assert (decision.wanted, decision.guard) == (5, Guard.REPLACING)
+
+
+def test_a_node_does_not_grow_into_a_queue_that_is_full() -> None:
+    full = tuple(instance(f"work-{at}", 100, 1.0, {"save": 1.0}, fullness={"save": 0.95}) for at in range(4))
+
+    decision = Autoscaler().decide(source(1000), work(4, 400, instances=full))
+
+    assert (decision.wanted, decision.guard) == (4, Guard.DOWNSTREAM)
+    assert "save" in decision.reasons[0]
+
+
+def test_replicas_that_do_not_come_to_work_are_not_followed_by_more() -> None:
+    decision = Autoscaler().decide(source(1000), work(3, 300, replicas=Replicas(ready=3, failing=2)))
+
+    assert (decision.wanted, decision.guard) == (5, Guard.FAILING)
+
+
+def test_starting_replicas_that_are_long_overdue_are_not_followed_by_more() -> None:
+    late = work(3, 300, starting=2, starting_ages_s=(400.0, 400.0))
+
+    decision = Autoscaler().decide(source(1000), late)
+
+    assert (decision.wanted, decision.guard) == (5, Guard.FAILING)
+
+
+def test_a_platform_that_refuses_is_asked_again_after_a_minute() -> None:
+    scaler = Autoscaler()
+    asked = scaler.decide(source(1000), work(4, 400))
+    refused = scaler.decide(source(1000), work(4, 400, refused=10))
+    held = scaler.decide(source(1000), work(4, 400))
+    again = scaler.decide(source(1000), work(4, 400), after_s=56)
+
+    assert asked.wanted == refused.wanted == again.wanted == 14
+    assert (held.wanted, held.guard) == (4, Guard.CAPACITY)
+
+
+def test_what_the_platform_has_no_room_for_is_told() -> None:
+    scaler = Autoscaler(platform=PlatformView(Room(instances=8), Room(instances=4)))
+
+    decision = scaler.decide(source(1000), work(4, 400))
+
+    assert (decision.wanted, decision.short, decision.guard) == (8, 6, Guard.CAPACITY)
+    assert decision.reasons[0] == "it wants 14 replicas, and the platform has room for 8"
+
+
+@pytest.mark.parametrize(
+    ("demand", "held", "wanted", "guard"), [(9000, 4, 50, Guard.MAXIMUM), (10, 1, 3, Guard.MINIMUM)]
+)
+def test_bounds_of_the_user_are_named(demand: float, held: int, wanted: int, guard: Guard) -> None:
+    decision = Autoscaler().decide(source(demand), work(held, min(demand, 100 * held), min_replicas=3))
+
+    assert (decision.wanted, decision.guard) == (wanted, guard)
+
+
+def test_two_scale_ups_that_gain_nothing_stop_the_growth() -> None:
+    scaler = Autoscaler()
+    replicas, decisions = 4, []
+    for _ in range(40):
+        slower = work(replicas, 400, true_rate=400 / replicas, max_replicas=300)
+        decision = scaler.decide(source(1000, backlog=50_000), slower)
+        replicas = decision.wanted
+        decisions.append(decision)
+
+    assert decisions[-1].guard is Guard.NO_GAIN
+    assert len({decision.wanted for decision in decisions[-20:]}) == 1
+    assert "bottleneck is outside" in decisions[-1].reasons[0]
+
+
+def test_busy_time_that_misses_something_is_found_out_while_work_waits() -> None:
+    scaler = Autoscaler()
+    flattering = work(4, 400, true_rate=130.0)
+
+    before = scaler.decide(source(400, backlog=4000), flattering)
+    after = scaler.passes(6, source(400, backlog=4000), flattering)
+
+    assert before.inputs.true_rate == pytest.approx(130.0)
+    assert after.inputs.true_rate == pytest.approx(100.0)
+
+
+def test_before_anything_was_handled_replicas_are_doubled() -> None:
+    silent = tuple(instance(f"work-{at}", 0.0) for at in range(2))
+    scaler = Autoscaler()
+
+    first = scaler.decide(source(10, backlog=50), work(2, 0, instances=silent))
+    later = scaler.decide(source(10, backlog=50), work(2, 0, instances=silent), after_s=40)
+
+    assert (first.wanted, first.guard) == (2, Guard.UNKNOWN)
+    assert later.wanted == 4
+
+
+def test_a_declared_rate_sizes_a_node_of_which_nothing_was_measured() -> None:
+    silent = (instance("work-0", 0.0),)
+
+    decision = Autoscaler().decide(source(1000), work(1, 0, instances=silent, declared_rate=100.0))
+
+    assert decision.wanted == 14
+
+
+def test_a_node_goes_to_zero_once_it_was_idle_for_long_and_comes_back_for_a_message() -> None:
+    scaler = Autoscaler()
+    idle = source(0.0)
+
+    early = scaler.passes(40, idle, work(1, 0.0, min_replicas=0))
+    late = scaler.passes(40, idle, work(1, 0.0, min_replicas=0))
+    woken = scaler.decide(source(0.0, backlog=1), work(0, 0.0, min_replicas=0))
+
+    assert (early.wanted, late.wanted) == (1, 0)
+    assert (woken.action, woken.wanted) == (Action.UP, 1)
+
+
+def test_spares_are_kept_beyond_the_demand() -> None:
+    assert Autoscaler(Settings(spares=3)).decide(source(1000), work(4, 400)).wanted == 17
+
+
+def test_missing_samples_count_against_the_direction_of_a_change() -> None:
+    half = replace(work(14, 700), instances=work(7, 350).instances)
+    blind = replace(source(700), replicas=Replicas(ready=2), role=Role.STATELESS)
+    scaler = Autoscaler()
+
+    decision = _settled(scaler, blind, half)
+
+    assert decision.wanted == 14, "the other source may send as much as the one that is seen"
+
+
+def test_decisions_of_one_job_do_not_depend_on_another() -> None:
+    alone = Autoscaler().decide(source(1000), work(4, 400))
+    scaler = Autoscaler()
+    plan = scaler.plan(source(1000), work(4, 400))
+
+    assert plan.of("job-1", "work") == alone
+
+
+def test_a_decision_is_the_same_after_its_way_through_the_journal() -> None:
+    decision = Autoscaler().decide(source(1000), work(4, 400))
+
+    assert Decision.from_document(decision.to_document()) == decision
