@@ -11,9 +11,21 @@ from dataclasses import dataclass, replace
 
 from autoscaler.figures import NodeFigures, figures_of
 from autoscaler.forecast import forecast
-from autoscaler.learning import learn, on_trial, overdue, speed_of, start_up_s
+from autoscaler.learning import Waits, learn, on_trial, overdue, speed_of, start_up_s
 from autoscaler.memory import Memory, NodeMemory
-from autoscaler.outlook import Edge, Outlook, Prospect, backlogs, gains_of, ingest_of, look_ahead, prospect_of
+from autoscaler.outlook import (
+    FULL,
+    Edge,
+    Outlook,
+    Prospect,
+    backlogs,
+    below,
+    gains_of,
+    ingest_of,
+    look_ahead,
+    pressed_nodes,
+    prospect_of,
+)
 from autoscaler.policy import Situation
 from autoscaler.records import noted, watched
 from autoscaler.settings import Settings
@@ -21,7 +33,6 @@ from autoscaler.sizing import Size, size
 from autoscaler.snapshot import JobView, NodeView
 from autoscaler.speed import Speed
 
-_FULL = 0.9
 _NEW = NodeMemory()
 
 
@@ -53,8 +64,10 @@ class _Known:
     figures: NodeFigures
     memory: NodeMemory
     speed: Speed | None
-    backlog: float | None
+    waits: Waits
     start_up_s: float
+    at_least: bool
+    """Its demand is at least what is known: a source before it does not tell what it has still to read."""
 
 
 def assess(job: JobView, memory: Memory, c: Circumstances) -> Assessed:
@@ -62,11 +75,15 @@ def assess(job: JobView, memory: Memory, c: Circumstances) -> Assessed:
     before = {edge: memory.gains.get((job.job, *edge)) for edge in ((edge.source, edge.target) for edge in job.edges)}
     gains = gains_of(job, figures, {edge: gain for edge, gain in before.items() if gain is not None})
     waiting = backlogs(job, figures, gains)
+    pressed = pressed_nodes(job, figures)
+    targets = {edge.target for edge in job.edges}
+    silent = below(job, (name for name, found in figures.items() if name not in targets and found.unread is None))
     known: dict[str, _Known] = {}
     unread: dict[str, float] = {}
     for node in job.nodes:
         old = memory.nodes.get((job.job, node.name), _NEW)
-        found = known[node.name] = _known(node, figures[node.name], waiting[node.name], old, c)
+        waits = Waits(waiting[node.name], node.name in pressed)
+        found = known[node.name] = _known(node, figures[node.name], waits, old, c, at_least=node.name in silent)
         unread[node.name] = _growth(found.figures, old, c.elapsed_s)
     ahead_s = max((known[node.name].start_up_s for node in job.nodes if node.scalable), default=0.0)
     coming = {node.name: forecast(node.history, c.settings.season_s, ahead_s) for node in job.nodes}
@@ -85,20 +102,22 @@ def assess(job: JobView, memory: Memory, c: Circumstances) -> Assessed:
     )
 
 
-def _known(node: NodeView, figures: NodeFigures, backlog: float | None, memory: NodeMemory, c: Circumstances) -> _Known:
+def _known(
+    node: NodeView, figures: NodeFigures, waits: Waits, memory: NodeMemory, c: Circumstances, *, at_least: bool
+) -> _Known:
     if not node.scalable:
         if figures.unread != memory.unread:
             memory = replace(memory, unread=figures.unread)
-        return _Known(figures, memory, None, backlog, c.settings.start_up_s)
-    memory = learn(memory, node, figures, backlog, c.elapsed_s, c.now, c.settings)
+        return _Known(figures, memory, None, waits, c.settings.start_up_s, at_least)
+    memory = learn(memory, node, figures, waits, c.elapsed_s, c.now, c.settings)
     speed = speed_of(memory, node)
     if speed is not None:
         speed = on_trial(speed, memory, node)
-    return _Known(figures, memory, speed, backlog, start_up_s(memory, node, c.settings))
+    return _Known(figures, memory, speed, waits, start_up_s(memory, node, c.settings), at_least)
 
 
 def _prospect(node: NodeView, known: _Known) -> Prospect:
-    return prospect_of(node, known.speed, known.backlog, known.start_up_s)
+    return prospect_of(node, known.speed, known.waits.backlog, known.start_up_s)
 
 
 def _growth(figures: NodeFigures, before: NodeMemory, elapsed_s: float) -> float:
@@ -123,7 +142,7 @@ def _situation(
         if outlook.most[name] > outlook.expected[name]:
             steady = max(steady, size(name, speed, working, outlook, c.settings, outlook.most[name]).steady)
     if node.scalable:
-        memory = noted(memory, steady, figures, demand, known.backlog, c.now, c.settings)
+        memory = noted(memory, steady, figures, demand, known.waits.backlog, c.now, c.settings)
     delay_s, highest, watched_s = watched(memory, known.start_up_s, c.now, c.settings)
     situation = Situation(
         view=node,
@@ -132,8 +151,8 @@ def _situation(
         settings=c.settings,
         now=c.now,
         demand=demand,
-        backlog=known.backlog,
-        backlog_s=_seconds(known.backlog or 0.0, speed, node.replicas.ready),
+        backlog=known.waits.backlog,
+        backlog_s=_seconds(known.waits.backlog or 0.0, speed, node.replicas.ready),
         heading_s=_seconds(outlook.heading.get(name, 0.0), speed, node.replicas.ready),
         ahead_s=_seconds(outlook.at_ready.get(name, 0.0), speed, max(1, working)),
         size=sized,
@@ -143,7 +162,8 @@ def _situation(
         idle_s=0.0 if memory.idle_since is None else c.now - memory.idle_since,
         start_up_s=known.start_up_s,
         overdue=late,
-        full_target=next((t for t, full in figures.fullness.items() if full >= _FULL and (name, t) in blocking), ""),
+        full_target=next((t for t, full in figures.fullness.items() if full >= FULL and (name, t) in blocking), ""),
+        pressed=known.waits.pressed and known.at_least,
         in_loop=any(name in loop for loop in outlook.loops),
         fallback=c.fallback,
         stepped=c.stepped,

@@ -20,9 +20,7 @@ from autoscaler.speed import Speed
 _LEAP_TICKS = 12.0
 
 
-def decide(
-    snapshot: Snapshot, memory: Memory, now: float, settings: Settings = DEFAULT
-) -> tuple[ScalingPlan, Memory]:
+def decide(snapshot: Snapshot, memory: Memory, now: float, settings: Settings = DEFAULT) -> tuple[ScalingPlan, Memory]:
     """A decision for each node of the snapshot, and the memory for the next pass."""
     memory, stepped = _in_time(memory, now, settings)
     elapsed_s = settings.tick_s if memory.at is None or stepped else now - memory.at
@@ -106,4 +104,3 @@ def _inputs(s: Situation, speed: Speed | None) -> Inputs:
         ready=ready,
         starting=s.view.replicas.starting,
     )
-

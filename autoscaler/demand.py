@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """`rates` by node; `order` are the nodes, each after those that lead to it, as far as cycles allow; `loops` are those
-    of gain one or more, at which rates are only what comes from outside."""
+    """`rates` by node; `order` are the nodes, each after those that lead to it, as far as cycles allow; `loops` are
+    those of gain one or more, at which rates are only what comes from outside."""
 
     rates: Mapping[str, float]
     order: tuple[str, ...]
@@ -60,7 +60,7 @@ def _in_order(
     """The components, each after all that lead to it."""
     component = {node: frozenset((node,)) for node in nodes}
     component |= {node: cycle for cycle in cycles for node in cycle}
-    missing = {part: 0 for part in component.values()}
+    missing = dict.fromkeys(component.values(), 0)
     below: dict[frozenset[str], list[frozenset[str]]] = {part: [] for part in missing}
     for target, sources in incoming.items():
         for source, _ in sources:

@@ -113,7 +113,11 @@ def _true_rates(grown: Iterable[tuple[InstanceView, Growth]]) -> dict[str, float
             received[kind] = received.get(kind, 0.0) + window.received
             busy[kind] = busy.get(kind, 0.0) + window.busy_s
             span[kind] = span.get(kind, 0.0) + window.span_s
-    return {kind: received[kind] / busy[kind] for kind in busy if received[kind] > 0 and busy[kind] > _BUSY_LEAST * span[kind]}
+    return {
+        kind: received[kind] / busy[kind]
+        for kind in busy
+        if received[kind] > 0 and busy[kind] > _BUSY_LEAST * span[kind]
+    }
 
 
 def _with_jumps(rate: float, count: float, span_s: float) -> float:

@@ -1,15 +1,15 @@
 """What one pass learns of a node: the rate of a replica, its start-up time, and whether its busy time can be trusted.
 
 Busy time says how fast a replica would be if it had always something to do. When it has, that can be checked: while
-more than some seconds of work wait and nothing behind it is full, a replica must be busy all the time. If its counters
-say 77 %, they miss something (or something holds it up that is no work), and its rate is 1.3 times too high. That is
-remembered as a calibration, so that an error is paid for once and not at each jump of the load.
+more than some seconds of work wait (or a queue before it is full) and nothing behind it is, a replica must be busy all
+the time. If its counters say 77 %, they miss something (or something holds it up that is no work), and its rate is 1.3
+times too high. That is remembered as a calibration, so that an error is paid for once and not at each jump of the load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from autoscaler.figures import NodeFigures
 from autoscaler.memory import NodeMemory
@@ -27,13 +27,21 @@ _OVERDUE = 3.0
 _OVERDUE_LEAST_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What waits for a node. `backlog`: messages, None if unknown; `pressed`: a queue before it is as good as full."""
+
+    backlog: float | None = None
+    pressed: bool = False
+
+
 def speed_of(memory: NodeMemory, view: NodeView) -> Speed | None:
     """None while nothing is known of a replica's rate."""
     rates = memory.rates
     if not rates:
         declared = view.declared_rate
         return None if not declared else Speed(declared * memory.calibration, memory.work.contention)
-    counts = {kind: 0 for kind in rates}
+    counts = dict.fromkeys(rates, 0)
     for one in view.instances:
         if one.accelerator in counts:
             counts[one.accelerator] += 1
@@ -55,9 +63,15 @@ def on_trial(speed: Speed, memory: NodeMemory, view: NodeView) -> Speed:
 
 
 def learn(
-    memory: NodeMemory, view: NodeView, figures: NodeFigures, backlog: float | None, elapsed_s: float, now: float, settings: Settings
+    memory: NodeMemory,
+    view: NodeView,
+    figures: NodeFigures,
+    waits: Waits,
+    elapsed_s: float,
+    now: float,
+    settings: Settings,
 ) -> NodeMemory:
-    """`backlog`: messages that wait for the node, None if that is unknown."""
+    """What is known after this pass."""
     started = _start_up(memory, view, elapsed_s)
     if not figures.true_rates:
         return replace(memory, start_up_s=started, starting_ages_s=view.starting_ages_s, unread=figures.unread)
@@ -65,7 +79,7 @@ def learn(
     if len(figures.true_rates) == 1 and (figures.busy or 0.0) > _WORK_SEEN_LEAST:
         work = work.seen(max(1, view.replicas.ready), 1.0 / next(iter(figures.true_rates.values())))
     rates = {**memory.rates, **figures.true_rates}
-    since, calibration = _calibrated(memory, rates, view, figures, backlog, now, settings)
+    since, calibration = _calibrated(memory, rates, view, figures, waits, now, settings)
     return replace(
         memory,
         rates=rates,
@@ -93,14 +107,16 @@ def _calibrated(
     rates: Mapping[str, float],
     view: NodeView,
     figures: NodeFigures,
-    backlog: float | None,
+    waits: Waits,
     now: float,
     settings: Settings,
 ) -> tuple[float | None, float]:
-    """Since when its replicas have been busy all the time, and what a replica does then over what its busy time says."""
+    """Since when its replicas have been busy all the time, and what a replica does then over what its busy time
+    says."""
     held_up = any(full >= _HALF_FULL for full in figures.fullness.values())
     capacity = view.replicas.ready * max(rates.values())
-    if backlog is None or held_up or backlog < _SATURATED_S * capacity:
+    saturated = waits.pressed or (waits.backlog is not None and waits.backlog >= _SATURATED_S * capacity)
+    if held_up or not saturated:
         return None, memory.calibration
     since = now if memory.saturated_since is None else memory.saturated_since
     if figures.busy is None or now - since < settings.window_s:

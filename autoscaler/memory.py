@@ -32,11 +32,11 @@ class Trial:
 @dataclass(frozen=True, slots=True)
 class NodeMemory:
     """`rates`: the last true rates, by kind of accelerator. `calibration`: what a replica really handles at full load
-    over what its busy time says. `starting_ages_s` are those of the last pass. `saturated_since`: from when on more work
-    has waited than its replicas do in some seconds. `peaks`: recommendations by time, each the largest since; `watched_since`
-    is when they begin. `patience`: by how much the delay of scale-in is longer than usual. `trials` that gained nothing
-    are counted in `fruitless`, and stop growth until `stopped_until`. Nothing is asked of a platform that has refused
-    replicas until `refused_until`."""
+    over what its busy time says. `starting_ages_s` are those of the last pass. `saturated_since`: from when on more
+    work has waited than its replicas do in some seconds. `peaks`: recommendations by time, each the largest since;
+    `watched_since` is when they begin. `patience`: by how much the delay of scale-in is longer than usual. `trials`
+    that gained nothing are counted in `fruitless`, and stop growth until `stopped_until`. Nothing is asked of a
+    platform that has refused replicas until `refused_until`."""
 
     rates: Mapping[str, float] = field(default_factory=dict)
     work: Work = field(default_factory=Work)
@@ -81,7 +81,8 @@ class NodeMemory:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`at` is the time of the last pass; `gains` are messages over an edge for each one handled: job, source, target."""
+    """`at` is the time of the last pass; `gains` are messages over an edge for each one handled: job, source,
+    target."""
 
     at: float | None = None
     nodes: Mapping[Key, NodeMemory] = field(default_factory=dict)

@@ -7,7 +7,7 @@ since what waits at one node arrives at the nodes behind it as it is worked off,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autoscaler.demand import Solved, solve
@@ -16,13 +16,15 @@ from autoscaler.snapshot import JobView, NodeView
 from autoscaler.speed import Speed
 
 Edge = tuple[str, str]
+FULL = 0.9
 _GAIN_MESSAGES = 50.0
 """A selectivity measured on fewer messages is mixed with what was known before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """A node's replicas as far as time is concerned: how fast, how many now, and how many on average until new ones come."""
+    """A node's replicas as far as time is concerned: how fast, how many now, and how many on average until new ones
+    come."""
 
     speed: Speed | None
     ready: int
@@ -33,10 +35,11 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """In messages, and messages per second, by node. `demand` is what arrives as far as is known, `expected` the
-    same or what a forecast says if that is more, `most` what may arrive from instances that do not report besides. `heading` are the messages that wait at the node and before it, as far as they will come to it; `at_ready` is the
-    backlog once new replicas are at work, `catch_up` the flow by which all those before and at the node would be gone in
-    time. Nodes of unknown demand are missing."""
+    """In messages, and messages per second, by node. `demand` is what arrives as far as is known, `expected` the same
+    or what a forecast says if that is more, `most` what may arrive from instances that do not report besides. `heading`
+    are the messages that wait at the node and before it, as far as they will come to it; `at_ready` is the backlog once
+    new replicas are at work, `catch_up` the flow by which all those before and at the node would be gone in time. Nodes
+    of unknown demand are missing."""
 
     demand: Mapping[str, float]
     expected: Mapping[str, float]
@@ -92,19 +95,24 @@ def backlogs(job: JobView, figures: Mapping[str, NodeFigures], gains: Mapping[Ed
     return waiting
 
 
-def unknown_nodes(job: JobView, ingest: Mapping[str, float | None]) -> frozenset[str]:
-    """Those whose demand depends on a source of which nothing is known."""
-    below: dict[str, list[str]] = {}
+def below(job: JobView, sources: Iterable[str]) -> frozenset[str]:
+    """These nodes, and all that messages of them come to."""
+    following: dict[str, list[str]] = {}
     for edge in job.edges:
-        below.setdefault(edge.source, []).append(edge.target)
-    looking = [node for node, rate in ingest.items() if rate is None]
+        following.setdefault(edge.source, []).append(edge.target)
+    looking = list(sources)
     found: set[str] = set()
     while looking:
         node = looking.pop()
         if node not in found:
             found.add(node)
-            looking += below.get(node, [])
+            looking += following.get(node, [])
     return frozenset(found)
+
+
+def pressed_nodes(job: JobView, figures: Mapping[str, NodeFigures]) -> frozenset[str]:
+    """Those before which a queue is as good as full."""
+    return frozenset(edge.target for edge in job.edges if figures[edge.source].fullness.get(edge.target, 0.0) >= FULL)
 
 
 def look_ahead(
@@ -126,7 +134,7 @@ def look_ahead(
         most = solve(names, gains, {node: rate * missing.get(node, 1.0) for node, rate in coming.items()}, job.cycles)
     at_ready = _at_ready(job, solved, known, gains, prospects)
     flow = solve(names, gains, {node: backlog / catch_up_s for node, backlog in at_ready.items()}, job.cycles)
-    unknown = unknown_nodes(job, ingest)
+    unknown = below(job, (node for node, rate in ingest.items() if rate is None))
     return Outlook(
         demand={node: rate for node, rate in solved.rates.items() if node not in unknown},
         expected=expected.rates,
@@ -147,7 +155,8 @@ def _at_ready(
 ) -> dict[str, float]:
     """Backlog after the start-up time: what waits, and what comes in and is not handled until then.
 
-    What comes into a node is at most what the nodes before it can hand on in that time. Inside a cycle it is the demand.
+    What comes into a node is at most what the nodes before it can hand on in that time. Inside a cycle it is the
+    demand.
     """
     incoming: dict[str, list[tuple[str, float]]] = {}
     for (source, target), gain in gains.items():
@@ -157,7 +166,9 @@ def _at_ready(
     found: dict[str, float] = {}
     for node in solved.order:
         prospect = prospects[node]
-        arriving = ingest.get(node, 0.0) + sum(passed.get(source, 0.0) * gain for source, gain in incoming.get(node, ()))
+        arriving = ingest.get(node, 0.0) + sum(
+            passed.get(source, 0.0) * gain for source, gain in incoming.get(node, ())
+        )
         if node in cyclic:
             arriving = solved.rates[node]
         if prospect.speed is None:

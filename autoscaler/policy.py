@@ -1,7 +1,7 @@
 """When to act: the guards between what the formula recommends and what a node is told to have.
 
-More at once, fewer late: a replica too few makes messages wait for a whole start-up time, one too many costs itself. Each
-guard is one function that either has nothing to say or gives a verdict with its reason; the first one that speaks
+More at once, fewer late: a replica too few makes messages wait for a whole start-up time, one too many costs itself.
+Each guard is one function that either has nothing to say or gives a verdict with its reason; the first one that speaks
 decides. What a guard cannot know it does not guess: an unknown changes nothing.
 """
 
@@ -23,9 +23,11 @@ class Situation:
     """A node, what is known of it, and what the formula recommends (None: it cannot be computed).
 
     `backlog_s`: seconds that its ready replicas need for what waits; `heading_s`: and for what waits before it as well;
-    `ahead_s`: for what will wait once new ones are ready, with the replicas that it has by then. `full_target`: a node behind it whose queue is full, '' if none is. `overdue` are
-    starting replicas that nothing is expected of. `highest` is the largest recommendation of the delay of scale-in,
-    `watched_s` for how long they are known. `delay_s` is that delay. `idle_s`: for how long nothing came.
+    `ahead_s`: for what will wait once new ones are ready, with the replicas that it has by then. `full_target`: a node
+    behind it whose queue is full, '' if none is. `pressed`: the queue before it is full, and a source does not tell
+    what more it has. `overdue` are starting replicas that nothing is expected of. `highest` is the largest
+    recommendation of the delay of scale-in, `watched_s` for how long they are known. `delay_s` is that delay.
+    `idle_s`: for how long nothing came.
     """
 
     view: NodeView
@@ -46,6 +48,7 @@ class Situation:
     start_up_s: float
     overdue: int = 0
     full_target: str = ""
+    pressed: bool = False
     in_loop: bool = False
     fallback: bool = False
     stepped: bool = False
@@ -75,12 +78,20 @@ def judge(s: Situation) -> Verdict:
         if (verdict := check(s)) is not None:
             return verdict
     assert s.size is not None, "what is unknown was decided above"
-    wanted = max(1, s.size.replicas)
+    wanted = _twice(s) if s.pressed else max(1, s.size.replicas)
     if wanted > s.held:
         return _first(_AGAINST_MORE, s) or Verdict(wanted, _why_more(s))
     if wanted < s.held:
         return _first(_AGAINST_FEWER, s) or Verdict(max(1, s.highest), _why_fewer(s))
     return Verdict(s.held, f"its {s.held} replicas are what demand and backlog ask for")
+
+
+def _twice(s: Situation) -> int:
+    """Demand is only known to be more than what gets through: twice as many are tried, once the last are at work."""
+    assert s.size is not None
+    since = s.settings.window_s if s.memory.wanted is None else s.now - s.memory.since
+    at_work = not s.view.replicas.starting and since >= s.settings.window_s
+    return max(1, s.size.replicas, 2 * s.held if at_work else s.held)
 
 
 def _first(checks: tuple[_Check, ...], s: Situation) -> Verdict | None:
@@ -190,7 +201,7 @@ def _no_gain(s: Situation) -> Verdict | None:
 def _dead_band(s: Situation) -> Verdict | None:
     assert s.size is not None
     highest = s.settings.utilisation + s.settings.band
-    if s.size.utilisation > highest or s.ahead_s > s.settings.late_s or not s.held:
+    if s.size.utilisation > highest or s.ahead_s > s.settings.late_s or s.pressed or not s.held:
         return None
     return Verdict(s.held, f"it is busy for {s.size.utilisation:.0%}, within {highest:.0%}", Guard.DEAD_BAND)
 
@@ -200,6 +211,8 @@ _AGAINST_MORE: tuple[_Check, ...] = (_failing, _refused, _loop, _no_gain, _downs
 
 def _why_more(s: Situation) -> str:
     assert s.size is not None
+    if s.pressed and s.size.replicas <= s.held:
+        return "the queue before it is full, and how much more its source has is not known: twice as many are tried"
     if s.size.replicas > s.size.steady:
         return f"{s.ahead_s:.0f} s of work will wait when new replicas are ready, besides {s.demand:.0f} messages/s"
     return f"{s.demand:.0f} messages/s would keep its {s.held} replicas busy for {s.size.utilisation:.0%}"
@@ -245,7 +258,8 @@ def _too_soon(s: Situation) -> bool:
 
 
 def _near_enough(s: Situation) -> Verdict | None:
-    """One replica more than the formula asks for is within the noise of small numbers, unless it does next to nothing."""
+    """One replica more than the formula asks for is within the noise of small numbers, unless it does next to
+    nothing."""
     assert s.size is not None
     lowest = s.settings.utilisation - s.settings.band
     if s.held - s.highest >= _MORE_THAN_NOISE or s.size.utilisation < lowest:

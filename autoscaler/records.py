@@ -1,9 +1,9 @@
 """What is kept of the past passes of a node: peaks of its recommendations, idle time, trials, and regrets.
 
 A scale-in waits until a whole delay has asked for no more. How long that should be depends on a load that nobody knows,
-so it is learnt: a node that must grow again soon after it has shrunk waits twice as long the next time, up to the longest
-delay, and half as long again when it was not needed. A load that jumps every minute is then carried throughout, and
-one that jumps once an hour costs no more than the shortest delay.
+so it is learnt: a node that must grow again soon after it has shrunk waits twice as long the next time, up to the
+longest delay, and half as long again when it was not needed. A load that jumps every minute is then carried throughout,
+and one that jumps once an hour costs no more than the shortest delay.
 """
 
 from __future__ import annotations

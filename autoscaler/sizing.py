@@ -21,7 +21,8 @@ _TOLERATED_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`steady`: for the demand alone. `replicas`: with what waits. `utilisation`: demand over the capacity of `held`."""
+    """`steady`: for the demand alone. `replicas`: with what waits. `utilisation`: demand over the capacity of
+    `held`."""
 
     steady: int
     replicas: int

@@ -84,6 +84,7 @@ class Sight:
             window=self._growth(state, max(0, since, end - self._window_s), end),
             latest=self._growth(state, max(0, since, end - self._latest_s), end),
             backlog={target.name: target.queue / ready for target, _, _ in state.links},
+            unread=0.0 if state.stage.rate is None else None,
             fullness={target.name: min(1.0, target.queue / limit) for target, _, blocks in state.links if blocks},
         )
 

@@ -201,6 +201,16 @@ def test_before_anything_was_handled_replicas_are_doubled() -> None:
     assert later.wanted == 4
 
 
+def test_behind_a_source_that_does_not_tell_what_more_it_has_a_full_queue_doubles_the_replicas() -> None:
+    one = instance("feed-0", 400, gains={"work": 1.0}, backlog={"work": 300.0}, fullness={"work": 1.0})
+    scaler = Autoscaler()
+
+    untold = scaler.decide(source(400, instances=(one,)), work(4, 400))
+    told = Autoscaler().decide(source(400, instances=(replace(one, unread=0.0),)), work(4, 400))
+
+    assert (untold.wanted, told.wanted) == (8, 6)
+
+
 def test_a_declared_rate_sizes_a_node_of_which_nothing_was_measured() -> None:
     silent = (instance("work-0", 0.0),)
 
