@@ -22,36 +22,39 @@ class Solved:
     loops: tuple[frozenset[str], ...] = ()
 
 
-def solve(
-    nodes: Sequence[str],
-    gains: Mapping[tuple[str, str], float],
-    ingest: Mapping[str, float],
-    cycles: Sequence[frozenset[str]] = (),
-) -> Solved:
-    """d(n) = ingest(n) + sum over edges (s, n) of d(s) * gain(s, n).
+class System:
+    """A graph with its gains: d(n) = ingest(n) + sum over edges (s, n) of d(s) * gain(s, n), for whatever comes in."""
 
-    A loop whose gain is one or more has no solution: its nodes keep what comes from outside of it, and it is told in
-    `loops`.
-    """
-    incoming: dict[str, list[tuple[str, float]]] = {node: [] for node in nodes}
-    for (source, target), gain in gains.items():
-        incoming[target].append((source, gain))
-    rates: dict[str, float] = {}
-    loops: list[frozenset[str]] = []
-    for component in _in_order(nodes, incoming, cycles):
-        outside = {
-            node: ingest.get(node, 0.0)
-            + sum(rates[source] * gain for source, gain in incoming[node] if source not in component)
-            for node in component
-        }
-        if len(component) == 1 and not any(source in component for node in component for source, _ in incoming[node]):
-            rates |= outside
-            continue
-        inside = _within(component, gains, outside)
-        if inside is None:
-            loops.append(component)
-        rates |= outside if inside is None else inside
-    return Solved(rates, tuple(rates), tuple(loops))
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        gains: Mapping[tuple[str, str], float],
+        cycles: Sequence[frozenset[str]] = (),
+    ) -> None:
+        self._gains = gains
+        self.incoming: dict[str, list[tuple[str, float]]] = {node: [] for node in nodes}
+        for (source, target), gain in gains.items():
+            self.incoming[target].append((source, gain))
+        self._parts = _in_order(nodes, self.incoming, cycles)
+
+    def solve(self, ingest: Mapping[str, float]) -> Solved:
+        """A loop whose gain is one or more has no solution: its nodes keep what comes from outside of it, and it is
+        told in `loops`."""
+        rates: dict[str, float] = {}
+        loops: list[frozenset[str]] = []
+        for part in self._parts:
+            outside = {
+                node: ingest.get(node, 0.0)
+                + sum(rates[source] * gain for source, gain in self.incoming[node] if source not in part)
+                for node in part
+            }
+            inside: dict[str, float] | None = outside
+            if any(source in part for node in part for source, _ in self.incoming[node]):
+                inside = _within(part, self._gains, outside)
+                if inside is None:
+                    loops.append(part)
+            rates |= outside if inside is None else inside
+        return Solved(rates, tuple(rates), tuple(loops))
 
 
 def _in_order(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from autoscaler.demand import Solved, solve
+from autoscaler.demand import Solved, System
 from autoscaler.figures import NodeFigures
 from autoscaler.snapshot import JobView, NodeView
 from autoscaler.speed import Speed
@@ -124,50 +124,42 @@ def look_ahead(
     prospects: Mapping[str, Prospect],
     catch_up_s: float,
 ) -> Outlook:
-    names = tuple(node.name for node in job.nodes)
+    system = System(tuple(node.name for node in job.nodes), gains, job.cycles)
     known = {node: rate for node, rate in ingest.items() if rate is not None}
-    solved = solve(names, gains, known, job.cycles)
+    solved = system.solve(known)
     coming = {node: max(rate, forecasts.get(node, 0.0)) for node, rate in known.items()}
-    expected = solve(names, gains, coming, job.cycles) if forecasts else solved
+    expected = system.solve(coming) if forecasts else solved
     most = expected
     if any(missing.get(node, 1.0) > 1.0 for node in known):
-        most = solve(names, gains, {node: rate * missing.get(node, 1.0) for node, rate in coming.items()}, job.cycles)
-    at_ready = _at_ready(job, solved, known, gains, prospects)
-    flow = solve(names, gains, {node: backlog / catch_up_s for node, backlog in at_ready.items()}, job.cycles)
+        most = system.solve({node: rate * missing.get(node, 1.0) for node, rate in coming.items()})
+    at_ready = _at_ready(job, system, solved, known, prospects)
     unknown = below(job, (node for node, rate in ingest.items() if rate is None))
     return Outlook(
         demand={node: rate for node, rate in solved.rates.items() if node not in unknown},
         expected=expected.rates,
         most=most.rates,
-        heading=solve(names, gains, {node: one.backlog for node, one in prospects.items()}, job.cycles).rates,
+        heading=system.solve({node: one.backlog for node, one in prospects.items()}).rates,
         at_ready=at_ready,
-        catch_up=flow.rates,
+        catch_up=system.solve({node: backlog / catch_up_s for node, backlog in at_ready.items()}).rates,
         loops=solved.loops,
     )
 
 
 def _at_ready(
-    job: JobView,
-    solved: Solved,
-    ingest: Mapping[str, float],
-    gains: Mapping[Edge, float],
-    prospects: Mapping[str, Prospect],
+    job: JobView, system: System, solved: Solved, ingest: Mapping[str, float], prospects: Mapping[str, Prospect]
 ) -> dict[str, float]:
     """Backlog after the start-up time: what waits, and what comes in and is not handled until then.
 
     What comes into a node is at most what the nodes before it can hand on in that time. Inside a cycle it is the
     demand.
     """
-    incoming: dict[str, list[tuple[str, float]]] = {}
-    for (source, target), gain in gains.items():
-        incoming.setdefault(target, []).append((source, gain))
     cyclic = {node for cycle in job.cycles for node in cycle}
     passed: dict[str, float] = {}
     found: dict[str, float] = {}
     for node in solved.order:
         prospect = prospects[node]
         arriving = ingest.get(node, 0.0) + sum(
-            passed.get(source, 0.0) * gain for source, gain in incoming.get(node, ())
+            passed[source] * gain for source, gain in system.incoming[node] if source in passed
         )
         if node in cyclic:
             arriving = solved.rates[node]

@@ -68,10 +68,14 @@ class Sight:
         if state.stage.rate is None:
             return (self._instance(world, state, 0, end, 1),)
         silent = round(state.ready * disturbance.silent_part(world.now))
-        found: list[InstanceView] = []
+        whole = end - self._window_s
+        counts: dict[int, int] = {}
         for cohort in state.cohorts:
-            one = self._instance(world, state, cohort.since, end, max(1, state.ready))
-            found += [one] * cohort.replicas
+            since = max(whole, cohort.since)  # whoever was there for the whole window has counted the same in it
+            counts[since] = counts.get(since, 0) + cohort.replicas
+        found: list[InstanceView] = []
+        for since, count in counts.items():
+            found += [self._instance(world, state, since, end, max(1, state.ready))] * count
         return tuple(found[silent:])
 
     def _instance(self, world: World, state: StageState, since: int, end: int, ready: int) -> InstanceView:

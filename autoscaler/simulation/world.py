@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from autoscaler.demand import solve
+from autoscaler.demand import System
 from autoscaler.simulation.disturbance import CALM, Disturbance
 from autoscaler.simulation.layout import Layout, Stage
 
@@ -110,7 +110,7 @@ class World:
             self.by_name[link.source].links.append((self.by_name[link.target], link.selectivity * factor, blocks))
         names = tuple(self.by_name)
         gains = {(link.source, link.target): link.selectivity * factor for link in self.layout.links}
-        unit = solve(names, gains, {name: 1.0 / len(self.sources) for name in sources}, self.layout.cycles)
+        unit = System(names, gains, self.layout.cycles).solve({name: 1.0 / len(self.sources) for name in sources})
         for state in self.stages:
             state.unit_demand = unit.rates[state.name]
 

@@ -6,7 +6,16 @@ from itertools import pairwise
 
 import pytest
 
-from autoscaler.demand import solve
+from autoscaler.demand import Solved, System
+
+
+def solve(
+    nodes: tuple[str, ...],
+    gains: dict[tuple[str, str], float],
+    ingest: dict[str, float],
+    cycles: tuple[frozenset[str], ...] = (),
+) -> Solved:
+    return System(nodes, gains, cycles).solve(ingest)
 
 
 def test_demand_is_that_of_the_sources_times_the_selectivities_on_the_way() -> None:
