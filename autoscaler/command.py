@@ -43,8 +43,9 @@ def simulate_command(
         str,
         typer.Option(
             "--trace",
-            metavar="NAME|FILE.csv|all",
-            help="step, ramp, sine, spikes, onoff (all of these: all), diurnal, or a file of seconds,rate.",
+            metavar="NAME|FILE.csv|URL|all",
+            help="step, ramp, sine, spikes, onoff (all of these: all), diurnal, a file of seconds,rate, or the address "
+            "of a range query of Prometheus.",
         ),
     ] = "all",
     rule: Annotated[

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoscaler.simulation.query_range import read_rows
 from streamer import limits
 from streamer.errors import TraceError
 
@@ -81,6 +82,8 @@ _BUILT_IN: Mapping[str, Callable[[], Trace]] = {
 }
 JUDGED = ("step", "ramp", "sine", "spikes", "onoff")
 NAMES = tuple(_BUILT_IN)
+RANGE = "range"
+"""The name of a trace that comes from a range query."""
 
 
 def built_in(name: str) -> Trace:
@@ -93,11 +96,17 @@ def traces(name: str) -> list[Trace]:
         return [built_in(shape) for shape in JUDGED]
     if name in _BUILT_IN:
         return [built_in(name)]
+    if name.startswith(("http://", "https://")):
+        return [_checked(RANGE, read_rows(name))]
+    return [_read_file(name)]
+
+
+def _read_file(name: str) -> Trace:
     path = Path(name)
     if path.suffix != ".csv" and not path.exists():
         raise TraceError(
             f"there is no trace {name}",
-            remedy=f"Name one of {', '.join(NAMES)}, all of the first five (all), or a CSV file of seconds,rate.",
+            remedy=f"Name one of {', '.join(NAMES)}, the first five (all), a CSV file, or a range query.",
         )
     try:
         with path.open("rb") as stream:
@@ -107,7 +116,7 @@ def traces(name: str) -> list[Trace]:
     if len(raw) > limits.TRACE_BYTES_MAX:
         raise TraceError(f"{name} is larger than {limits.TRACE_BYTES_MAX} bytes")
     try:
-        return [read_csv(path.name, raw.decode("utf-8-sig"))]
+        return read_csv(path.name, raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise TraceError(f"{name} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}") from error
 
@@ -126,12 +135,20 @@ def read_csv(name: str, text: str) -> Trace:
             rows.append((float(cells[0]), float(cells[1])))
     if not wrong and len(rows) < 2:
         wrong.append(f"{name} has {len(rows)} rows of seconds,rate, and a trace has two or more")
-    if not wrong and rows[-1][0] - rows[0][0] > limits.TRACE_S_MAX:
-        wrong.append(f"{name} lasts {rows[-1][0] - rows[0][0]:.0f} s, and a trace at most {limits.TRACE_S_MAX}")
     if wrong:
         shown = wrong[: limits.FINDINGS_ALIKE_MAX]
         more = len(wrong) - len(shown)
         raise TraceError("\n".join((*shown, f"... and {more} more lines") if more else shown))
+    return _checked(name, rows)
+
+
+def _checked(name: str, rows: Sequence[tuple[float, float]]) -> Trace:
+    """Two rows or more, in the order of time."""
+    lasts_s = rows[-1][0] - rows[0][0]
+    if lasts_s > limits.TRACE_S_MAX:
+        raise TraceError(f"{name} lasts {lasts_s:.0f} s, and a trace at most {limits.TRACE_S_MAX}")
+    if any(not 0 <= rate <= limits.TRACE_RATE_MAX for _, rate in rows):
+        raise TraceError(f"{name} has a rate that is not between 0 and {limits.TRACE_RATE_MAX:g} messages/s")
     return from_rows(name, rows)
 
 

@@ -96,6 +96,7 @@ class World:
         self.by_name = {stage.name: StageState(stage) for stage in layout.stages}
         self.stages = tuple(self.by_name.values())
         self.scaled = tuple(state for state in self.stages if state.stage.rate is not None)
+        self._passing = tuple(state for state in self.stages if state.stage.rate is None)
         self.sources = tuple(self.by_name[name] for name in layout.sources)
         self._order = tuple(self._leaves_first())
         self._wire()
@@ -152,8 +153,8 @@ class World:
                 came[target] = came.get(target, 0.0) + amount
         for state in self.scaled:
             self._record(state, came.get(state, 0.0))
-        for state in self.sources:
-            state.arrived.append(state.arrived[-1] + arriving)
+        for state in self._passing:
+            state.arrived.append(state.arrived[-1] + came.get(state, 0.0))
             state.handled.append(state.handled[-1] + state.flow)
         self.now = now + 1
 
