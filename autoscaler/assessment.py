@@ -143,7 +143,7 @@ def _situation(
             steady = max(steady, size(name, speed, working, outlook, c.settings, outlook.most[name]).steady)
     if node.scalable:
         memory = noted(memory, steady, figures, demand, known.waits.backlog, c.now, c.settings)
-    delay_s, highest, watched_s = watched(memory, known.start_up_s, c.now, c.settings)
+    delay_s, highest, watched_s = watched(memory, node, known.start_up_s, c.now, c.settings)
     situation = Situation(
         view=node,
         figures=figures,

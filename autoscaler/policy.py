@@ -142,7 +142,8 @@ def _first_steps(s: Situation) -> Verdict | None:
 
 def _idle(s: Situation) -> Verdict | None:
     """To zero; only from here, so that a size of nothing leaves one replica."""
-    if s.view.min_replicas or s.idle_s < s.settings.idle_s or s.fallback or s.stepped:
+    enough_s = s.settings.idle_s * (s.settings.gpu_patience if s.view.accelerated else 1.0)
+    if s.view.min_replicas or s.idle_s < enough_s or s.fallback or s.stepped:
         return None
     return Verdict(0, f"nothing came for {s.idle_s:.0f} s")
 

@@ -15,6 +15,7 @@ from autoscaler.figures import NodeFigures
 from autoscaler.memory import NodeMemory, Trial
 from autoscaler.policy import Situation
 from autoscaler.settings import Settings
+from autoscaler.snapshot import NodeView
 from autoscaler.speed import Speed
 
 _REGRET_DELAYS = 3.0
@@ -25,11 +26,13 @@ _STOPPED_S = 600.0
 _REFUSED_S = 60.0
 
 
-def delay_s(memory: NodeMemory, start_up_s: float, settings: Settings) -> float:
+def delay_s(memory: NodeMemory, view: NodeView, start_up_s: float, settings: Settings) -> float:
     """How long nothing may ask for more before replicas leave."""
     if settings.scale_in_s is not None:
         return settings.scale_in_s
     usual = max(settings.scale_in_least_s, settings.start_ups_in * start_up_s)
+    if view.accelerated:
+        usual *= settings.gpu_patience
     return min(settings.scale_in_most_s, usual * memory.patience)
 
 
@@ -56,9 +59,11 @@ def noted(
     return replace(memory, peaks=(*peaks, (now, steady)), watched_since=since, idle_since=idle_since)
 
 
-def watched(memory: NodeMemory, start_up_s: float, now: float, settings: Settings) -> tuple[float, int, float]:
+def watched(
+    memory: NodeMemory, view: NodeView, start_up_s: float, now: float, settings: Settings
+) -> tuple[float, int, float]:
     """The delay of scale-in, the largest recommendation within it, and for how long recommendations are known."""
-    delay = delay_s(memory, start_up_s, settings)
+    delay = delay_s(memory, view, start_up_s, settings)
     highest = next((size for at, size in memory.peaks if at >= now - delay), 0)
     since = memory.watched_since
     return delay, highest, 0.0 if since is None else now - since

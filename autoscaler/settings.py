@@ -17,8 +17,9 @@ class Settings:
     `scale_in_s`: replicas leave when the demand of so long has not asked for them; None: `start_ups_in` start-up times,
     between `scale_in_least_s` and `scale_in_most_s`, as a replica that is missed costs its start-up. `late_s`: what
     waits for longer is a reason to act. `idle_s`: a node of no demand goes to zero after this, where its least is zero.
-    `stale_s`: an older sample is none. `start_up_s`: expected until one was measured. `spares`: replicas of each
-    scalable node that are kept at work beyond what its demand asks for. `season_s`: how long it takes until load
+    `gpu_patience`: by how much longer nodes with accelerators keep their replicas in both cases, as what they load
+    takes long. `stale_s`: an older sample is none. `start_up_s`: expected until one was measured. `spares`: replicas of
+    each scalable node that are kept at work beyond what its demand asks for. `season_s`: how long it takes until load
     repeats; what came a season ago is then prepared for (None: nothing is).
     """
 
@@ -33,6 +34,7 @@ class Settings:
     scale_in_most_s: float = 300.0
     late_s: float = 5.0
     idle_s: float = 300.0
+    gpu_patience: float = 3.0
     stale_s: float = 30.0
     start_up_s: float = 20.0
     spares: int = 0

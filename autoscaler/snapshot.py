@@ -151,6 +151,10 @@ class NodeView:
         """Whether the node can have several replicas."""
         return self.role is Role.STATELESS or self.partitioned
 
+    @property
+    def accelerated(self) -> bool:
+        return self.resources.gpu > 0
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeView:

@@ -8,7 +8,7 @@ import pytest
 
 from autoscaler.decision import Action, Decision, Guard
 from autoscaler.settings import Settings
-from autoscaler.snapshot import NodeView, PlatformView, Replicas, Room
+from autoscaler.snapshot import NodeView, PlatformView, Replicas, Resources, Room
 from streamer.plan.assignment import Role
 from tests.autoscaler.jobs import Autoscaler, instance, source, work
 
@@ -229,6 +229,26 @@ def test_a_node_goes_to_zero_once_it_was_idle_for_long_and_comes_back_for_a_mess
 
     assert (early.wanted, late.wanted) == (1, 0)
     assert (woken.action, woken.wanted) == (Action.UP, 1)
+
+
+def test_a_node_with_an_accelerator_stays_warm_for_longer() -> None:
+    scaler = Autoscaler()
+    idle = work(1, 0.0, min_replicas=0, resources=Resources(gpu=1.0))
+
+    early = scaler.passes(100, source(0.0), idle)
+    late = scaler.passes(100, source(0.0), idle)
+
+    assert (early.wanted, late.wanted) == (1, 0)
+
+
+def test_rates_of_two_kinds_of_accelerators_are_kept_apart() -> None:
+    slow = tuple(instance(f"work-{at}", 50, 1.0, {"save": 1.0}, accelerator="l4") for at in range(2))
+    fast = tuple(instance(f"work-{at}", 200, 1.0, {"save": 1.0}, accelerator="h100") for at in range(2, 4))
+    mixed = work(4, 500, instances=(*slow, *fast), resources=Resources(gpu=1.0, gpu_kind="h100"))
+
+    decision = Autoscaler().decide(source(1000), mixed)
+
+    assert decision.wanted == 9, "500 messages/s by those that are there, and 200 by each new one"
 
 
 def test_spares_are_kept_beyond_the_demand() -> None:
