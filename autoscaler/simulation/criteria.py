@@ -2,7 +2,8 @@
 
 Late is a second with over five seconds of queueing. The oracle holds, in every second, the least replicas that carry
 the rate without noise; replicas that start already cost. Decisions to settle are counted from the start and from each
-jump of the load: how often a node was changed until it held a right size.
+jump of the load: how often a node was changed until it held a right size. A reversal is a change of direction, except
+for one: that a node gives back what it had been given for a backlog, once that is gone and the load is what it was.
 """
 
 from __future__ import annotations
@@ -78,6 +79,16 @@ class _Settling:
 
 
 @dataclass(slots=True)
+class _Course:
+    """Of one node: its last direction; when it last grew, and what it needed then; what it needs now."""
+
+    direction: int = 0
+    grown_at: int = -1
+    need_then: int = 0
+    need: int = 0
+
+
+@dataclass(slots=True)
 class Tally:
     """Collects while a simulation goes on: `second` after each second, `changed` for each change of replicas."""
 
@@ -94,7 +105,8 @@ class Tally:
     _over_time: int = 0
     _decisions: int = 0
     _reversals: int = 0
-    _direction: dict[str, int] = field(default_factory=dict)
+    _late_at: int = -1
+    _courses: dict[str, _Course] = field(default_factory=dict)
     _settling: dict[str, _Settling] = field(default_factory=dict)
 
     def second(self, t: int) -> None:
@@ -116,10 +128,14 @@ class Tally:
             elif state.ready > need:
                 self._over += (state.ready - need) / max(1, need)
                 self._over_time += 1
+            self._courses.setdefault(state.name, _Course()).need = need
             self._settle(state, need, held, jumped)
         self._cost += total
         self._most = max(self._most, total)
-        self._waits.append(world.queueing_s())
+        wait = world.queueing_s()
+        if wait > LATE_S:
+            self._late_at = t
+        self._waits.append(wait)
 
     def _has_jumped(self, t: int) -> bool:
         """Whether the load is another one at once, by more than a fifth."""
@@ -139,13 +155,20 @@ class Tally:
             settling.settled = True
 
     def changed(self, name: str, change: int) -> None:
-        direction = 1 if change > 0 else -1
         self._decisions += 1
-        self._reversals += self._direction.get(name, direction) != direction
-        self._direction[name] = direction
+        course = self._courses.setdefault(name, _Course())
+        direction = 1 if change > 0 else -1
+        if not (direction < 0 < course.direction and self._is_given_back(course)):
+            self._reversals += course.direction * direction < 0
+            course.direction = direction
+        if direction > 0:
+            course.grown_at, course.need_then = self.world.now, course.need
         settling = self._settling.get(name)
         if settling is not None and not settling.settled:
             settling.decisions += 1
+
+    def _is_given_back(self, course: _Course) -> bool:
+        return self._late_at >= course.grown_at and course.need >= course.need_then
 
     def criteria(self) -> Criteria:
         seconds = len(self._waits)

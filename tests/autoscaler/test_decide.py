@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from autoscaler.decide import decide
 from autoscaler.decision import Action, Decision, Guard
+from autoscaler.memory import EMPTY
 from autoscaler.settings import Settings
-from autoscaler.snapshot import NodeView, PlatformView, Replicas, Resources, Room
+from autoscaler.snapshot import NodeView, PlatformView, Replicas, Resources, Room, Snapshot
 from streamer.plan.assignment import Role
-from tests.autoscaler.jobs import Autoscaler, instance, source, work
+from tests.autoscaler.jobs import Autoscaler, instance, job, sink, source, work
 
 CALM_S = 120.0
 """Longer than any delay of scale-in that a test here meets."""
@@ -265,12 +269,34 @@ def test_missing_samples_count_against_the_direction_of_a_change() -> None:
     assert decision.wanted == 14, "the other source may send as much as the one that is seen"
 
 
-def test_decisions_of_one_job_do_not_depend_on_another() -> None:
-    alone = Autoscaler().decide(source(1000), work(4, 400))
-    scaler = Autoscaler()
-    plan = scaler.plan(source(1000), work(4, 400))
+@given(
+    demands=st.tuples(st.floats(0, 5000), st.floats(0, 5000)),
+    held=st.integers(1, 40),
+    backlog=st.floats(0, 1e5),
+    true_rate=st.floats(1, 1000),
+)
+@settings(max_examples=60, deadline=None)
+def test_more_demand_never_means_fewer_replicas(
+    demands: tuple[float, float], held: int, backlog: float, true_rate: float
+) -> None:
+    wanted = [
+        Autoscaler().decide(source(demand, backlog), work(held, 0.5 * held * true_rate, true_rate)).recommended
+        for demand in sorted(demands)
+    ]
 
-    assert plan.of("job-1", "work") == alone
+    assert wanted[0] is not None
+    assert wanted[1] is not None
+    assert wanted[0] <= wanted[1]
+
+
+def test_two_jobs_are_decided_apart() -> None:
+    busy, calm = job(source(1000), work(4, 400), sink()), job(source(10), work(4, 10), sink(), name="job-2")
+
+    plan, memory = decide(Snapshot(0.0, (busy, calm)), EMPTY, 0.0)
+
+    wanted = {found.job: found.wanted for found in plan.decisions if found.node == "work"}
+    assert wanted == {"job-1": 14, "job-2": 4}
+    assert ("job-2", "work") in memory.nodes
 
 
 def test_a_decision_is_the_same_after_its_way_through_the_journal() -> None:
