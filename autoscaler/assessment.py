@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.figures import NodeFigures, figures_of
-from autoscaler.forecast import forecast
+from autoscaler.forecast import TREND_PASSES, forecast, trend
 from autoscaler.learning import Waits, learn, on_trial, overdue, speed_of, start_up_s
 from autoscaler.memory import Memory, NodeMemory
 from autoscaler.outlook import (
@@ -85,13 +85,13 @@ def assess(job: JobView, memory: Memory, c: Circumstances) -> Assessed:
         waits = Waits(waiting[node.name], node.name in pressed)
         found = known[node.name] = _known(node, figures[node.name], waits, old, c, at_least=node.name in silent)
         unread[node.name] = _growth(found.figures, old, c.elapsed_s)
-    ahead_s = max((known[node.name].start_up_s for node in job.nodes if node.scalable), default=0.0)
-    coming = {node.name: forecast(node.history, c.settings.season_s, ahead_s) for node in job.nodes}
+    ingest = ingest_of(job, figures, unread)
+    known = {name: _with_rate(found, ingest.get(name)) for name, found in known.items()}
     outlook = look_ahead(
         job,
-        ingest_of(job, figures, unread),
+        ingest,
         {name: found.missing for name, found in figures.items()},
-        {name: rate for name, rate in coming.items() if rate is not None},
+        _forecasts(job, known, c.settings),
         gains,
         {node.name: _prospect(node, known[node.name]) for node in job.nodes},
         c.settings.catch_up_s,
@@ -100,6 +100,26 @@ def assess(job: JobView, memory: Memory, c: Circumstances) -> Assessed:
     return Assessed(
         tuple(_situation(node, known[node.name], outlook, blocking, c) for node in job.nodes), gains, outlook.loops
     )
+
+
+def _with_rate(known: _Known, rate: float | None) -> _Known:
+    """What comes in at a source is remembered; a rate that is not known ends what was known."""
+    past = known.memory.coming_in
+    coming = () if rate is None else (*past, rate)[-TREND_PASSES:]
+    return known if coming == past else replace(known, memory=replace(known.memory, coming_in=coming))
+
+
+def _forecasts(job: JobView, known: Mapping[str, _Known], settings: Settings) -> dict[str, float]:
+    """The rates at which sources will produce when new replicas are at work, where more can be said than that of
+    now."""
+    ahead_s = max((known[node.name].start_up_s for node in job.nodes if node.scalable), default=0.0)
+    found: dict[str, float] = {}
+    for node in job.nodes:
+        season = forecast(node.history, settings.season_s, ahead_s)
+        rising = trend(known[node.name].memory.coming_in, settings.tick_s, settings.window_s, ahead_s)
+        if season is not None or rising is not None:
+            found[node.name] = max(season or 0.0, rising or 0.0)
+    return found
 
 
 def _known(

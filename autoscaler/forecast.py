@@ -1,18 +1,27 @@
-"""What a season says of the next minute: a forecast that is only made where it would have been right before.
+"""What a trend, or a season, says of the next minute: forecasts that are only made where they are likely to be right.
 
 Replicas that take long to start come too late for any rule that waits for the load. Where load repeats (each day, each
 hour), what came one season ago just after this time of it will come again, so that replicas can be asked for before it
 does. The last whole season is compared with the one before it: if they differ by more than a quarter, there is no
-season, and nothing is forecast. A forecast only ever adds replicas.
+season, and nothing is forecast. Where load has risen steadily for a minute it is taken to go on until new replicas are
+at work. A forecast only ever adds replicas.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from statistics import median
 
 from autoscaler.snapshot import History
 
 _ERROR_MOST = 0.25
+TREND_PASSES = 13
+"""Rates of so many passes are looked at, a minute at 5 s."""
+_LAG = 3
+_RISE_LEAST = 0.05
+_RISE_MOST = 0.5
+_SIGNIFICANT = 2.0
 
 
 def forecast(history: History | None, season_s: float | None, ahead_s: float) -> float | None:
@@ -25,6 +34,23 @@ def forecast(history: History | None, season_s: float | None, ahead_s: float) ->
     begin = len(rates) - season
     coming = rates[begin : begin + math.ceil(ahead_s / history.step_s) + 1]
     return max((rate for rate in coming if rate is not None), default=None)
+
+
+def trend(rates: Sequence[float], tick_s: float, window_s: float, ahead_s: float) -> float | None:
+    """The rate in `ahead_s` seconds if it goes on rising as it has; None if it has not, by more than chance.
+
+    The slope is the median of differences over three passes each (after Theil and Sen): a jump, which is in few of
+    them, is no trend. A rise by less than two standard deviations of a Poisson process in a window is chance.
+    """
+    if len(rates) < TREND_PASSES:
+        return None
+    last = rates[-TREND_PASSES:]
+    rise = median(later - earlier for earlier, later in zip(last, last[_LAG:], strict=False))
+    now = last[-1]
+    if rise <= _SIGNIFICANT * math.sqrt(2 * max(now, 0.0) / window_s):
+        return None
+    coming = min(_RISE_MOST * now, rise / (_LAG * tick_s) * ahead_s)
+    return now + coming if coming > _RISE_LEAST * now else None
 
 
 def _repeats(last: tuple[float | None, ...], before: tuple[float | None, ...]) -> bool:

@@ -45,6 +45,7 @@ class NodeMemory:
     starting_ages_s: tuple[float, ...] = ()
     ready: int = 0
     unread: float | None = None
+    coming_in: tuple[float, ...] = ()
     saturated_since: float | None = None
     peaks: tuple[tuple[float, int], ...] = ()
     watched_since: float | None = None

@@ -216,7 +216,10 @@ def _why_more(s: Situation) -> str:
         return "the queue before it is full, and how much more its source has is not known: twice as many are tried"
     if s.size.replicas > s.size.steady:
         return f"{s.ahead_s:.0f} s of work will wait when new replicas are ready, besides {s.demand:.0f} messages/s"
-    return f"{s.demand:.0f} messages/s would keep its {s.held} replicas busy for {s.size.utilisation:.0%}"
+    would = f"would keep its {s.held} replicas busy for {s.size.utilisation:.0%}"
+    if s.demand is not None and s.size.expected > s.demand:
+        return f"{s.size.expected:.0f} messages/s, which are expected when new replicas are at work, {would}"
+    return f"{s.size.expected:.0f} messages/s {would}"
 
 
 # -- against fewer -------------------------------------------------------------------------------------------------

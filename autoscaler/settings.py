@@ -27,7 +27,7 @@ class Settings:
     window_s: float = 15.0
     utilisation: float = 0.75
     band: float = 0.1
-    catch_up_s: float = 20.0
+    catch_up_s: float = 15.0
     scale_in_s: float | None = None
     start_ups_in: float = 2.0
     scale_in_least_s: float = 40.0

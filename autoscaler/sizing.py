@@ -1,6 +1,7 @@
 """The formula: how many replicas carry the demand at the target utilisation, or work off what waits in time.
 
-n = ceil(replicas of capacity max(demand / U, demand + catch-up flow)). The larger of the two, and not their sum: the
+n = ceil(replicas of capacity max(demand / U, demand + catch-up flow)), where demand is that which is expected when new
+replicas are at work. The larger of the two, and not their sum: the
 head room that 1/U leaves is there to work off small backlogs, so that only what it cannot do in time asks for more.
 """
 
@@ -21,9 +22,10 @@ _TOLERATED_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`steady`: for the demand alone. `replicas`: with what waits. `utilisation`: demand over the capacity of
-    `held`."""
+    """`expected`: the demand, in messages per second. `steady`: for the demand alone. `replicas`: with what waits.
+    `utilisation`: demand over the capacity of `held`."""
 
+    expected: float
     steady: int
     replicas: int
     formula: Formula
@@ -40,9 +42,9 @@ def size(node: str, speed: Speed, held: int, outlook: Outlook, settings: Setting
     replicas = max(_up(exact), steady)
     capacity = speed.capacity(held)
     formula = Formula(
-        text="replicas whose capacity is max(demand / utilisation, demand + catch_up)",
+        text="replicas whose capacity is max(expected_demand / utilisation, expected_demand + catch_up)",
         terms={
-            "demand": demand,
+            "expected_demand": demand,
             "utilisation": settings.utilisation,
             "catch_up": catch_up,
             "backlog_at_ready": outlook.at_ready.get(node, 0.0),
@@ -57,6 +59,7 @@ def size(node: str, speed: Speed, held: int, outlook: Outlook, settings: Setting
         replicas=replicas,
     )
     return Size(
+        expected=demand,
         steady=steady,
         replicas=replicas,
         formula=formula,

@@ -15,6 +15,8 @@ How the fields are filled, by place:
   before the window is full of it. None where that source cannot tell it; it may equal `window`.
 * Edges are told by the *producing* instance, as in the account: `sent`, `settled`, `backlog`, `in_flight`, `fullness`
   are keyed by the name of the target node. So the backlog of a node is the sum over the instances of its sources.
+* `fullness` is 1 also where a producer is held back by another limit than the queue's, such as that of its intake: it
+  says that the target gets all that it can take, and that more may be waiting.
 * `unread` is for sources: records that wait outside and were not read yet, where the connector can tell (a Kafka lag,
   a schedule that it is behind). None elsewhere.
 * `replicas` are counted by the platform, not by samples: a ready replica that reports nothing is in `replicas.ready`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.forecast import forecast
+from autoscaler.forecast import TREND_PASSES, forecast, trend
 from autoscaler.settings import Settings
 from autoscaler.simulation.experiment import Conditions, simulate
 from autoscaler.simulation.layout import three_stages
@@ -47,3 +47,29 @@ def test_a_load_that_repeats_is_met_before_it_comes_even_with_slow_starts() -> N
     seasoned = simulate(three_stages(), spikes, Streamer(Settings(season_s=400.0)), conditions)
 
     assert seasoned.late_fraction < 0.7 * blind.late_fraction
+
+
+def _rising(per_pass: float, begin: float = 500.0) -> list[float]:
+    return [begin + at * per_pass for at in range(TREND_PASSES)]
+
+
+def test_a_rate_that_has_risen_for_a_minute_is_taken_to_rise_on() -> None:
+    assert trend(_rising(10.0), 5.0, 15.0, ahead_s=20.0) == pytest.approx(620.0 + 40.0)
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        pytest.param(_rising(10.0)[1:], id="not for long enough"),
+        pytest.param(_rising(-10.0), id="falling"),
+        pytest.param([100.0] * 9 + [1000.0] * 4, id="a jump"),
+        pytest.param([4.0 + at % 3 for at in range(TREND_PASSES)], id="noise of few messages"),
+        pytest.param([0.0] * TREND_PASSES, id="nothing"),
+    ],
+)
+def test_what_is_no_trend_is_not_carried_on(rates: list[float]) -> None:
+    assert trend(rates, 5.0, 15.0, ahead_s=90.0) is None
+
+
+def test_a_trend_is_carried_on_by_half_at_most() -> None:
+    assert trend(_rising(100.0), 5.0, 15.0, ahead_s=90.0) == pytest.approx(1.5 * 1700.0)
