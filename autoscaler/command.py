@@ -26,6 +26,26 @@ app = typer.Typer(
 )
 
 
+Rates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rate",
+        metavar="NODE=MESSAGES",
+        help="What one replica of the node handles per second (100; repeatable).",
+        show_default=False,
+    ),
+]
+Selectivities = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--selectivity",
+        metavar="SOURCE:TARGET=FACTOR",
+        help="Messages over this edge for each that its source handles (1; repeatable).",
+        show_default=False,
+    ),
+]
+
+
 @app.callback()
 def options() -> None:
     """Every verb has options of its own."""
@@ -60,24 +80,8 @@ def simulate_command(
         float,
         typer.Option("--mu-error", metavar="FACTOR", help="The measured rate of a replica over the real one."),
     ] = 1.0,
-    rates: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--rate",
-            metavar="NODE=MESSAGES",
-            help="What one replica of the node handles per second (100; repeatable).",
-            show_default=False,
-        ),
-    ] = None,
-    selectivities: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--selectivity",
-            metavar="SOURCE:TARGET=FACTOR",
-            help="Messages over this edge for each that its source handles (1; repeatable).",
-            show_default=False,
-        ),
-    ] = None,
+    rates: Rates = None,
+    selectivities: Selectivities = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the criteria to stdout as one line of JSON: {rule: {trace: {...}}}.")
     ] = False,
