@@ -231,3 +231,21 @@ class HarnessError(StreamerError):
     """A pipeline cannot be played in one process and in virtual time, or not as it was asked for."""
 
     remedy = "docs/testing.md says what a pipeline in the harness can do, and how its nodes are fed and made to fail."
+
+
+class TraceError(StreamerError):
+    """A trace of a simulation is not one."""
+
+    remedy = "Write a row of seconds,rate for each change of the rate, in the order of time: 0,100 and 600,1000."
+
+
+class SimulationError(StreamerError):
+    """A simulation cannot be made as it was asked for."""
+
+    remedy = "`autoscaler simulate --help` lists the rules, the traces and what can be said of a pipeline."
+
+
+class SettingsError(StreamerError):
+    """The constants of the autoscaler contradict themselves or each other."""
+
+    remedy = "Leave the constant that is named at its default; docs/autoscaling.md says what each of them is for."

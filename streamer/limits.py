@@ -326,6 +326,12 @@ CHECKPOINT_RETRY_S = 1.0
 FLOORS_MAX = 1_024
 """Origins whose floors an instance knows, and tells its consumers."""
 
+# -- simulations of the autoscaler -------------------------------------------------------------------------------------
+TRACE_BYTES_MAX = 64 * MIB
+TRACE_S_MAX = 8 * 86_400
+"""A trace is simulated second by second: a week of three nodes takes about a minute for each rule."""
+TRACE_RATE_MAX = 1e9
+
 # -- taps -------------------------------------------------------------------------------------------------------------
 TAPS_MAX = 4
 """Taps that one instance serves at the same time; a further one is refused."""

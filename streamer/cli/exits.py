@@ -19,10 +19,13 @@ from streamer.errors import (
     ReplayError,
     ResumeError,
     ScaleError,
+    SettingsError,
+    SimulationError,
     StateError,
     StreamerError,
     SupervisedError,
     TapError,
+    TraceError,
     UpdateError,
 )
 
@@ -44,9 +47,12 @@ _INPUT_ERRORS = (
     ReplayError,
     ResumeError,
     ScaleError,
+    SettingsError,
+    SimulationError,
     StateError,
     SupervisedError,
     TapError,
+    TraceError,
     UpdateError,
 )
 

@@ -1,0 +1,123 @@
+"""The `autoscaler` command: its verbs and options, and where its errors become text and an exit code.
+
+It is small beside `streamer`, and keeps its forms: results on stdout, all else on stderr, 0, 1 and 2 as exit codes, and
+no stack trace for what the user can put right.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamer.cli.exits import exit_code
+from streamer.cli.output import allow_any_text, tell_error
+from streamer.errors import StreamerError
+
+app = typer.Typer(
+    name="autoscaler",
+    help="Decide how many replicas the nodes of pipelines need, and try rules for that in a simulation.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+Rates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rate",
+        metavar="NODE=MESSAGES",
+        help="What one replica of the node handles per second (100; repeatable).",
+        show_default=False,
+    ),
+]
+Selectivities = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--selectivity",
+        metavar="SOURCE:TARGET=FACTOR",
+        help="Messages over this edge for each that its source handles (1; repeatable).",
+        show_default=False,
+    ),
+]
+
+
+@app.callback()
+def options() -> None:
+    """Every verb has options of its own."""
+
+
+@app.command("simulate", short_help="Try rules for replicas in a simulation.")
+def simulate_command(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PIPELINE", help="Descriptors of a pipeline; without one, three stages.", show_default=False
+        ),
+    ] = None,
+    trace: Annotated[
+        str,
+        typer.Option(
+            "--trace",
+            metavar="NAME|FILE.csv|URL|all",
+            help="step, ramp, sine, spikes, onoff (all of these: all), diurnal, a file of seconds,rate, or the address "
+            "of a range query of Prometheus.",
+        ),
+    ] = "all",
+    rule: Annotated[
+        str,
+        typer.Option("--rule", metavar="NAME|all", help="streamer, hkube, numaflow, keda, hpa, flink, ds2, or all."),
+    ] = "all",
+    start_up_s: Annotated[
+        int, typer.Option("--startup", metavar="SECONDS", help="From the wish for a replica until it is at work.")
+    ] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="Of the noise: another one gives another course.")] = 1,
+    mu_error: Annotated[
+        float,
+        typer.Option("--mu-error", metavar="FACTOR", help="The measured rate of a replica over the real one."),
+    ] = 1.0,
+    rates: Rates = None,
+    selectivities: Selectivities = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the criteria to stdout as one line of JSON: {rule: {trace: {...}}}.")
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the courses into a .png or .svg file (extra: plot)."),
+    ] = None,
+) -> None:
+    """Try rules for replicas in a simulation, and print how each of them did on each trace.
+
+    late: part of the time with over five seconds of queueing. oracle: replica-seconds over those of an oracle that
+    holds, in every second, the least replicas that carry the rate. The trace is shared by the pipeline's sources.
+    """
+    from autoscaler.simulation.command import SimulateOptions, simulate_command
+
+    simulate_command(
+        SimulateOptions(
+            files=tuple(files or ()),
+            trace=trace,
+            rule=rule,
+            start_up_s=start_up_s,
+            seed=seed,
+            mu_error=mu_error,
+            rates=tuple(rates or ()),
+            selectivities=tuple(selectivities or ()),
+            as_json=as_json,
+            picture=picture,
+        )
+    )
+
+
+def main() -> None:
+    """Entry point of the `autoscaler` command. Every error of ours becomes its message, its remedy and an exit code."""
+    allow_any_text()
+    try:
+        app()
+    except StreamerError as error:
+        tell_error(error)
+        sys.exit(exit_code(error))
