@@ -76,4 +76,5 @@ def _at_work(jobs: Jobs, kept: KeptJob, supervisor: subprocess.Popen[bytes]) -> 
 
 def is_at_work(kept: KeptJob) -> bool:
     working = {line.node for line in kept.instances if line.phase in _AT_WORK}
-    return kept.line.status != JobStatus.STOPPING and working == set(kept.plan.nodes)
+    wanted = {node for node in kept.plan.nodes if kept.desired(node)}
+    return kept.line.status != JobStatus.STOPPING and wanted <= working

@@ -81,6 +81,18 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """An autoscaler wants so many replicas of a stateless node, which may be none: a pin goes before it.
+
+    `number` grows as that of `Scaled`; None if it did not come by the log.
+    """
+
+    node: str
+    replicas: int
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FlowsSet:
     """Somebody wants other flows, or former ones. `number` grows as that of `Scaled`, from the same count.
 
@@ -152,6 +164,7 @@ Event = (
     | Exited
     | Asked
     | Scaled
+    | Decided
     | FlowsSet
     | ReplayWanted
     | Resumed

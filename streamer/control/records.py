@@ -85,6 +85,7 @@ class JobLine:
     error: str | None = None
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
+    decided: Mapping[str, int] = field(default_factory=dict)
     wish: int = -1
     replays: frozenset[str] = frozenset()
     proposal: ProposalLine | None = None
@@ -178,6 +179,7 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         error=state.error,
         killed=state.killed,
         pins=state.pins,
+        decided=state.decided,
         wish=state.wish,
         replays=state.replays,
         proposal=_proposal_line(state.proposal, clock_offset_s),
@@ -206,6 +208,11 @@ class KeptJob:
     def job(self) -> str:
         return self.line.facts.job
 
+    def desired(self, node: str) -> int:
+        """Replicas that the node is to have: see `JobState.desired`."""
+        pinned = self.line.pins.get(node)
+        return self.line.decided.get(node, self.plan.nodes[node].replicas) if pinned is None else pinned
+
     def state(self, clock_offset_s: float, version: int) -> JobState | None:
         """The state to go on from; None if the job has not begun. Peers and wirings are told anew, from `version` on.
 
@@ -227,6 +234,7 @@ class KeptJob:
             error=line.error,
             killed=line.killed,
             pins=line.pins,
+            decided=line.decided,
             wish=line.wish,
             replays=line.replays,
             wired=version,

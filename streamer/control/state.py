@@ -143,7 +143,8 @@ class JobState:
     """One job. `versions` says, by node, when the peers of its instances changed last, on the job's own counter.
 
     `ended` are the nodes of cycles that were ended. `killed`: it did not end in order. `pins` are the replicas that
-    people want of nodes, None for a node that they have released; `wish` is the number of their last wish.
+    people want of nodes, None for a node that they have released; `wish` is the number of their last wish. `decided`
+    are those that an autoscaler wants: 0 until there is something for the node to do.
 
     `replays` are nodes whose instances are to look for dead letters that are wanted again.
 
@@ -165,6 +166,7 @@ class JobState:
     error: str | None = None
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
+    decided: Mapping[str, int] = field(default_factory=dict)
     wish: int = -1
     replays: frozenset[str] = frozenset()
     wired: int = 1
@@ -188,7 +190,7 @@ class JobState:
     def desired(self, node: str) -> int:
         """Replicas that the node is to have."""
         pinned = self.pins.get(node)
-        return self.plan.nodes[node].replicas if pinned is None else pinned
+        return self.decided.get(node, self.plan.nodes[node].replicas) if pinned is None else pinned
 
     def replicas(self) -> Mapping[str, int]:
         """Instances of each node, those that have completed included; not those that its scaling sends away."""

@@ -20,6 +20,7 @@ from streamer.control.events import (
     Ask,
     Asked,
     BegunAgain,
+    Decided,
     Effect,
     Event,
     Exited,
@@ -164,12 +165,16 @@ def _moved(record: InstanceRecord, event: InstanceEvent) -> InstanceRecord:
 # -- wishes, and ends by force ----------------------------------------------------------------------------------------
 
 
-def _wished(state: JobState, event: Asked | Scaled | ReplayWanted | Resumed | FlowsSet, now: float) -> Stepped:
+def _wished(
+    state: JobState, event: Asked | Scaled | Decided | ReplayWanted | Resumed | FlowsSet, now: float
+) -> Stepped:
     match event:
         case Asked():
             return _asked(state, event, now)
         case Scaled():
             return scaling.wished(state, event), ()
+        case Decided():
+            return scaling.decided(state, event), ()
         case ReplayWanted():
             return _replay_wanted(state, event), ()
         case Resumed():
@@ -224,7 +229,10 @@ def _replay_wanted(state: JobState, event: ReplayWanted) -> JobState:
         name: dataclasses.replace(r, told=r.told - {Verb.REPLAY}) if r.node == event.node else r
         for name, r in state.instances.items()
     }
-    return dataclasses.replace(state, wish=event.number, replays=state.replays | {event.node}, instances=records)
+    decided = {**state.decided, event.node: 1} if state.decided.get(event.node) == 0 else state.decided
+    return dataclasses.replace(
+        state, wish=event.number, replays=state.replays | {event.node}, instances=records, decided=decided
+    )
 
 
 def _killed(state: JobState, error: str | None) -> Stepped:

@@ -11,6 +11,7 @@ from streamer import limits
 from streamer.control.events import (
     Ask,
     Asked,
+    Decided,
     Effect,
     Event,
     Exited,
@@ -65,7 +66,8 @@ chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
     kind=st.sampled_from(
-        ["report", "report", "report", "exit", "tick", "tick", "scale", "flows", "flows", "drain", "kill", "resume"]
+        ["report"] * 3
+        + ["exit", "tick", "tick", "scale", "decide", "flows", "flows", "drain", "kill", "resume"]
     ),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
@@ -107,6 +109,8 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
             return Asked(Ask(chapter.kind))
         case "scale":
             return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
+        case "decide":
+            return Decided("second", chapter.count + chapter.code % 2)
         case "flows":
             return FlowsSet(chapter.change, state.wish + 1 - chapter.lives_ago)
         case "resume":
