@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from streamer import clock
+from streamer.control.events import Wish
 from streamer.control.records import (
     JobFacts,
     JobLine,
@@ -25,7 +26,7 @@ from streamer.control.records import (
     plan_entry,
 )
 from streamer.control.state import InstanceRecord, JobState
-from streamer.control.wishes import Wish, wishes
+from streamer.control.wishes import wishes
 from streamer.errors import ClaimError, LogError
 from streamer.log.base import ControlLog, Entry, newest
 from streamer.log.topics import Topic

@@ -82,7 +82,7 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """An autoscaler wants so many replicas of a stateless node, which may be none: a pin goes before it.
+    """An autoscaler wants so many replicas of a node. A stateless one may have none. A pin goes before it.
 
     `number` grows as that of `Scaled`; None if it did not come by the log.
     """
@@ -158,22 +158,8 @@ class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Event = (
-    JobSubmitted
-    | Reported
-    | Exited
-    | Asked
-    | Scaled
-    | Decided
-    | FlowsSet
-    | ReplayWanted
-    | Resumed
-    | LettersHold
-    | Placed
-    | AgentLost
-    | BegunAgain
-    | Ticked
-)
+Wish = Asked | Scaled | Decided | FlowsSet | ReplayWanted | Resumed
+Event = JobSubmitted | Reported | Exited | Wish | LettersHold | Placed | AgentLost | BegunAgain | Ticked
 
 
 @dataclass(frozen=True, slots=True)

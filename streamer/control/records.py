@@ -39,7 +39,8 @@ class JobFacts:
     """What does not change while one process supervises a job. `started_at` is when the job began.
 
     `detached`: it outlives the command that began it. `directory` is where its instances work, `control` and `metrics`
-    are the addresses at which it is served, '' before that. After `duration_s`, if given, it is drained.
+    are the addresses at which it is served, '' before that. After `duration_s`, if given, it is drained. Whoever
+    supervises it scales it as well, within `capacity` (as `streamer.platform.capacity` reads it), unless that is None.
     """
 
     job: str
@@ -52,6 +53,7 @@ class JobFacts:
     duration_s: float | None = None
     control: str = ""
     metrics: str = ""
+    capacity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

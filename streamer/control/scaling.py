@@ -23,7 +23,6 @@ from streamer.errors import ScaleError
 from streamer.plan.assignment import Role
 from streamer.plan.compile import PlannedNode
 
-
 _AT_ITS_END = (InstancePhase.DRAINING, InstancePhase.ENDED, InstancePhase.LEFT, InstancePhase.COMPLETED)
 
 
@@ -72,10 +71,10 @@ def decided(state: JobState, event: Decided) -> JobState:
             return state
         state = dataclasses.replace(state, wish=event.number)
     node = state.plan.nodes.get(event.node)
-    if node is None or node.role is not Role.STATELESS:
+    if node is None or (node.role is not Role.STATELESS and not node.partition_by):
         return state
-    most = node.max_replicas or limits.INSTANCES_PER_NODE_MAX
-    if not node.min_replicas <= event.replicas <= most:
+    least, most = node.min_replicas, node.max_replicas or limits.INSTANCES_PER_NODE_MAX
+    if not least <= event.replicas <= most:
         return state
     return dataclasses.replace(state, decided={**state.decided, event.node: event.replicas})
 

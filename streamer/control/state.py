@@ -71,9 +71,10 @@ class InstanceRecord:
     This life: `started_at`, `heard` (a sample came), `progressed` (something was settled or dead-lettered), the quiet
     span (`quiet_since`, and when the last two samples came that still said so with the same counters), when its last
     two samples came at all (`said_before`, `said_last`), what it was `told`, the number of the newest wiring that it
-    knows (`wired`) and of the last one that it was told (`told_wired`), its `exit`. Over lives: its `endpoint`, its
-    last `sample`, `deaths` in a row without progress, those of them that came soon after the start (`quick_deaths`),
-    and the counts against which the next death is judged.
+    knows (`wired`) and of the last one that it was told (`told_wired`), its `exit`. Over lives: how long it last took
+    from its start until it was at work (`start_up_s`), its `endpoint`, its last `sample`, `deaths` in a row without
+    progress, those of them that came soon after the start (`quick_deaths`), and the counts against which the next death
+    is judged.
 
     `leaving`: its node was scaled down, and it hands back what it has not started; `leave_deadline` is when it is
     killed. `returns` counts how often it was started again because its node was scaled up.
@@ -114,6 +115,7 @@ class InstanceRecord:
     leaving: bool = False
     leave_deadline: float | None = None
     returns: int = 0
+    start_up_s: float | None = None
 
     agent: str = ""
     skipped: int = 0

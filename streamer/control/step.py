@@ -35,6 +35,7 @@ from streamer.control.events import (
     Scaled,
     SendCommand,
     Ticked,
+    Wish,
 )
 from streamer.control.lifecycle import INSTANCE, JOB, InstanceEvent, InstancePhase, JobEvent, JobPhase, follow
 from streamer.control.state import UNTOLD, InstanceRecord, JobState
@@ -115,6 +116,7 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
             endpoint=sample.endpoint or record.endpoint,
             progressed=record.progressed or sample.completed > 0,
             wired=max(record.wired, sample.wiring),
+            start_up_s=now - record.started_at if _comes_to_work(record, phase) else record.start_up_s,
             said_before=record.said_last if now > record.said_last else record.said_before,
             said_last=now,
         )
@@ -122,6 +124,10 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
     if moved or phase is InstancePhase.COMPLETED:
         state = topology.changed(state, record.node)
     return state
+
+
+def _comes_to_work(record: InstanceRecord, phase: InstancePhase) -> bool:
+    return record.phase is InstancePhase.STARTING and phase is not InstancePhase.STARTING
 
 
 # -- exits ------------------------------------------------------------------------------------------------------------
@@ -165,9 +171,7 @@ def _moved(record: InstanceRecord, event: InstanceEvent) -> InstanceRecord:
 # -- wishes, and ends by force ----------------------------------------------------------------------------------------
 
 
-def _wished(
-    state: JobState, event: Asked | Scaled | Decided | ReplayWanted | Resumed | FlowsSet, now: float
-) -> Stepped:
+def _wished(state: JobState, event: Wish, now: float) -> Stepped:
     match event:
         case Asked():
             return _asked(state, event, now)

@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from streamer.control.events import Ask, Asked, Decided, FlowsSet, ReplayWanted, Resumed, Scaled
+from streamer.control.events import Ask, Asked, Decided, FlowsSet, ReplayWanted, Resumed, Scaled, Wish
 from streamer.errors import StateError
 from streamer.limits import CANARY_PARTS
 from streamer.log.base import ControlLog, Record
 from streamer.log.topics import Topic
 from streamer.plan.change import FlowsChange, FlowsRollback
-
-Wish = Asked | Scaled | Decided | FlowsSet | ReplayWanted | Resumed
 
 
 def want_end(log: ControlLog, job: str, ask: Ask) -> int:
