@@ -144,7 +144,7 @@ class ResumeError(StreamerError):
 
 
 class MetricsError(StreamerError):
-    """A source of metrics does not answer, or not as one does."""
+    """A source of metrics does not answer, or not as one does, or is none."""
 
     remedy = "Give the address of a Prometheus server, up to and without /api/v1, that scrapes the jobs' metrics."
 
