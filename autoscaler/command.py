@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli.arguments import CapacityList
 from streamer.cli.exits import exit_code
 from streamer.cli.output import allow_any_text, tell, tell_error
 from streamer.errors import StreamerError
@@ -64,15 +65,7 @@ def service_command(
     tenant: Annotated[
         str, typer.Option("--tenant", metavar="NAME", help="Sent as X-Scope-OrgID to that server.", show_default=False)
     ] = "",
-    capacity: Annotated[
-        str,
-        typer.Option(
-            "--capacity",
-            metavar="LIST",
-            help="What all instances together may take: cpu=4,gpu=1,mem=8Gi,instances=64.",
-            show_default=False,
-        ),
-    ] = "",
+    capacity: CapacityList = "",
     metrics_port: Annotated[
         int | None,
         typer.Option(

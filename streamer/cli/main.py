@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from streamer.cli.arguments import Files, Inputs, Job, Settings
+from streamer.cli.arguments import Autoscale, CapacityList, Files, Inputs, Job, Settings
 from streamer.cli.cluster_commands import add_cluster_commands
 from streamer.cli.exits import BUG, exit_code
 from streamer.cli.flow_commands import flows_app
@@ -68,18 +68,8 @@ def run_command(
             "--detach", help='Return when every node is at work and print the job\'s id (--json: {"job"}); it goes on.'
         ),
     ] = False,
-    autoscale: Annotated[
-        bool, typer.Option("--autoscale/--no-autoscale", help="Let replicas of stateless nodes follow the load.")
-    ] = True,
-    capacity: Annotated[
-        str,
-        typer.Option(
-            "--capacity",
-            metavar="LIST",
-            help="What all instances together may take: cpu=4,gpu=1,mem=8Gi,instances=64.",
-            show_default=False,
-        ),
-    ] = "",
+    autoscale: Autoscale = True,
+    capacity: CapacityList = "",
 ) -> None:
     """Run a pipeline on this machine until it ends, Ctrl-C, or --for.
 
