@@ -82,7 +82,7 @@ def service_command(
     from autoscaler.collect.web import Access
     from autoscaler.service import ServiceOptions, serve
     from streamer.cli.jobs import home_folder
-    from streamer.platform.capacity import parse_capacity
+    from streamer.descriptor.resources import parse_capacity
 
     options = ServiceOptions(
         home=home_folder(),

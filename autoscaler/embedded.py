@@ -18,8 +18,8 @@ from autoscaler.loop import Autoscaler
 from autoscaler.settings import DEFAULT, Settings
 from streamer import clock
 from streamer.control.jobs import JobSnapshot
+from streamer.descriptor.resources import Capacity
 from streamer.log.base import Entry
-from streamer.platform.capacity import Capacity
 
 
 class Host(Protocol):

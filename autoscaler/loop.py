@@ -21,9 +21,9 @@ from autoscaler.memory import EMPTY
 from autoscaler.settings import Settings
 from streamer.clock import Clock
 from streamer.control.jobs import JobSnapshot
+from streamer.descriptor.resources import Capacity
 from streamer.errors import MetricsError, StreamerError
 from streamer.log.base import Entry
-from streamer.platform.capacity import Capacity
 
 
 class Platform(Protocol):

@@ -29,9 +29,9 @@ from autoscaler.loop import Autoscaler
 from autoscaler.settings import DEFAULT, Settings
 from streamer import clock
 from streamer.control.hosts.home import open_log
+from streamer.descriptor.resources import Capacity
 from streamer.errors import OptionError, SupervisedError
 from streamer.log.sqlite import SqliteLog
-from streamer.platform.capacity import Capacity
 
 PLATFORMS = ("local",)
 _LOCK = "autoscaler.lock"

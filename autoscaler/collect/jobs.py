@@ -25,9 +25,9 @@ from autoscaler.snapshot import (
 )
 from streamer.control.jobs import JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
+from streamer.descriptor.resources import Capacity
 from streamer.plan.assignment import index_of
 from streamer.plan.compile import Plan, PlannedNode
-from streamer.platform.capacity import Capacity
 
 _AT_WORK = (InstancePhase.RUNNING, InstancePhase.DRAINING, InstancePhase.ENDED)
 _ENDING = (InstancePhase.DRAINING, InstancePhase.ENDED, InstancePhase.LEFT, InstancePhase.COMPLETED)
@@ -91,7 +91,7 @@ def _node_view(
     replicas = _replicas(states, job.leaving)
     if node.name in job.moving:
         replicas = replace(replicas, ready=0, replaced=replicas.ready)
-    asked = node.resources
+    needs = node.needs
     return NodeView(
         name=node.name,
         role=node.role,
@@ -101,7 +101,7 @@ def _node_view(
         instances=tuple(_instance_view(name, points.get(name, ()), now, settings) for name in staying),
         partitioned=bool(node.partition_by),
         pinned=job.pins.get(node.name),
-        resources=Resources(asked.cpu, asked.gpu, "", float(asked.memory_bytes)),
+        resources=Resources(needs.cpu, needs.gpu, "", float(needs.mem)),
         start_up_s=job.start_up_s.get(node.name),
         starting_ages_s=tuple(job.starting_s[name] for name in staying if name in job.starting_s),
     )
@@ -139,29 +139,25 @@ def _platform_view(capacity: Capacity, jobs: Iterable[JobView]) -> PlatformView:
     cpu = sum(count * asked.cpu for count, asked in held)
     memory = sum(count * asked.memory_bytes for count, asked in held)
     gpu = sum(count * asked.gpu for count, asked in held)
-    room = Room(capacity.cpu, _float(capacity.memory_bytes), capacity.gpu, capacity.instances)
-    free = Room(
-        None if room.cpu is None else max(0.0, room.cpu - cpu),
-        None if room.memory_bytes is None else max(0.0, room.memory_bytes - memory),
-        _free_gpu(room.gpu, gpu),
-        max(0, capacity.instances - sum(count for count, _ in held)),
+    count = sum(count for count, _ in held)
+    return PlatformView(
+        Room(capacity.cpu, capacity.mem, _of_any_kind(capacity.gpu), capacity.instances),
+        Room(
+            _left(capacity.cpu, cpu),
+            _left(capacity.mem, memory),
+            _of_any_kind(_left(capacity.gpu, gpu)),
+            None if capacity.instances is None else max(0, capacity.instances - count),
+        ),
     )
-    return PlatformView(room, free)
 
 
-def _free_gpu(all_: Mapping[str, float] | None, taken: float) -> Mapping[str, float] | None:
-    """Nodes of this platform do not say which kind they have: the first ones are taken first."""
-    if all_ is None:
-        return None
-    free = {}
-    for kind, count in all_.items():
-        free[kind] = max(0.0, count - taken)
-        taken = max(0.0, taken - count)
-    return free
+def _left(there: float | None, taken: float) -> float | None:
+    return None if there is None else max(0.0, there - taken)
 
 
-def _float(value: int | None) -> float | None:
-    return None if value is None else float(value)
+def _of_any_kind(gpu: float | None) -> Mapping[str, float] | None:
+    """A machine does not say which kind it has."""
+    return None if gpu is None else {"": gpu}
 
 
 def _node_of(instance: str) -> str:

@@ -37,9 +37,9 @@ from streamer.cli.output import say, tell
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import open_log
 from streamer.control.jobs import JobSnapshot, JobStatus
+from streamer.descriptor.resources import Capacity
 from streamer.limits import DRAIN_S
 from streamer.plan.assignment import Role
-from streamer.platform.capacity import Capacity
 
 NAME = "scenario.autoscaling"
 _NODE = "work"

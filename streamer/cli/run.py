@@ -12,7 +12,7 @@ import dataclasses
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,11 +35,11 @@ from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.preflight import preflight
 from streamer.descriptor.load import load
+from streamer.descriptor.resources import parse_capacity
 from streamer.limits import DRAIN_S
 from streamer.metrics.endpoint import Endpoint
 from streamer.metrics.exposition import Observation
 from streamer.plan.compile import Plan, compile_plan
-from streamer.platform.capacity import parse_capacity
 from streamer.state.dead_letters import DeadLetters
 
 _POLL_S = 0.1

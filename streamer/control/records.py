@@ -40,7 +40,7 @@ class JobFacts:
 
     `detached`: it outlives the command that began it. `directory` is where its instances work, `control` and `metrics`
     are the addresses at which it is served, '' before that. After `duration_s`, if given, it is drained. Whoever
-    supervises it scales it as well, within `capacity` (as `streamer.platform.capacity` reads it), unless that is None.
+    supervises it scales it as well, within `capacity` (a text for `parse_capacity`), unless that is None.
     """
 
     job: str

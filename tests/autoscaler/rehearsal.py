@@ -18,11 +18,11 @@ from autoscaler.loop import Autoscaler
 from autoscaler.settings import Settings
 from streamer.control.events import Decided
 from streamer.control.jobs import JobSnapshot, snapshot
+from streamer.descriptor.resources import Capacity
 from streamer.errors import LogError, MetricsError
 from streamer.log.base import Entry
 from streamer.log.memory import MemoryLog, MemoryStore
 from streamer.metrics.samples import EdgeSample
-from streamer.platform.capacity import Capacity
 from tests.control.plans import LINE
 from tests.control.stage import Stage
 

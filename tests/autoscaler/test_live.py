@@ -18,9 +18,9 @@ from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import open_log
 from streamer.control.jobs import JobSnapshot
 from streamer.descriptor.load import load
+from streamer.descriptor.resources import Capacity
 from streamer.metrics.endpoint import Endpoint
 from streamer.plan.compile import compile_plan
-from streamer.platform.capacity import Capacity
 from tests.cli.command import Desk
 
 _PATIENCE_S = 60.0

@@ -7,9 +7,9 @@ import pytest
 from autoscaler.decision import Action, Guard
 from autoscaler.journal import journal_of
 from streamer.control.events import Scaled
+from streamer.descriptor.resources import Capacity
 from streamer.log.base import newest
 from streamer.log.topics import Topic
-from streamer.platform.capacity import Capacity
 from tests.autoscaler.rehearsal import JOB, Empty, Gone, Rehearsal
 
 

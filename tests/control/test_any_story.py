@@ -66,8 +66,7 @@ chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
     kind=st.sampled_from(
-        ["report"] * 3
-        + ["exit", "tick", "tick", "scale", "decide", "flows", "flows", "drain", "kill", "resume"]
+        ["report"] * 3 + ["exit", "tick", "tick", "scale", "decide", "flows", "flows", "drain", "kill", "resume"]
     ),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
