@@ -121,7 +121,7 @@ def snapshot(
         start_up_s=_start_ups(records),
         ages_s={r.instance: max(0.0, now - r.said_last) for r in records if r.heard and r.phase.living},
         starting_s={r.instance: max(0.0, now - r.started_at) for r in records if r.phase is InstancePhase.STARTING},
-        leaving=frozenset(r.instance for r in records if r.leaving),
+        leaving=frozenset(r.instance for r in records if r.leaving and not r.phase.gone),
         moving=frozenset(node for node, one in state.partitions.items() if one.paused or one.to is not None),
     )
 
