@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli.arguments import CapacityList
 from streamer.cli.exits import exit_code
-from streamer.cli.output import allow_any_text, tell_error
+from streamer.cli.output import allow_any_text, tell, tell_error
 from streamer.errors import StreamerError
 
 app = typer.Typer(
@@ -46,9 +47,52 @@ Selectivities = Annotated[
 ]
 
 
-@app.callback()
-def options() -> None:
-    """Every verb has options of its own."""
+@app.callback(invoke_without_command=True)
+def service_command(
+    context: typer.Context,
+    platform: Annotated[str, typer.Option("--platform", metavar="NAME", help="Where the jobs are: local.")] = "local",
+    prometheus: Annotated[
+        str,
+        typer.Option("--prometheus", metavar="URL", help="A Prometheus server; else the jobs' own pages are read."),
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="A token for that server, sent as a bearer's."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM form.")
+    ] = None,
+    tenant: Annotated[
+        str, typer.Option("--tenant", metavar="NAME", help="Sent as X-Scope-OrgID to that server.", show_default=False)
+    ] = "",
+    capacity: CapacityList = "",
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port", min=0, max=65535, help="Serve metrics of the autoscaler at this port of 127.0.0.1."
+        ),
+    ] = None,
+) -> None:
+    """Without a verb: scale the jobs of a platform, until Ctrl-C or SIGTERM.
+
+    Those of this machine are the jobs below $STREAMER_HOME that were started with --no-autoscale.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from autoscaler.collect.web import Access
+    from autoscaler.service import ServiceOptions, serve
+    from streamer.cli.jobs import home_folder
+    from streamer.descriptor.resources import parse_capacity
+
+    options = ServiceOptions(
+        home=home_folder(),
+        platform=platform,
+        prometheus=prometheus,
+        access=Access(token_file, ca_file, tenant),
+        capacity=parse_capacity(capacity),
+        metrics_port=metrics_port,
+    )
+    serve(options, tell)
 
 
 @app.command("simulate", short_help="Try rules for replicas in a simulation.")

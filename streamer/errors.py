@@ -143,6 +143,12 @@ class ResumeError(StreamerError):
     remedy = "Only a job that has failed can be resumed: `streamer ps -a` lists them; `streamer run` begins a new one."
 
 
+class MetricsError(StreamerError):
+    """A source of metrics does not answer, or not as one does, or is none."""
+
+    remedy = "Give the address of a Prometheus server, up to and without /api/v1, that scrapes the jobs' metrics."
+
+
 class TapError(StreamerError):
     """The edges of a job cannot be watched."""
 

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from streamer.log.kafka.settings import KafkaSettings
+
 from benchmarks.scenario.side import BenchmarkError
 from streamer.log.kafka.log import KafkaLog
-from streamer.log.kafka.settings import KafkaSettings
 from tests.kafka.cluster import Cluster, free_ports
 
 PATIENCE_S = 180.0

@@ -1,6 +1,7 @@
 """Arguments that many commands share, so that they are the same everywhere.
 
-A job is meant by its id or by the name of its pipeline, in whatever command it is named.
+A job is meant by its id or by the name of its pipeline, in whatever command it is named, and what a platform has is
+written in one form.
 """
 
 from __future__ import annotations
@@ -44,4 +45,18 @@ Inputs = Annotated[
 
 AsJson = Annotated[
     bool, typer.Option("--json", help='Write {"job"} to stdout as one line of JSON, all else to stderr.')
+]
+
+CapacityList = Annotated[
+    str,
+    typer.Option(
+        "--capacity",
+        metavar="LIST",
+        help="What all instances together may take: cpu=4,gpu=1,mem=8Gi,instances=64.",
+        show_default=False,
+    ),
+]
+
+Autoscale = Annotated[
+    bool, typer.Option("--autoscale/--no-autoscale", help="Let replicas of stateless nodes follow the load.")
 ]

@@ -31,7 +31,7 @@ _AT_WORK = frozenset(InstancePhase) - {
 }
 
 
-def detach(plan: Plan, *, duration_s: float | None, metrics_port: int, as_json: bool) -> int:
+def detach(plan: Plan, *, duration_s: float | None, metrics_port: int, as_json: bool, capacity: str | None) -> int:
     """Begin the job; the exit code."""
     if readers := lost_input(plan):
         tell(
@@ -44,7 +44,7 @@ def detach(plan: Plan, *, duration_s: float | None, metrics_port: int, as_json: 
         with Endpoint(metrics_port) as endpoint:  # a port in use is said here, and not in a log
             metrics = endpoint.url
     with opened_jobs() as jobs:
-        job = submit(plan, home_folder(), duration_s=duration_s, metrics=metrics).job
+        job = submit(plan, home_folder(), duration_s=duration_s, metrics=metrics, capacity=capacity).job
         return begun(jobs, job, as_json=as_json)
 
 
@@ -76,4 +76,5 @@ def _at_work(jobs: Jobs, kept: KeptJob, supervisor: subprocess.Popen[bytes]) -> 
 
 def is_at_work(kept: KeptJob) -> bool:
     working = {line.node for line in kept.instances if line.phase in _AT_WORK}
-    return kept.line.status != JobStatus.STOPPING and working == set(kept.plan.nodes)
+    wanted = {node for node in kept.plan.nodes if kept.desired(node)}
+    return kept.line.status != JobStatus.STOPPING and wanted <= working

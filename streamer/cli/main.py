@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from streamer.cli.arguments import Files, Inputs, Job, Settings
+from streamer.cli.arguments import Autoscale, CapacityList, Files, Inputs, Job, Settings
 from streamer.cli.cluster_commands import add_cluster_commands
 from streamer.cli.exits import BUG, exit_code
 from streamer.cli.flow_commands import flows_app
@@ -70,12 +70,17 @@ def run_command(
             "--detach", help='Return when every node is at work and print the job\'s id (--json: {"job"}); it goes on.'
         ),
     ] = False,
+    autoscale: Autoscale = True,
+    capacity: CapacityList = "",
 ) -> None:
     """Run a pipeline on this machine until it ends, Ctrl-C, or --for.
 
     Every instance of a node is a process of its own. On a terminal a live view is shown, otherwise a line every five
     seconds. Ctrl-C (or SIGTERM) drains: sources stop and what is in flight is finished; a second one ends at once.
     Then the account is printed: what became of every message, edge by edge.
+
+    Stateless nodes have as many instances as their load needs, within minStatelessCount and maxStatelessCount: see
+    explain.
 
     With --detach the job outlives the command and its terminal: see ps, status, logs, tap, scale and stop.
 
@@ -94,6 +99,8 @@ def run_command(
         as_json=as_json,
         metrics_port=metrics_port,
         detach=detach,
+        autoscale=autoscale,
+        capacity=capacity,
     )
     raise typer.Exit(run(options))
 
@@ -132,6 +139,18 @@ def stop_command(
     from streamer.cli.stop import stop
 
     raise typer.Exit(stop(job, now=now, as_json=as_json))
+
+
+@app.command("explain", cls=OnKafka, short_help="Say why nodes have the replicas that they have.")
+def explain_command(
+    job: Job,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", help="Only this node.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write it to stdout as one line of JSON.")] = False,
+) -> None:
+    """Say why the nodes of a job have the replicas that they have, since when, and what would make it more or fewer."""
+    from streamer.cli.explain import explain
+
+    raise typer.Exit(explain(job, node, as_json=as_json))
 
 
 @app.command("resume", cls=OnKafka, short_help="Go on with a job that has failed.")

@@ -12,12 +12,13 @@ import dataclasses
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from autoscaler.embedded import EmbeddedAutoscaler
 from streamer.cli.detach import detach
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.figures import figures, node_of
@@ -33,6 +34,7 @@ from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobAccount, JobSnapshot, JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.preflight import preflight
+from streamer.descriptor.resources import parse_capacity
 from streamer.limits import DRAIN_S
 from streamer.metrics.endpoint import Endpoint
 from streamer.metrics.exposition import Observation
@@ -46,7 +48,7 @@ _POLL_S = 0.1
 class RunOptions:
     """What the user asked for. `duration_s`: drain after this time; `metrics_port` 0 chooses a free one.
 
-    `detach`: the job outlives the command.
+    `detach`: the job outlives the command. `autoscale`: replicas follow the load, within `capacity`.
     """
 
     files: tuple[Path, ...]
@@ -56,6 +58,8 @@ class RunOptions:
     as_json: bool = False
     metrics_port: int = 0
     detach: bool = False
+    autoscale: bool = True
+    capacity: str = ""
 
 
 class Screen(Protocol):
@@ -72,13 +76,21 @@ class Screen(Protocol):
 
 def run(options: RunOptions) -> int:
     """The exit code. Raises StreamerError for what cannot be used as it was given."""
+    parse_capacity(options.capacity)
     plan = _prepare(options)
     if plan is None:
         return BAD_INPUT
     if bootstrap := chosen_cluster():
         return _on_cluster(plan, bootstrap, options)
+    capacity = options.capacity if options.autoscale else None
     if options.detach:
-        return detach(plan, duration_s=options.duration_s, metrics_port=options.metrics_port, as_json=options.as_json)
+        return detach(
+            plan,
+            duration_s=options.duration_s,
+            metrics_port=options.metrics_port,
+            as_json=options.as_json,
+            capacity=capacity,
+        )
     take_up_lost_jobs()
     screen: Screen
     with closing(Endpoint(options.metrics_port)) as endpoint, Interrupts() as interrupts:
@@ -88,6 +100,7 @@ def run(options: RunOptions) -> int:
             on_output=lambda node, instance, line: screen.output(node, instance, line),
             stdout_to_stderr=options.as_json,
             metrics=endpoint.url,
+            capacity=capacity,
         )
         tell(
             f"job {host.job} of pipeline {plan.pipeline}\n  metrics  {endpoint.url}\n  logs     {host.folder / 'logs'}"
@@ -95,7 +108,8 @@ def run(options: RunOptions) -> int:
         screen = _screen(plan, options)
         with closing(screen), closing(host):
             host.start()
-            last = _watch(host, options.duration_s, screen, endpoint, interrupts)
+            autoscaler = autoscaler_of(host, capacity, screen.notice)
+            last = _watch(host, options.duration_s, screen, endpoint, interrupts, autoscaler)
             account = host.account()
     tell(progress_line(figures(None, last)))
     _conclude(account, last, to_stderr=_writes_stdout(plan), as_json=options.as_json)
@@ -151,13 +165,14 @@ def _watch(
     screen: Screen,
     endpoint: Endpoint,
     interrupts: Interrupts,
+    autoscaler: EmbeddedAutoscaler | None,
 ) -> JobSnapshot:
     """Serve the job until it has ended; its last snapshot."""
     draining = killing = False
     before: JobSnapshot | None = None
     while True:
         snapshot = host.poll(_POLL_S)
-        endpoint.publish(observation(snapshot))
+        publish(endpoint, snapshot, autoscaler)
         for text in news(before, snapshot):
             screen.notice(text)
         screen.show(snapshot)
@@ -194,6 +209,20 @@ def news(before: JobSnapshot | None, snapshot: JobSnapshot) -> Sequence[str]:
     return gateways + deaths + updates
 
 
+def autoscaler_of(host: EmbeddedHost, capacity: str | None, tell: Callable[[str], None]) -> EmbeddedAutoscaler | None:
+    """Who scales the job of this host; None if nobody is to."""
+    return None if capacity is None else EmbeddedAutoscaler(host, parse_capacity(capacity), tell)
+
+
+def publish(endpoint: Endpoint, snapshot: JobSnapshot, autoscaler: EmbeddedAutoscaler | None) -> None:
+    """Let the autoscaler look, and show the job to whoever scrapes it."""
+    if autoscaler is None:
+        endpoint.publish(observation(snapshot))
+        return
+    autoscaler.look(snapshot)
+    endpoint.publish(replace(observation(snapshot), beside=autoscaler.metrics()))
+
+
 def observation(snapshot: JobSnapshot) -> Observation:
     """What Prometheus sees: samples of living instances, and all states of every node, zeros included."""
     phases = {instance: InstancePhase(state) for instance, state in snapshot.instances.items()}
@@ -206,6 +235,7 @@ def observation(snapshot: JobSnapshot) -> Observation:
         ),
         replicas={node: {str(phase): counts[node, phase] for phase in InstancePhase} for node in snapshot.plan.nodes},
         desired={name: snapshot.desired.get(name, node.replicas) for name, node in snapshot.plan.nodes.items()},
+        ages_s=snapshot.ages_s,
     )
 
 

@@ -97,8 +97,7 @@ def _check(kept: KeptJob, node: str, wanted: int | None) -> None:
 
 def _is_scaled(kept: KeptJob, node: str, number: int) -> bool:
     """The wish was heard, all who stay are at work, all who go have gone, and keys have their owners."""
-    pinned = kept.line.pins.get(node)
-    wanted = kept.plan.nodes[node].replicas if pinned is None else pinned
+    wanted = kept.desired(node)
     there = [line for line in kept.instances if line.node == node and line.phase is not InstancePhase.RETIRED]
     begun = all(line.phase is not InstancePhase.STARTING for line in there)
     partition = kept.line.partitions.get(node)

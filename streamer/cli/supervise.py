@@ -13,11 +13,12 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from autoscaler.embedded import EmbeddedAutoscaler
 from streamer.cli.exits import FAILED, OK
 from streamer.cli.interrupts import Interrupts
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import tell
-from streamer.cli.run import news, observation
+from streamer.cli.run import autoscaler_of, news, publish
 from streamer.control.book import find
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import open_log
@@ -50,17 +51,24 @@ def supervise(job: str) -> int:
             tell(f"process {os.getpid()} supervises job {job}")
             if problem:
                 tell(problem)
-            last = _watch(host, kept, endpoint, interrupts)
+            autoscaler = autoscaler_of(host, kept.line.facts.capacity, tell)
+            last = _watch(host, kept, endpoint, interrupts, autoscaler)
     tell(f"{last.status}{f': {last.error}' if last.error else ''}")
     return FAILED if last.status is JobStatus.FAILED else OK
 
 
-def _watch(host: EmbeddedHost, kept: KeptJob, endpoint: Endpoint, interrupts: Interrupts) -> JobSnapshot:
+def _watch(
+    host: EmbeddedHost,
+    kept: KeptJob,
+    endpoint: Endpoint,
+    interrupts: Interrupts,
+    autoscaler: EmbeddedAutoscaler | None,
+) -> JobSnapshot:
     duration_s = kept.line.facts.duration_s
     before: JobSnapshot | None = None
     while True:
         snapshot = host.poll(_POLL_S)
-        endpoint.publish(observation(snapshot))
+        publish(endpoint, snapshot, autoscaler)
         for text in news(before, snapshot):
             tell(text)
         if snapshot.status.ended:

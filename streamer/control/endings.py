@@ -103,8 +103,10 @@ def _is_quiet(state: JobState, component: frozenset[str]) -> bool:
     if any(record.phase not in at_work for record in members):
         return False
     nodes = [state.plan.nodes[name] for name in component]
-    fed = any(not edge.inside for node in nodes for edge in node.inputs)
-    if not fed and not all(record.sample is not None and record.sample.exhausted for record in members):
+    fed_nodes = {node.name for node in nodes for edge in node.inputs if not edge.inside}
+    if fed_nodes - {record.node for record in members}:
+        return False  # nobody is there who could say that nothing comes from outside any more
+    if not fed_nodes and not all(record.sample is not None and record.sample.exhausted for record in members):
         return False  # nothing comes from outside to this cycle, so its own senders keep it going
     since = [record.quiet_since for record in members if record.quiet_since is not None]
     return len(since) == len(members) > 0 and all(record.quiet_before > max(since) for record in members)

@@ -84,6 +84,18 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """An autoscaler wants so many replicas of a node. A stateless one may have none. A pin goes before it.
+
+    `number` grows as that of `Scaled`; None if it did not come by the log.
+    """
+
+    node: str
+    replicas: int
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FlowsSet:
     """Somebody wants other flows, or former ones. `number` grows as that of `Scaled`, from the same count.
 
@@ -157,7 +169,7 @@ class Ticked:
     """Time has passed. Whatever waits for a moment, and every command, leaves at a tick."""
 
 
-Wanted = Asked | Scaled | FlowsSet | UpdateWanted | ReplayWanted | Resumed
+Wanted = Asked | Scaled | Decided | FlowsSet | UpdateWanted | ReplayWanted | Resumed
 """What people want of a job."""
 
 Event = JobSubmitted | Reported | Exited | Wanted | LettersHold | Placed | AgentLost | BegunAgain | Ticked

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from streamer.control.lifecycle import InstancePhase, JobPhase
-from streamer.control.state import JobState
+from streamer.control.state import InstanceRecord, JobState
 from streamer.control.update import outcome, progress
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.compile import Plan
@@ -60,9 +60,16 @@ class JobSnapshot:
 
     `samples` has the last sample of each instance that ever reported, `instances` the phase of every instance by name,
     `restarts` counts by node. `error` tells why the job failed or was killed, `killed` that it did not end in order.
-    `desired` are the replicas that each node is to have, `plan` has the nodes and the flows of now. `control` is where
-    the controller listens, `folder` where logs and dead letters lie, `refused` counts messages that came there without
-    the job's token. `update` is how far an update is that is under way, or what became of the last one.
+    `desired` are the replicas that each node is to have, `pins` those of them that people want, `plan` has the nodes
+    and the flows of now. `control` is where the controller listens, `folder` where logs and dead letters lie, `refused`
+    counts messages that came there without the job's token.
+
+    `start_up_s` are the seconds that instances of a node took to come to work, where that was seen. `ages_s` says how
+    long ago each living instance has reported, `starting_s` how long ago each that is not at work yet
+    was started; `leaving` are those that their node's scaling sends away. `moving` are partitioned nodes whose keys are
+    on their way to other owners.
+
+    `update` is how far an update is that is under way, or what became of the last one.
     """
 
     job: str
@@ -81,6 +88,12 @@ class JobSnapshot:
     plan: Plan
     desired: Mapping[str, int] = field(default_factory=dict)
     update: str = ""
+    pins: Mapping[str, int] = field(default_factory=dict)
+    start_up_s: Mapping[str, float] = field(default_factory=dict)
+    ages_s: Mapping[str, float] = field(default_factory=dict)
+    starting_s: Mapping[str, float] = field(default_factory=dict)
+    leaving: frozenset[str] = frozenset()
+    moving: frozenset[str] = frozenset()
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -109,7 +122,22 @@ def snapshot(
         plan=state.plan,
         desired={node: state.desired(node) for node in state.plan.nodes},
         update=progress(state) or outcome(state.updates),
+        pins={node: replicas for node, replicas in state.pins.items() if replicas is not None},
+        start_up_s=_start_ups(records),
+        ages_s={r.instance: max(0.0, now - r.said_last) for r in records if r.heard and r.phase.living},
+        starting_s={r.instance: max(0.0, now - r.started_at) for r in records if r.phase is InstancePhase.STARTING},
+        leaving=frozenset(r.instance for r in records if r.leaving and not r.phase.gone),
+        moving=frozenset(node for node, one in state.partitions.items() if one.paused or one.to is not None),
     )
+
+
+def _start_ups(records: Iterable[InstanceRecord]) -> Mapping[str, float]:
+    """The mean of each node."""
+    seen: dict[str, list[float]] = {}
+    for record in records:
+        if record.start_up_s is not None:
+            seen.setdefault(record.node, []).append(record.start_up_s)
+    return {node: sum(spans) / len(spans) for node, spans in seen.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class JobFacts:
     """What does not change while one process supervises a job. `started_at` is when the job began.
 
     `detached`: it outlives the command that began it. `directory` is where its instances work, `control` and `metrics`
-    are the addresses at which it is served, '' before that. After `duration_s`, if given, it is drained.
+    are the addresses at which it is served, '' before that. After `duration_s`, if given, it is drained. Whoever
+    supervises it scales it as well, within `capacity` (a text for `parse_capacity`), unless that is None.
     """
 
     job: str
@@ -63,6 +64,7 @@ class JobFacts:
     duration_s: float | None = None
     control: str = ""
     metrics: str = ""
+    capacity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class JobLine:
     error: str | None = None
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
+    decided: Mapping[str, int] = field(default_factory=dict)
     wish: int = -1
     replays: frozenset[str] = frozenset()
     proposal: ProposalLine | None = None
@@ -226,6 +229,7 @@ def line_of(facts: JobFacts, state: JobState, clock_offset_s: float) -> JobLine:
         error=state.error,
         killed=state.killed,
         pins=state.pins,
+        decided=state.decided,
         wish=state.wish,
         replays=state.replays,
         proposal=_proposal_line(state.proposal, clock_offset_s),
@@ -266,6 +270,11 @@ class KeptJob:
     def job(self) -> str:
         return self.line.facts.job
 
+    def desired(self, node: str) -> int:
+        """Replicas that the node is to have: see `JobState.desired`."""
+        pinned = self.line.pins.get(node)
+        return self.line.decided.get(node, self.plan.nodes[node].replicas) if pinned is None else pinned
+
     def state(self, clock_offset_s: float, version: int) -> JobState | None:
         """The state to go on from; None if the job has not begun. Peers and wirings are told anew, from `version` on.
 
@@ -287,6 +296,7 @@ class KeptJob:
             error=line.error,
             killed=line.killed,
             pins=line.pins,
+            decided=line.decided,
             wish=line.wish,
             replays=line.replays,
             wired=version,

@@ -5,6 +5,9 @@ to go is told to *leave*: it asks for no more, finishes what it has, gives the r
 to its consumers and exits; only one that does not manage that in a drain's time is killed, which costs redeliveries and
 no message. Its name is taken up again when the node grows, so that its account goes on where it stood. The instances
 with the highest numbers go first: which of them are the oldest or the idlest changes too fast to be worth knowing.
+
+A stateless node may have none at all, if an autoscaler says so. It is woken here, and not by who decided: on the first
+report of something that waits for it, or once those before it come to their end, which has to pass through it.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ import dataclasses
 
 from streamer import limits
 from streamer.control import topology
-from streamer.control.events import Effect, Exited, KillInstance, Scaled, StartInstance
+from streamer.control.events import Decided, Effect, Exited, KillInstance, Scaled, StartInstance
 from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, JobPhase, follow
 from streamer.control.state import InstanceRecord, JobState
 from streamer.errors import ScaleError
 from streamer.plan.assignment import Role
 from streamer.plan.compile import PlannedNode
+
+_AT_ITS_END = (InstancePhase.DRAINING, InstancePhase.ENDED, InstancePhase.LEFT, InstancePhase.COMPLETED)
 
 
 def check(node: PlannedNode, replicas: int) -> None:
@@ -55,7 +60,26 @@ def wished(state: JobState, event: Scaled) -> JobState:
             check(node, event.replicas)
         except ScaleError:
             return state
-    return dataclasses.replace(state, pins={**state.pins, event.node: event.replicas})
+    pinned = state.pins.get(event.node)
+    decided = state.decided
+    if event.replicas is None and pinned is not None and event.node in decided:
+        decided = {**decided, event.node: pinned}  # it stays as it is until there is another decision
+    return dataclasses.replace(state, pins={**state.pins, event.node: event.replicas}, decided=decided)
+
+
+def decided(state: JobState, event: Decided) -> JobState:
+    """The state with this decision in it, unless it is an old one, or one that the node cannot have."""
+    if event.number is not None:
+        if event.number <= state.wish:
+            return state
+        state = dataclasses.replace(state, wish=event.number)
+    node = state.plan.nodes.get(event.node)
+    if node is None or (node.role is not Role.STATELESS and not node.partition_by):
+        return state
+    least, most = node.min_replicas, node.max_replicas or limits.INSTANCES_PER_NODE_MAX
+    if not least <= event.replicas <= most:
+        return state
+    return dataclasses.replace(state, decided={**state.decided, event.node: event.replicas})
 
 
 def scaled(state: JobState, now: float) -> tuple[JobState, tuple[Effect, ...]]:
@@ -66,11 +90,39 @@ def scaled(state: JobState, now: float) -> tuple[JobState, tuple[Effect, ...]]:
             state = state.having(dataclasses.replace(record, leave_deadline=None))
             if record.phase.living:
                 effects.append(KillInstance(record.instance, record.epoch))
-    if state.phase in (JobPhase.STARTING, JobPhase.RUNNING):
-        for name in (name for name in state.pins if name not in state.partitions):
-            state, more = _towards(state, name, state.desired(name), now)
-            effects += more
+    state = _woken(state)
+    for name in _scalable(state):
+        state, more = _towards(state, name, state.desired(name), now)
+        effects += more
     return state, tuple(effects)
+
+
+def _scalable(state: JobState) -> list[str]:
+    """Nodes whose instances may come and go now; in a drain only those that have none, for the end to pass through."""
+    names = [name for name in {**state.pins, **state.decided} if name not in state.partitions]
+    if state.phase in (JobPhase.STARTING, JobPhase.RUNNING):
+        return names
+    counts = state.replicas() if state.phase is JobPhase.DRAINING else {}
+    return [name for name in names if counts.get(name) == 0]
+
+
+def _woken(state: JobState) -> JobState:
+    """Every node that was decided to have no instances, and is needed, is to have one."""
+    woken = {name: 1 for name, replicas in state.decided.items() if not replicas and _is_needed(state, name)}
+    return dataclasses.replace(state, decided={**state.decided, **woken}) if woken else state
+
+
+def _is_needed(state: JobState, name: str) -> bool:
+    """Something waits for this node, or an end comes to it."""
+    above = topology.parents(state.plan.nodes[name])
+    for record in state.instances.values():
+        if record.node in above:
+            if record.phase in _AT_ITS_END and not record.leaving:
+                return True
+            edges = record.sample.edges if record.sample is not None else ()
+            if any(edge.target == name and edge.backlog_messages for edge in edges):
+                return True
+    return False
 
 
 def start_of(record: InstanceRecord) -> StartInstance:

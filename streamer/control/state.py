@@ -117,9 +117,10 @@ class InstanceRecord:
     This life: `started_at`, `heard` (a sample came), `progressed` (something was settled or dead-lettered), the quiet
     span (`quiet_since`, and when the last two samples came that still said so with the same counters), when its last
     two samples came at all (`said_before`, `said_last`), what it was `told`, the number of the newest wiring that it
-    knows (`wired`) and of the last one that it was told (`told_wired`), its `exit`. Over lives: its `endpoint`, its
-    last `sample`, `deaths` in a row without progress, those of them that came soon after the start (`quick_deaths`),
-    and the counts against which the next death is judged.
+    knows (`wired`) and of the last one that it was told (`told_wired`), its `exit`. Over lives: how long it last took
+    from its start until it was at work (`start_up_s`), its `endpoint`, its last `sample`, `deaths` in a row without
+    progress, those of them that came soon after the start (`quick_deaths`), and the counts against which the next death
+    is judged.
 
     `leaving`: its node was scaled down, and it hands back what it has not started; `leave_deadline` is when it is
     killed. `renewing`: it does the same, so that a life of another generation takes its place. `generation` is that of
@@ -165,6 +166,7 @@ class InstanceRecord:
     renewing: bool = False
     generation: int = 1
     ready_at: float | None = None
+    start_up_s: float | None = None
 
     agent: str = ""
     skipped: int = 0
@@ -197,7 +199,8 @@ class JobState:
     """One job. `versions` says, by node, when the peers of its instances changed last, on the job's own counter.
 
     `ended` are the nodes of cycles that were ended. `killed`: it did not end in order. `pins` are the replicas that
-    people want of nodes, None for a node that they have released; `wish` is the number of their last wish.
+    people want of nodes, None for a node that they have released; `wish` is the number of their last wish. `decided`
+    are those that an autoscaler wants: 0 until there is something for the node to do.
 
     `replays` are nodes whose instances are to look for dead letters that are wanted again.
 
@@ -222,6 +225,7 @@ class JobState:
     error: str | None = None
     killed: bool = False
     pins: Mapping[str, int | None] = field(default_factory=dict)
+    decided: Mapping[str, int] = field(default_factory=dict)
     wish: int = -1
     replays: frozenset[str] = frozenset()
     wired: int = 1
@@ -262,7 +266,7 @@ class JobState:
     def desired(self, node: str) -> int:
         """Replicas that the node is to have."""
         pinned = self.pins.get(node)
-        return self.plan.nodes[node].replicas if pinned is None else pinned
+        return self.decided.get(node, self.plan.nodes[node].replicas) if pinned is None else pinned
 
     def replicas(self) -> Mapping[str, int]:
         """Instances of each node, those that have completed included; not those that its scaling sends away."""

@@ -20,6 +20,7 @@ from streamer.control.events import (
     Ask,
     Asked,
     BegunAgain,
+    Decided,
     Effect,
     Event,
     Exited,
@@ -117,6 +118,7 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
             progressed=record.progressed or sample.completed > 0,
             ready_at=now if record.ready_at is None and phase not in _BEFORE_READY else record.ready_at,
             wired=max(record.wired, sample.wiring),
+            start_up_s=now - record.started_at if _comes_to_work(record, phase) else record.start_up_s,
             said_before=record.said_last if now > record.said_last else record.said_before,
             said_last=now,
         )
@@ -124,6 +126,10 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
     if moved or phase is InstancePhase.COMPLETED:
         state = topology.changed(state, record.node)
     return state
+
+
+def _comes_to_work(record: InstanceRecord, phase: InstancePhase) -> bool:
+    return record.phase is InstancePhase.STARTING and phase is not InstancePhase.STARTING
 
 
 # -- exits ------------------------------------------------------------------------------------------------------------
@@ -177,6 +183,8 @@ def _wished(state: JobState, event: Wanted, now: float) -> Stepped:
             return _asked(state, event, now)
         case Scaled():
             return scaling.wished(state, event), ()
+        case Decided():
+            return scaling.decided(state, event), ()
         case ReplayWanted():
             return _replay_wanted(state, event), ()
         case Resumed():
@@ -234,7 +242,10 @@ def _replay_wanted(state: JobState, event: ReplayWanted) -> JobState:
         name: dataclasses.replace(r, told=r.told - {Verb.REPLAY}) if r.node == event.node else r
         for name, r in state.instances.items()
     }
-    return dataclasses.replace(state, wish=event.number, replays=state.replays | {event.node}, instances=records)
+    decided = {**state.decided, event.node: 1} if state.decided.get(event.node) == 0 else state.decided
+    return dataclasses.replace(
+        state, wish=event.number, replays=state.replays | {event.node}, instances=records, decided=decided
+    )
 
 
 def _killed(state: JobState, error: str | None) -> Stepped:

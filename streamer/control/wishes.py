@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from streamer.control.events import Ask, Asked, FlowsSet, ReplayWanted, Resumed, Scaled, UpdateWanted, Wanted
+from streamer.control.events import Ask, Asked, Decided, FlowsSet, ReplayWanted, Resumed, Scaled, UpdateWanted, Wanted
 from streamer.errors import StateError
 from streamer.limits import CANARY_PARTS
 from streamer.log.base import ControlLog, Record
@@ -28,6 +28,11 @@ def want_end(log: ControlLog, job: str, ask: Ask) -> int:
 def want_replicas(log: ControlLog, job: str, node: str, replicas: int | None) -> int:
     """The wish's number."""
     return log.append(Topic.COMMANDS, job, json.dumps({"wish": "scale", "node": node, "replicas": replicas}).encode())
+
+
+def want_decided(log: ControlLog, job: str, node: str, replicas: int) -> int:
+    """What an autoscaler wants; the wish's number."""
+    return log.append(Topic.COMMANDS, job, json.dumps({"wish": "decided", "node": node, "replicas": replicas}).encode())
 
 
 def want_flows(log: ControlLog, job: str, change: FlowsChange | FlowsRollback) -> int:
@@ -64,6 +69,8 @@ def _wish(record: Record) -> Wanted:
         raw = json.loads(record.value or b"")
         if raw["wish"] == "scale":
             return Scaled(raw["node"], raw["replicas"], record.offset)
+        if raw["wish"] == "decided":
+            return Decided(raw["node"], int(raw["replicas"]), record.offset)
         if raw["wish"] == "flows":
             change = FlowsChange(raw["flows"], raw["default"], raw.get("parts", CANARY_PARTS))
             return FlowsSet(change, record.offset, record.written_at)

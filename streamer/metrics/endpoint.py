@@ -18,6 +18,7 @@ from socketserver import TCPServer
 from types import TracebackType
 from urllib.parse import unquote
 
+from streamer import clock
 from streamer.errors import PortError
 from streamer.metrics.exposition import CONTENT_TYPE, Observation, exposition
 
@@ -48,7 +49,7 @@ class Endpoint:
         return f"http://{_ADDRESS}:{self._server.server_port}/metrics"
 
     def publish(self, observation: Observation) -> None:
-        self._server.observation = observation
+        self._server.published = observation, clock.now()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -66,7 +67,15 @@ class Endpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
-    observation: Observation | None = None
+    published: tuple[Observation, float] | None = None
+
+    @property
+    def observation(self) -> Observation | None:
+        """What was published last, as old as it is by now: who stands still must not look alive."""
+        if self.published is None:
+            return None
+        observation, published_at = self.published
+        return observation.later(clock.now() - published_at)
 
     def server_bind(self) -> None:
         # HTTPServer.server_bind would ask the resolver for a name of this host; nobody reads it.

@@ -31,6 +31,7 @@ class Observation:
     """A job at one moment: the last samples of its living instances, and how many of each node there are and should be.
 
     `replicas` counts the instances of a node by state, `desired` is the number that the plan (or a decision) asks for.
+    `ages_s` says how old each sample is. `beside` is what others have to tell of the job.
     """
 
     job: str
@@ -38,11 +39,17 @@ class Observation:
     samples: tuple[InstanceSample, ...] = ()
     replicas: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     desired: Mapping[str, int] = field(default_factory=dict)
+    ages_s: Mapping[str, float] = field(default_factory=dict)
+    beside: tuple[Metric, ...] = ()
 
     def of_instance(self, instance: str) -> Observation | None:
         """Of it only what one instance tells; None if that does not live."""
         own = tuple(sample for sample in self.samples if sample.instance == instance)
-        return Observation(self.job, self.pipeline, own) if own else None
+        return Observation(self.job, self.pipeline, own, ages_s=self.ages_s) if own else None
+
+    def later(self, by_s: float) -> Observation:
+        """The same when so much time has passed."""
+        return replace(self, ages_s={instance: age_s + by_s for instance, age_s in self.ages_s.items()})
 
     def of_job(self) -> Observation:
         """Of it only what no instance tells."""
@@ -60,6 +67,7 @@ def families(observation: Observation) -> Iterator[Metric]:
     yield from _instance_families(observation)
     yield from _edge_families(observation)
     yield from _replica_families(observation)
+    yield from observation.beside
 
 
 class _Fixed(Collector):
@@ -82,6 +90,9 @@ def _instance_families(observation: Observation) -> Iterator[Metric]:
     oldest = GaugeMetricFamily(
         "streamer_oldest_unsettled_seconds", "Age of the oldest message that is not settled yet.", labels=_INSTANCE
     )
+    age = GaugeMetricFamily(
+        "streamer_report_age_seconds", "Time since the instance said what the other metrics show.", labels=_INSTANCE
+    )
     handler = HistogramMetricFamily("streamer_handler_seconds", "Time of one handler call.", labels=_INSTANCE)
     wait = HistogramMetricFamily("streamer_queue_wait_seconds", "Time from sending to handling.", labels=_INSTANCE)
     whole = HistogramMetricFamily(
@@ -92,13 +103,15 @@ def _instance_families(observation: Observation) -> Iterator[Metric]:
         received.add_metric(labels, sample.received)
         busy.add_metric(labels, sample.busy_s)
         oldest.add_metric(labels, sample.oldest_unsettled_s)
+        if sample.instance in observation.ages_s:
+            age.add_metric(labels, observation.ages_s[sample.instance])
         if sample.handler is not None:
             _add_histogram(handler, labels, sample.handler)
         if sample.queue_wait is not None:
             _add_histogram(wait, labels, sample.queue_wait)
         for flow, histogram in sample.end_to_end.items():
             _add_histogram(whole, (*labels, flow), histogram)
-    yield from (received, busy, oldest, handler, wait, whole)
+    yield from (received, busy, oldest, age, handler, wait, whole)
 
 
 _COUNTERS: tuple[tuple[str, str, Callable[[EdgeSample], float]], ...] = (
@@ -114,6 +127,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[EdgeSample], float]], ...] = (
         lambda edge: edge.backlog_messages,
     ),
     ("streamer_edge_backlog_bytes", "Bytes waiting to be sent.", lambda edge: edge.backlog_bytes),
+    ("streamer_edge_fullness_ratio", "Part of the edge's queue that is taken.", lambda edge: edge.fullness),
     ("streamer_edge_in_flight_messages", "Messages of the edge that are not settled.", lambda edge: edge.in_flight),
     ("streamer_edge_credit_messages", "Messages that consumers will take at once.", lambda edge: edge.credit_messages),
 )

@@ -40,7 +40,10 @@ class HistogramSample:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSample:
-    """The account of one outgoing edge as its producing instance keeps it, and its gauges."""
+    """The account of one outgoing edge as its producing instance keeps it, and its gauges.
+
+    `fullness` is the part of the edge's queue that is taken: from 1 on a producer that is to wait waits.
+    """
 
     target: str
     sent: int = 0
@@ -53,6 +56,7 @@ class EdgeSample:
     backlog_messages: int = 0
     backlog_bytes: int = 0
     credit_messages: int = 0
+    fullness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

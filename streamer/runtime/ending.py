@@ -1,8 +1,11 @@
 """How an instance comes to its end: input ended, the work's goodbye, everything settled, END known to all consumers.
 
 All parents have said that all they sent is settled before they end, so what still comes afterwards is a repeat. An end
-goes from stage to stage and never back: whoever is about to end takes no new input. One that leaves for its next life
-comes to the same end, and tells its consumers nothing: to them it is a while without messages.
+goes from stage to stage and never back: whoever is about to end takes no new input.
+
+Who leaves because its node was scaled down says no END: it would be taken for that of the node where nobody of it is
+left, and it is no end where others will come. The controller strikes it from the list of peers once it is gone. Nor
+does who leaves for its next life: to its consumers it is a while without messages.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ def advance_end(instance: Instance, now: float) -> None:
         with i.lock:
             while (repeat := i.inbox.next()) is not None:
                 repeat.settle(1)
-            if i.inbox.unsettled == 0 and i.roots.empty and i.outbox.idle and (i.renewing or i.outbox.end()):
+            if i.inbox.unsettled == 0 and i.roots.empty and i.outbox.idle and (i.inbox.leaving or i.outbox.end()):
                 i.send(now, drained=True)
                 i.stage = Stage.ENDED
 

@@ -345,7 +345,7 @@ class Inbox:
     def ended(self, *, inside: bool) -> bool:
         """Whether nothing will come any more from parents outside this node's cycle (and `inside` it, if asked).
 
-        Of an input of which no instance is known yet, everything is still to come.
+        Of an input of which no instance is known (yet, or now), everything is still to come.
         """
         if not self._inside:
             return True
@@ -358,7 +358,8 @@ class Inbox:
             or ((upstream := self._upstreams.get(name)) is not None and upstream.session.end_seen)
             for name, peer in self._parents.items()
         )
-        return known and self._inside.keys() <= {peer.node for peer in self._parents.values()}
+        asked = {source for source, is_inside in self._inside.items() if inside or not is_inside}
+        return known and asked <= {peer.node for peer in self._parents.values()}
 
 
 def _inside(inputs: Sequence[Input]) -> Mapping[str, bool]:

@@ -14,9 +14,9 @@ from streamer.clock import Clock
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import LATENCY_BOUNDS_S, EdgeSample, HistogramSample, InstanceSample, InstanceState
 from streamer.protocol.account import EdgeCounts
-from streamer.protocol.partition import AnyEdge
 from streamer.protocol.session import InputFrame
 from streamer.runtime.outbox import Outbox
+from streamer.runtime.outlets import Outlet
 from streamer.runtime.stage import Stage
 
 if TYPE_CHECKING:
@@ -106,11 +106,12 @@ def oldest_version(instance: Instance) -> int:
 
 def edge_samples(counts: Iterable[EdgeCounts], outbox: Outbox) -> tuple[EdgeSample, ...]:
     """Of all edges that there ever were: a series does not end before its instance."""
-    edges = {edge.target: edge for edge in outbox.edges}
-    return tuple(_edge_sample(one, edges.get(one.target), outbox) for one in counts)
+    outlets = {outlet.edge.target: outlet for outlet in outbox.outlets}
+    return tuple(_edge_sample(one, outlets.get(one.target), outbox) for one in counts)
 
 
-def _edge_sample(counts: EdgeCounts, edge: AnyEdge | None, outbox: Outbox) -> EdgeSample:
+def _edge_sample(counts: EdgeCounts, outlet: Outlet | None, outbox: Outbox) -> EdgeSample:
+    edge = outlet.edge if outlet else None
     return EdgeSample(
         target=counts.target,
         sent=counts.sent,
@@ -123,6 +124,7 @@ def _edge_sample(counts: EdgeCounts, edge: AnyEdge | None, outbox: Outbox) -> Ed
         backlog_messages=edge.pending_messages if edge else 0,
         backlog_bytes=edge.pending_bytes if edge else 0,
         credit_messages=outbox.credit(edge) if edge else 0,
+        fullness=outlet.edge.queued_bytes / outlet.policy.queue_bytes if outlet else 0.0,
     )
 
 

@@ -144,6 +144,19 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class Decide:
+    """An autoscaler wants another number of instances of a stateless node, which may be none."""
+
+    at_s: float
+    node: str
+    replicas: int
+
+    def strike(self, world: World) -> None:
+        if not world.state.phase.ended:
+            world.decide(self.node, self.replicas)
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The whole process stands still; its peers give up its links if that takes long."""
 
@@ -237,7 +250,7 @@ class Partition:
 
 
 Death = Kill | KillNewborn | KillAtEnd
-Change = ChangeFlows | Share | RollBack | Scale
+Change = ChangeFlows | Share | RollBack | Scale | Decide
 Fault = Death | FullDisk | Drain | Stop | Wedge | Slow | Cut | Gap | SlowLink | Partition
 
 

@@ -29,6 +29,7 @@ from streamer.testing.nemesis import (
     WIRE,
     Change,
     ChangeFlows,
+    Decide,
     Fault,
     Malice,
     RollBack,
@@ -46,6 +47,7 @@ _CHANGES_MAX = 12
 _SCALINGS_MAX = 4
 _CANARIES = 0.4
 _SHARES = (0, CANARY_PARTS // 10, CANARY_PARTS // 2)
+_DECISIONS_MAX = 6
 _FEW, _MANY = (1, 8, 20, 50), (8, 40, 100)
 _SHORT_S, _LONG_S = (0.0, 0.002, 0.02), (0.0, 0.02, 0.05)
 """Flows change in longer jobs, so that records go by several versions."""
@@ -126,7 +128,7 @@ def _node(name: str, shape: Shape, choices: Choices) -> PlannedNode:
         name=name,
         role=_role(name, shape),
         replicas=replicas,
-        min_replicas=1 if name in shape.partitioned else replicas,
+        min_replicas=1 if name in shape.partitioned else 0,
         max_replicas=None,
         inputs=(),
         outputs=(),
@@ -197,7 +199,9 @@ class Play:
     @property
     def calm(self) -> bool:
         """Whether nothing is done to the job that sends anything again."""
-        return not (self.faults or self.cast.poison or any(isinstance(change, Scale) for change in self.changes))
+        return not (
+            self.faults or self.cast.poison or any(isinstance(change, Scale | Decide) for change in self.changes)
+        )
 
     def run(self) -> World:
         """Play it to the end and judge it. Raises PromiseError."""
@@ -219,8 +223,10 @@ def play_of(shape: Shape, seed: int) -> Play:
         cast = replace(cast, poison=frozenset({random.choice(handled)} if handled else ()))
     instances = [f"{node.name}-{index}" for node in plan.nodes.values() for index in range(node.replicas)]
     faults = schedule(random, instances, choices.malice, _span_s(choices))
-    changes: list[Change] = [*_changes(shape, random, _span_s(choices)), *_scalings(shape, random, _span_s(choices))]
-    changes = _with_canaries(changes, Random(f"{shape.name}/{seed}/canaries"), _span_s(choices))
+    span_s = _span_s(choices)
+    changes: list[Change] = [*_changes(shape, random, span_s), *_scalings(shape, random, span_s)]
+    changes = _with_canaries(changes, Random(f"{shape.name}/{seed}/canaries"), span_s)
+    changes += _decisions(plan, Random(f"{shape.name}/{seed}/decisions"), span_s)
     return Play(shape, seed, choices, plan, cast, faults, tuple(changes))
 
 
@@ -253,6 +259,13 @@ def _scalings(shape: Shape, random: Random, span_s: float) -> tuple[Scale, ...]:
     count = random.choice((0, 1, 2, _SCALINGS_MAX))
     moments = sorted(span_s * random.random() for _ in range(count))
     return tuple(Scale(at_s, random.choice(nodes), random.choice((1, 2, 3, 5))) for at_s in moments)
+
+
+def _decisions(plan: Plan, random: Random, span_s: float) -> list[Decide]:
+    nodes = [node.name for node in plan.nodes.values() if node.role is Role.STATELESS]
+    count = random.choice((0, 0, 1, _DECISIONS_MAX)) if nodes else 0
+    moments = sorted(span_s * random.random() for _ in range(count))
+    return [Decide(at_s, random.choice(nodes), random.choice((0, 0, 1, 3))) for at_s in moments]
 
 
 def _span_s(choices: Choices) -> float:

@@ -16,6 +16,7 @@ from random import Random
 from streamer.control.events import (
     Ask,
     Asked,
+    Decided,
     Effect,
     Event,
     Exited,
@@ -131,6 +132,10 @@ class World:
     def scale(self, node: str, replicas: int) -> None:
         """Ask for so many instances of this node."""
         self._take(Scaled(node, replicas, self.state.wish + 1))
+
+    def decide(self, node: str, replicas: int) -> None:
+        """Decide for so many instances of this node."""
+        self._take(Decided(node, replicas))
 
     @property
     def state(self) -> JobState:

@@ -11,6 +11,7 @@ from streamer import limits
 from streamer.control.events import (
     Ask,
     Asked,
+    Decided,
     Effect,
     Event,
     Exited,
@@ -67,15 +68,15 @@ class Chapter:
     change: FlowsChange | FlowsRollback
 
 
+_KINDS = (
+    *("report", "report", "report", "exit", "tick", "tick", "scale", "decide", "flows", "flows", "update", "update"),
+    *("drain", "kill", "resume"),
+)
+
 chapters = st.builds(
     Chapter,
     after_s=st.sampled_from([0.0, 0.01, 0.25, 1.0, 6.0, 40.0]),
-    kind=st.sampled_from(
-        [
-            *("report", "report", "report", "exit", "tick", "tick", "scale", "flows", "flows", "update", "update"),
-            *("drain", "kill", "resume"),
-        ]
-    ),
+    kind=st.sampled_from(_KINDS),
     instance=st.sampled_from(_INSTANCES),
     lives_ago=st.sampled_from([0, 0, 0, 1]),
     says=st.sampled_from(InstanceState),
@@ -112,17 +113,24 @@ def event_of(chapter: Chapter, state: JobState) -> Event | None:
             return Exited(
                 chapter.instance, epoch, chapter.code, ("last words",), chapter.count, cannot_open=cannot_open
             )
+        case "tick":
+            return Ticked()
+    return _wish_of(chapter, state.wish + 1 - chapter.lives_ago)
+
+
+def _wish_of(chapter: Chapter, number: int) -> Event:
+    match chapter.kind:
         case "drain" | "kill":
             return Asked(Ask(chapter.kind))
         case "scale":
-            return Scaled("second", chapter.count + 1 if chapter.code else None, state.wish + 1 - chapter.lives_ago)
+            return Scaled("second", chapter.count + 1 if chapter.code else None, number)
+        case "decide":
+            return Decided("second", chapter.count + chapter.code % 2)
         case "flows":
-            return FlowsSet(chapter.change, state.wish + 1 - chapter.lives_ago)
+            return FlowsSet(chapter.change, number)
         case "update":
-            return UpdateWanted(_UPDATES[(chapter.count + chapter.code) % 3], state.wish + 1 - chapter.lives_ago)
-        case "resume":
-            return Resumed(state.wish + 1 - chapter.lives_ago)
-    return Ticked()
+            return UpdateWanted(_UPDATES[(chapter.count + chapter.code) % 3], number)
+    return Resumed(number)
 
 
 class Processes:

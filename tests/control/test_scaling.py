@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 
 from streamer import limits
-from streamer.control.events import Scaled
+from streamer.control.events import Decided, ReplayWanted, Scaled
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.scaling import check
 from streamer.errors import ScaleError
-from streamer.metrics.samples import InstanceState
+from streamer.metrics.samples import EdgeSample, InstanceState
 from streamer.plan.assignment import Verb
 from tests.control.plans import LINE
 from tests.control.stage import Stage
@@ -31,6 +31,24 @@ def stage() -> Stage:
 
 def scaled(stage: Stage, replicas: int | None, number: int = 0) -> None:
     stage.take(Scaled("parse", replicas, number))
+    stage.tick()
+
+
+@pytest.fixture
+def asleep() -> Stage:
+    """The job of a pipeline in which parse may have no instances, and has none now."""
+    node = dataclasses.replace(PLAN.nodes["parse"], min_replicas=0)
+    stage = Stage(dataclasses.replace(PLAN, nodes={**PLAN.nodes, "parse": node}))
+    stage.all_say(InstanceState.RUNNING)
+    decided(stage, 0)
+    stage.completes("parse-0")
+    stage.completes("parse-1")
+    stage.tick()
+    return stage
+
+
+def decided(stage: Stage, replicas: int, number: int | None = None) -> None:
+    stage.take(Decided("parse", replicas, number))
     stage.tick()
 
 
@@ -174,3 +192,99 @@ def test_replicas_that_a_node_cannot_have_are_refused_and_change_nothing(
 
     stage.take(Scaled(node, replicas, 0))
     assert stage.state.pins == {}
+
+
+def test_a_node_follows_the_decisions_of_an_autoscaler(stage: Stage) -> None:
+    decided(stage, 3)
+    assert set(stage.starts()) == {"parse-2"}
+
+    stage.says("parse-2")
+    decided(stage, 1)
+    assert stage.told(Verb.LEAVE) == {"parse-1", "parse-2"}
+
+
+@pytest.mark.parametrize("replicas", [pytest.param(0, id="below its least"), pytest.param(5, id="above its most")])
+def test_a_decision_that_the_node_cannot_follow_changes_nothing(stage: Stage, replicas: int) -> None:
+    decided(stage, replicas)
+
+    assert (stage.state.desired("parse"), stage.starts()) == (2, {})
+
+
+def test_what_a_person_pins_goes_before_what_an_autoscaler_decides(stage: Stage) -> None:
+    scaled(stage, 3)
+    decided(stage, 1)
+    assert stage.state.desired("parse") == 3
+
+    scaled(stage, None, number=1)
+    assert stage.state.desired("parse") == 3, "it stays as it is until the next decision"
+    decided(stage, 2)
+    assert stage.state.desired("parse") == 2
+
+
+def test_a_decision_of_the_log_that_comes_again_does_not_undo_a_later_one(stage: Stage) -> None:
+    decided(stage, 4, number=7)
+    decided(stage, 3, number=8)
+    decided(stage, 4, number=7)
+
+    assert stage.state.desired("parse") == 3
+
+
+def test_a_node_may_be_decided_to_have_no_instances_and_its_job_goes_on(asleep: Stage) -> None:
+    assert parses(asleep) == []
+    assert asleep.starts(asleep.later(100.0)) == {}
+    assert asleep.phase() is JobPhase.RUNNING
+
+
+def test_the_first_report_of_backlog_wakes_a_node_without_instances(asleep: Stage) -> None:
+    asleep.says("lines-0", edges=(EdgeSample("parse", sent=1, in_flight=1, backlog_messages=1),))
+    asleep.tick()
+
+    assert set(asleep.starts()) == {"parse-0"}
+    assert asleep.state.desired("parse") == 1
+
+
+def test_what_comes_back_from_those_that_leave_wakes_their_node(asleep: Stage) -> None:
+    decided(asleep, 1)
+    asleep.says("parse-0")
+    decided(asleep, 0)
+    asleep.says("lines-0", edges=(EdgeSample("parse", sent=1, in_flight=1, backlog_messages=1),))
+    asleep.tick()
+
+    assert set(asleep.starts()) == {"parse-1"}
+
+
+@pytest.mark.parametrize("how", ["by itself", "by a drain"])
+def test_an_end_passes_through_a_node_without_instances(asleep: Stage, how: str) -> None:
+    if how == "by a drain":
+        asleep.drain()
+    asleep.says("lines-0", InstanceState.DRAINING)
+    asleep.tick()
+    assert set(asleep.starts()) == {"parse-0"}
+
+    for instance in ("lines-0", "parse-0", "save-0"):
+        asleep.completes(instance)
+    assert asleep.phase().ended
+
+
+def test_a_node_whose_end_comes_keeps_an_instance_whatever_is_decided(stage: Stage) -> None:
+    stage.says("lines-0", InstanceState.DRAINING)
+    node = dataclasses.replace(stage.state.plan.nodes["parse"], min_replicas=0)
+    plan = dataclasses.replace(stage.state.plan, nodes={**stage.state.plan.nodes, "parse": node})
+    stage.go_on_from(dataclasses.replace(stage.state, plan=plan))
+
+    decided(stage, 0)
+
+    assert stage.told(Verb.LEAVE) == {"parse-1"}
+
+
+def test_dead_letters_that_are_wanted_again_wake_the_node_that_is_to_handle_them(asleep: Stage) -> None:
+    asleep.take(ReplayWanted("parse", 3))
+    asleep.tick()
+
+    assert set(asleep.starts()) == {"parse-0"}
+
+
+def test_a_stateful_node_follows_no_decision(stage: Stage) -> None:
+    stage.take(Decided("save", 2))
+
+    assert stage.state.decided == {}

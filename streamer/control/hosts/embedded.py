@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from streamer.control.events import (
     NOT_STARTED,
     Ask,
     Asked,
+    Decided,
     Effect,
     Event,
     Exited,
@@ -56,6 +58,7 @@ from streamer.control.records import JobFacts, KeptJob
 from streamer.control.state import JobState
 from streamer.control.step import step
 from streamer.errors import LogError, PlatformError, StateError
+from streamer.log.base import Entry
 from streamer.log.sqlite import SqliteLog
 from streamer.plan.compile import Plan
 from streamer.platform.alone import AlonePlatform, is_locked
@@ -92,9 +95,10 @@ class EmbeddedHost:
         on_output: OnOutput,
         stdout_to_stderr: bool = False,
         metrics: str = "",
+        capacity: str | None = None,
         detached: JobFacts | None = None,
     ) -> None:
-        facts = detached or new_job(plan, home, detached=False)
+        facts = detached or replace(new_job(plan, home, detached=False), capacity=capacity)
         self.job = facts.job
         self.folder = Path(facts.folder)
         self._facts = replace(facts, metrics=metrics or facts.metrics)
@@ -174,6 +178,15 @@ class EmbeddedHost:
     def kill(self) -> None:
         """End the job at once, with kill -9."""
         self._take(Asked(Ask.KILL))
+
+    def decide(self, node: str, replicas: int) -> None:
+        """An autoscaler wants so many replicas of a node."""
+        self._take(Decided(node, replicas))
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Append what needs no claim to the control log. Raises LogError."""
+        if self._log is not None:
+            self._log.append_all(entries)
 
     def account(self) -> JobAccount:
         """The account from the instances' pages, also of those that were killed."""

@@ -90,11 +90,13 @@ def make_folder(folder: Path) -> None:
         raise HomeError(f"the job's folder {folder} cannot be made: {error}") from error
 
 
-def submit(plan: Plan, home: Path, *, duration_s: float | None = None, metrics: str = "") -> JobFacts:
+def submit(
+    plan: Plan, home: Path, *, duration_s: float | None = None, metrics: str = "", capacity: str | None = None
+) -> JobFacts:
     """A detached job in the log, for a host to take up. Raises HomeError, StateError or LogError."""
     log = open_log(home)
     try:
-        facts = replace(new_job(plan, home, detached=True), duration_s=duration_s, metrics=metrics)
+        facts = replace(new_job(plan, home, detached=True), duration_s=duration_s, metrics=metrics, capacity=capacity)
         make_folder(Path(facts.folder))
         book = Book(log, facts)
         book.begin(keep_code(plan, Path(facts.folder) / CODE_FOLDER))

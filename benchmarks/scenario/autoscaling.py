@@ -1,0 +1,239 @@
+"""The autoscaler on real processes, beside the simulation of the same trace.
+
+A load generator outside of the pipeline drives a gateway; behind it stands a node whose handlers sleep for the time of
+their work, so that dozens of replicas fit on a small machine. Every second the job is looked at as the simulation looks
+at its own: late is a second in which over five seconds of work wait, the cost is replicas (those that start included)
+over those of an oracle that holds the least that carry the rate. Delays are those of the messages themselves.
+
+    python -m benchmarks.scenario.autoscaling [--only TEXT] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoscaler.embedded import EmbeddedAutoscaler
+from autoscaler.journal import journal_of
+from autoscaler.settings import DEFAULT, Settings
+from autoscaler.simulation.experiment import Conditions, simulate
+from autoscaler.simulation.layout import Layout, Link, Stage
+from autoscaler.simulation.rules.streamer import Streamer
+from autoscaler.simulation.traces import Trace
+from benchmarks import record
+from benchmarks.command import chosen, parser_of
+from benchmarks.scenario.engine import Node, algorithm, plan_of
+from benchmarks.scenario.side import BenchmarkError
+from streamer.cli.output import say, tell
+from streamer.control.hosts.embedded import EmbeddedHost
+from streamer.control.hosts.home import open_log
+from streamer.control.jobs import JobSnapshot, JobStatus
+from streamer.descriptor.resources import Capacity
+from streamer.limits import DRAIN_S
+from streamer.plan.assignment import Role
+
+NAME = "scenario.autoscaling"
+_NODE = "work"
+_LATE_S = 5.0
+_POLL_S = 0.1
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`work_s` are the seconds of work of a message, from the middle of the trace on `then_s`. `gateways` feed it."""
+
+    name: str
+    rates: tuple[float, ...]
+    work_s: float
+    then_s: float | None = None
+    gateways: int = 1
+    settings: Settings = DEFAULT
+
+
+def _held(*rows: tuple[float, int]) -> tuple[float, ...]:
+    return tuple(rate for rate, seconds in rows for _ in range(seconds))
+
+
+CASES = (
+    Case("step, 100 ms", _held((10, 20), (100, 50), (10, 50)), 0.1),
+    Case("spikes, 100 ms", _held(*(((20, 35), (120, 10)) * 3)), 0.1),
+    Case("on and off, 100 ms", _held(*(((60, 30), (0, 30)) * 2)), 0.1, settings=Settings(idle_s=15.0)),
+    Case("step, 1 ms", _held((50, 20), (400, 40), (50, 20)), 0.001),
+    Case("step, 2 s", _held((1, 20), (12, 60), (1, 20)), 2.0),
+    Case("two gateways, 100 ms", _held((10, 15), (80, 45)), 0.1, gateways=2),
+    Case("work grows from 5 to 500 ms", _held((20, 80)), 0.005, then_s=0.5),
+)
+
+
+@dataclass(slots=True)
+class Course:
+    """What was seen of a run: by second, seconds of work that wait, replicas, and those of the oracle."""
+
+    late: list[float] = field(default_factory=list)
+    replicas: list[int] = field(default_factory=list)
+    oracle: list[int] = field(default_factory=list)
+    changes: int = 0
+
+    def figures(self) -> dict[str, Any]:
+        seconds = max(1, len(self.late))
+        return {
+            "late_fraction": round(sum(late > _LATE_S for late in self.late) / seconds, 4),
+            "cost": round(sum(self.replicas) / max(1, sum(self.oracle)), 3),
+            "max_replicas": max(self.replicas, default=0),
+            "changes": self.changes,
+        }
+
+
+def measured(case: Case) -> dict[str, Any]:
+    """One case live. Raises BenchmarkError if its job does not begin, or loses a message."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        plan = plan_of(_nodes(case, folder), folder, _flow(case))
+        host = EmbeddedHost(plan, folder / "home", on_output=lambda *_: None)
+        with closing(host):
+            host.start()
+            autoscaler = EmbeddedAutoscaler(host, Capacity(), tell, case.settings)
+            course = Course()
+            sent = _driven(case, host, autoscaler, course)
+            host.drain()
+            _until_ended(host)
+            with closing(open_log(folder / "home")) as log:
+                course.changes = len(journal_of(log, host.job).nodes[_NODE].changes)
+        delays = sorted(json.loads(line)["delay_s"] for line in (folder / "out.jsonl").open())
+    if len(delays) < sent:
+        raise BenchmarkError(f"{case.name}: {sent} messages were sent, and {len(delays)} came through")
+    return {**course.figures(), "messages": sent, "p50_s": _quantile(delays, 0.5), "p99_s": _quantile(delays, 0.99)}
+
+
+def _nodes(case: Case, folder: Path) -> list[Node]:
+    gateways = [{"nodeName": f"door{n}", "kind": "gateway", "spec": {"name": f"door{n}"}} for n in range(case.gateways)]
+    spec = {"connector": "file", "path": str(folder / "out.jsonl"), "format": "jsonl"}
+    sink = {"nodeName": "out", "kind": "sink", "spec": spec}
+    return [*gateways, algorithm(_NODE, "stateless", "nap"), sink]
+
+
+def _flow(case: Case) -> str:
+    return " | ".join(f"door{n} >> {_NODE}" for n in range(case.gateways)) + f" | {_NODE} >> out"
+
+
+def _driven(case: Case, host: EmbeddedHost, autoscaler: EmbeddedAutoscaler, course: Course) -> int:
+    """Serve the job while its load comes, and look at it every second; gives the messages that were sent."""
+    snapshot = _until_open(case, host)
+    urls = [snapshot.addresses[f"door{n}"] for n in range(case.gateways)]
+    middle = len(case.rates) // 2
+    parts = [(case.work_s, case.rates)]
+    if case.then_s is not None:
+        parts = [(case.work_s, case.rates[:middle]), (case.then_s, case.rates[middle:])]
+    sent = second = 0
+    for work_s, rates in parts:
+        command = [sys.executable, "-m", "benchmarks.scenario.load", str(work_s), json.dumps(rates), *urls]
+        began = second
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=record.ROOT) as load:
+            begun_at = time.monotonic()
+            while load.poll() is None:
+                snapshot = host.poll(_POLL_S)
+                autoscaler.look(snapshot)
+                if time.monotonic() - begun_at >= second - began and second - began < len(rates):
+                    _note(course, snapshot, work_s, rates[second - began])
+                    second += 1
+            assert load.stdout is not None
+            sent += json.load(load.stdout)["sent"]
+        second = began + len(rates)
+    return sent
+
+
+def _note(course: Course, snapshot: JobSnapshot, work_s: float, rate: float) -> None:
+    states = [state for name, state in snapshot.instances.items() if name.startswith(f"{_NODE}-")]
+    ready = max(1, states.count("running"))
+    waiting = sum(e.backlog_messages for s in snapshot.samples.values() for e in s.edges if e.target == _NODE)
+    course.late.append(waiting * work_s / ready)
+    course.replicas.append(len(states))
+    course.oracle.append(math.ceil(rate * work_s - 1e-9))
+
+
+def _until_open(case: Case, host: EmbeddedHost) -> JobSnapshot:
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        snapshot = host.poll(_POLL_S)
+        if snapshot.status is JobStatus.RUNNING and len(snapshot.addresses) == case.gateways:
+            return snapshot
+    raise BenchmarkError(f"{case.name}: the job does not begin")
+
+
+def _until_ended(host: EmbeddedHost) -> None:
+    deadline = time.monotonic() + DRAIN_S + _PATIENCE_S
+    while not host.poll(_POLL_S).status.ended:
+        if time.monotonic() > deadline:
+            raise BenchmarkError("the job does not end")
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
+
+
+def simulated(case: Case, start_up_s: int = 1) -> dict[str, Any]:
+    """The same trace in the simulation, with a start-up as it is on this machine. None of one whose work changes."""
+    if case.then_s is not None:
+        return {}
+    work = Stage(_NODE, 1.0 / case.work_s, min_replicas=0, contention=0.0)
+    layout = Layout("live", (Stage("door", role=Role.SOURCE), work), (Link("door", _NODE),))
+    rule = Streamer(case.settings)
+    conditions = Conditions(start_up_s=start_up_s, noise=0.0, initial={_NODE: 1})
+    criteria = simulate(layout, Trace("live", case.rates), rule, conditions)
+    return {
+        "late_fraction": round(criteria.late_fraction, 4),
+        "cost": round(criteria.oracle_ratio, 3),
+        "max_replicas": criteria.max_replicas,
+        "changes": criteria.decisions,
+        "p99_s": round(criteria.queueing_p99_s, 3),
+    }
+
+
+def table(figures: Sequence[dict[str, Any]]) -> str:
+    """For docs/autoscaling.md: live, and simulated after the slash."""
+    lines = [
+        "| trace and work | late, % of the time | cost ÷ oracle | most replicas | changes | live delay p50, p99 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in figures:
+        live, sim = one["live"], one["simulated"]
+        late = _both(f"{100 * live['late_fraction']:.1f}", sim and f"{100 * sim['late_fraction']:.1f}")
+        cost = _both(f"{live['cost']:.2f}", sim and f"{sim['cost']:.2f}")
+        most = _both(live["max_replicas"], sim and sim["max_replicas"])
+        changes = _both(live["changes"], sim and sim["changes"])
+        lines.append(
+            f"| {one['case']} | {late} | {cost} | {most} | {changes} | {live['p50_s']:.2f} s, {live['p99_s']:.2f} s |"
+        )
+    return "\n".join(lines)
+
+
+def _both(live: object, sim: object) -> str:
+    return f"{live} / {sim}" if sim != {} else f"{live}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = parser_of(NAME, "Run the autoscaler on real processes beside its simulation.")
+    options = parser.parse_args(arguments)
+    figures = []
+    for case in chosen(parser, CASES, options.only):
+        figures.append({"case": case.name, "live": measured(case), "simulated": simulated(case)})
+        tell(f"{case.name}: {figures[-1]}")
+    if options.json is not None:
+        document = {"machine": record.machine(), "commit": record.commit(), "figures": figures}
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    say(table(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
