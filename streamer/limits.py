@@ -369,35 +369,6 @@ assert SPILL_BYTES < MESSAGE_BYTES_MAX, "the size of one returned message is onl
 assert QUEUE_BYTES_DEFAULT <= RETAINED_BYTES_MAX, "an edge's queue is part of what is retained"
 assert ENTRY_GROUP_BYTES <= ENTRY_WAITING_BYTES <= ENTRY_SEGMENT_BYTES, "a group is filled while another is written"
 assert ENTRY_LOG_BYTES_MAX >= 2 * RETAINED_BYTES_MAX, "memory is full before the log is, unless one message is stuck"
-AGENT_INSTANCES = 64
-"""Instances that one machine takes unless it is told otherwise."""
-AGENT_BEAT_S = 1.0
-"""How often an agent and a controller of a cluster say that they are there."""
-AGENT_GONE_S = 6.0
-"""An agent that was silent for this long is taken for dead, and what can go on elsewhere does."""
-AGENT_DEAF_S = 3.0
-"""A controller that has not heard itself for this long takes the brokers to have been away."""
-AGENT_RETURNS_S = 30.0
-"""After that every agent has this long to be heard again: each waits for brokers that are away in its own rhythm."""
-AGENT_REPORT_S = 1.0
-"""How often an agent reports the samples of its instances; what changes a decision is told at once."""
-AGENT_LOOK_S = 0.05
-"""At most this often does an agent, or a controller of a cluster, look at what has changed."""
-CONTROLLER_SESSION_S = 6.0
-"""A controller that was silent for this long is replaced by another one."""
-CONTROLLER_GATHER_S = 0.03
-"""Reports that come one after the other gather for so long before a controller looks at them."""
-CONTROLLER_COMPACT_S = 6 * 3_600.0
-"""How often a controller removes what claims that are over have left in the log."""
-KAFKA_PATIENCE_S = 10.0
-"""A controller or an agent that starts tries for so long to reach a broker, and a command does so once."""
-CONTROLLER_RETRY_S = 1.0
-"""After this time a controller tries again what the log did not take, and a crashed one begins again."""
-PLACED_EPOCHS = 1_000
-"""Lives of an instance on one machine; on another one they are counted on from the next multiple, so that two machines
-that do not see each other never begin the same life."""
-
-assert AGENT_RETURNS_S >= 2 * KAFKA_ANSWER_S, "an agent that waits for an answer when the brokers come asks once more"
 assert HEARTBEAT_S * 4 <= SESSION_TIMEOUT_S, "several heartbeats must be lost before a session ends"
 assert HOP_LIMIT_DEFAULT <= HOPS_MAX
 assert KEY_GROUPS == 256, "a group is kept in one byte"

@@ -11,11 +11,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+    AGENT_REPORT_S,
+)
 from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, report_entry
 from streamer.control.events import Exited
 from streamer.control.records import InstanceLine, instance_line
 from streamer.descriptor.resources import Capacity
-from streamer.limits import AGENT_BEAT_S, AGENT_REPORT_S
 from streamer.log.base import ControlLog, Entry
 from streamer.log.topics import Topic
 from streamer.metrics.samples import (

@@ -24,12 +24,17 @@ from streamer.cli.exits import OK
 from streamer.cli.interrupts import is_orphaned
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import tell
+from streamer.cluster_limits import (
+    AGENT_LOOK_S,
+)
 from streamer.control.cluster.agent import Agent, Machine
 from streamer.control.cluster.feed import ThreadFeed, ThreadPost
 from streamer.control.hosts.embedded import INSTANCE_PROGRAM
 from streamer.descriptor.resources import parse_capacity
 from streamer.errors import HomeError, OptionError, SupervisedError
-from streamer.limits import AGENT_LOOK_S, NAME_CHARS_MAX
+from streamer.limits import (
+    NAME_CHARS_MAX,
+)
 from streamer.log.kafka.log import KafkaLog
 from streamer.log.topics import Topic
 

@@ -24,13 +24,15 @@ from streamer.cli.interrupts import Interrupts
 from streamer.cli.jobs import home_folder
 from streamer.cli.output import account_table, say, tell, terminal_width
 from streamer.cli.submit import put
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+)
 from streamer.control.cluster.wire import Member
 from streamer.control.events import Ask
 from streamer.control.hosts.home import STDOUT_FILE, folder_of
 from streamer.control.jobs import JobStatus
 from streamer.control.records import KeptJob
 from streamer.control.wishes import want_end
-from streamer.limits import AGENT_BEAT_S
 from streamer.plan.compile import Plan
 
 _LOOK_S = 0.2

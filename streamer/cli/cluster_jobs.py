@@ -16,13 +16,20 @@ from pathlib import Path
 
 from streamer import clock
 from streamer.cli.jobs import Jobs
+from streamer.cluster_limits import (
+    AGENT_GONE_S,
+    KAFKA_PATIENCE_S,
+)
 from streamer.control.cluster.accounts import Pages
 from streamer.control.cluster.wire import MEMBERS, Member, member_of, report_of
 from streamer.control.hosts.home import folder_of
 from streamer.control.jobs import JobAccount, account
 from streamer.control.records import JobLine, KeptJob, kept_job
 from streamer.errors import LogError, NoSuchJobError, OptionError, StateError
-from streamer.limits import AGENT_GONE_S, KAFKA_PATIENCE_S, RETRY_DELAY_S, RETRY_FACTOR
+from streamer.limits import (
+    RETRY_DELAY_S,
+    RETRY_FACTOR,
+)
 from streamer.log.base import ControlLog, Record, newest
 from streamer.log.topics import Topic
 

@@ -18,8 +18,10 @@ from streamer.cli.cluster_jobs import kafka_settings, patient_log
 from streamer.cli.exits import OK
 from streamer.cli.interrupts import is_orphaned
 from streamer.cli.output import tell
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+)
 from streamer.control.cluster.faust_app import Controller
-from streamer.limits import AGENT_BEAT_S
 
 
 def controller(bootstrap: str, name: str, *, attached: int) -> int:

@@ -14,13 +14,15 @@ from streamer.cli.detach import is_at_work
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.jobs import LOOK_S, home_folder
 from streamer.cli.output import json_line, say, tell
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+)
 from streamer.control.cluster.wire import Member, submit_entry
 from streamer.control.hosts.home import new_job
 from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobStatus
 from streamer.control.wishes import want_resumption
 from streamer.errors import ResumeError
-from streamer.limits import AGENT_BEAT_S
 from streamer.log.base import ControlLog
 from streamer.plan.compile import Plan
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from streamer import limits
+from streamer import cluster_limits
 from streamer.control import topology
 from streamer.control.events import AgentLost, BegunAgain, Placed
 from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, follow
@@ -66,7 +66,7 @@ def _without_machine(state: JobState, record: InstanceRecord, now: float) -> Job
 
 def _elsewhere(record: InstanceRecord, now: float) -> InstanceRecord:
     """Its next life has the first epoch of another machine, where nobody is bound yet."""
-    last = (record.epoch // limits.PLACED_EPOCHS + 1) * limits.PLACED_EPOCHS - 1
+    last = (record.epoch // cluster_limits.PLACED_EPOCHS + 1) * cluster_limits.PLACED_EPOCHS - 1
     return dataclasses.replace(
         record,
         agent="",

@@ -46,12 +46,7 @@ from streamer.plan.assignment import Command, Peers, Verb, Wiring
 
 Stepped = tuple[JobState, tuple[Effect, ...]]
 
-_SAYS = {
-    InstanceState.STARTING: InstanceEvent.SAYS_STARTING,
-    InstanceState.RUNNING: InstanceEvent.SAYS_RUNNING,
-    InstanceState.DRAINING: InstanceEvent.SAYS_DRAINING,
-    InstanceState.ENDED: InstanceEvent.SAYS_ENDED,
-}
+_SAYS = {state: InstanceEvent(f"says {state}") for state in InstanceState}
 _BEFORE_READY = (InstancePhase.STARTING, InstancePhase.RESTARTING)
 
 
@@ -174,7 +169,7 @@ def _moved(record: InstanceRecord, event: InstanceEvent) -> InstanceRecord:
     return dataclasses.replace(record, phase=follow(INSTANCE, record.phase, event))
 
 
-# -- wishes, and ends by force ----------------------------------------------------------------------------------------
+# -- wishes and ends by force -----------------------------------------------------------------------------------------
 
 
 def _wished(state: JobState, event: Wanted, now: float) -> Stepped:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+from streamer.cluster_limits import (
+    AGENT_INSTANCES,
+)
 from streamer.descriptor.rules import MismatchError, Rule, number, quantity
 from streamer.errors import OptionError
-from streamer.limits import AGENT_INSTANCES
 
 
 @dataclass(frozen=True, slots=True)

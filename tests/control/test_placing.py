@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.cluster_limits import (
+    PLACED_EPOCHS,
+)
 from streamer.control.events import AgentLost, BegunAgain, Event, Exited, Placed, Ticked
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.placing import keeps_nothing
 from streamer.control.step import step
-from streamer.limits import PLACED_EPOCHS
 from streamer.metrics.samples import InstanceState
 from tests.control.plans import LINE
 from tests.control.stage import Stage

@@ -16,6 +16,10 @@ from pathlib import Path
 import zmq
 
 from streamer import clock as clocks
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+    AGENT_REPORT_S,
+)
 from streamer.control.cluster.feed import Feed, Post
 from streamer.control.cluster.held import HeldJob, Life, Over, is_due, needs_of, remember, tell
 from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, facts_of, report_entry, word_of
@@ -35,8 +39,6 @@ from streamer.control.records import InstanceLine, JobLine, instance_line, job_l
 from streamer.descriptor.resources import NOTHING, Capacity
 from streamer.errors import PlatformError, StateError
 from streamer.limits import (
-    AGENT_BEAT_S,
-    AGENT_REPORT_S,
     COMMAND_REPEAT_S,
 )
 from streamer.log.base import Record

@@ -11,10 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from streamer.cluster_limits import (
+    AGENT_DEAF_S,
+    AGENT_GONE_S,
+    AGENT_RETURNS_S,
+)
 from streamer.control.cluster.wire import Beat
 from streamer.control.state import JobState
 from streamer.descriptor.resources import NOTHING, Needs
-from streamer.limits import AGENT_DEAF_S, AGENT_GONE_S, AGENT_RETURNS_S
 
 
 @dataclass(slots=True)

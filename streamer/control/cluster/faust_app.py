@@ -19,6 +19,10 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from streamer.cluster_limits import (
+    CONTROLLER_RETRY_S,
+    CONTROLLER_SESSION_S,
+)
 from streamer.control.cluster.feed import ThreadFeed, ThreadPost
 from streamer.control.cluster.host import ClusterHost
 from streamer.control.cluster.leading import Leading
@@ -26,7 +30,6 @@ from streamer.control.cluster.wire import MEMBERS
 from streamer.control.records import job_line
 from streamer.errors import LogError, StateError
 from streamer.kafka.settings import KafkaSettings
-from streamer.limits import CONTROLLER_RETRY_S, CONTROLLER_SESSION_S
 from streamer.log.base import ControlLog, newest
 from streamer.log.kafka.log import KafkaLog
 from streamer.log.kafka.records import record_of

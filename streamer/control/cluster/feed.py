@@ -12,8 +12,10 @@ from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from typing import Protocol
 
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+)
 from streamer.errors import LogError, StateError
-from streamer.limits import AGENT_BEAT_S
 from streamer.log.base import BEGINNING, ControlLog, Entry, Follower, Position, Record
 from streamer.log.topics import Topic
 

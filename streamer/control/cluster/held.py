@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from streamer.cluster_limits import (
+    AGENT_GONE_S,
+    PLACED_EPOCHS,
+)
 from streamer.control.cluster.wire import Left, Told, Word
 from streamer.control.hosts.link import ControlLink
 from streamer.control.records import InstanceLine, JobLine
 from streamer.descriptor.resources import Needs
-from streamer.limits import AGENT_GONE_S, PLACED_EPOCHS
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import Command, Peers, Verb, Wiring
 from streamer.plan.compile import Plan

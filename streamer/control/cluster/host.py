@@ -12,6 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from streamer import clock as clocks
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+    AGENT_LOOK_S,
+)
 from streamer.control.book import Book, find, lines
 from streamer.control.cluster.accounts import Pages
 from streamer.control.cluster.agents import Agents, chosen, used_by
@@ -53,7 +57,6 @@ from streamer.control.step import step
 from streamer.control.wishes import wishes
 from streamer.descriptor.resources import NOTHING, Needs
 from streamer.errors import ClaimError, StateError
-from streamer.limits import AGENT_BEAT_S, AGENT_LOOK_S
 from streamer.log.base import ControlLog, Entry, Position, Record
 from streamer.log.topics import Topic
 from streamer.plan.assignment import Peers, Verb, Wiring

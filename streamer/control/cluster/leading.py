@@ -14,9 +14,14 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from streamer import clock
+from streamer.cluster_limits import (
+    AGENT_LOOK_S,
+    CONTROLLER_COMPACT_S,
+    CONTROLLER_GATHER_S,
+    CONTROLLER_RETRY_S,
+)
 from streamer.control.cluster.host import ClusterHost
 from streamer.errors import LogError
-from streamer.limits import AGENT_LOOK_S, CONTROLLER_COMPACT_S, CONTROLLER_GATHER_S, CONTROLLER_RETRY_S
 from streamer.log.base import ControlLog, Record
 
 _REPORTS_MAX = 10_000

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from streamer.cluster_limits import (
+    AGENT_BEAT_S,
+    AGENT_GONE_S,
+    AGENT_RETURNS_S,
+)
 from streamer.control.cluster.agents import Agents
 from streamer.control.cluster.wire import Beat
-from streamer.limits import AGENT_BEAT_S, AGENT_GONE_S, AGENT_RETURNS_S
 
 
 class _Room:

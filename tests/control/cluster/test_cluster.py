@@ -6,11 +6,14 @@ import os
 import signal
 from pathlib import Path
 
+from streamer.cluster_limits import (
+    AGENT_GONE_S,
+    PLACED_EPOCHS,
+)
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.wishes import want_replicas, want_resumption
 from streamer.descriptor.resources import Capacity
-from streamer.limits import AGENT_GONE_S, PLACED_EPOCHS
 from streamer.state.life import read_life
 from tests.control.cluster.conftest import MakeScene
 from tests.control.cluster.scene import Scene
