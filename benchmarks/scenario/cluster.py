@@ -22,7 +22,7 @@ from streamer.log.kafka.log import KafkaLog
 from streamer.log.kafka.settings import KafkaSettings
 from tests.kafka.cluster import Cluster, free_ports
 
-PATIENCE_S = 180.0
+PATIENCE_S = 600.0
 _LOOK_S = 0.02
 _END_S = 15.0
 
