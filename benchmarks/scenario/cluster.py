@@ -23,7 +23,7 @@ from benchmarks.scenario.side import BenchmarkError
 from streamer.log.kafka.log import KafkaLog
 from tests.kafka.cluster import Cluster, free_ports
 
-PATIENCE_S = 180.0
+PATIENCE_S = 600.0
 _LOOK_S = 0.02
 _END_S = 15.0
 
