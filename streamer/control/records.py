@@ -126,6 +126,7 @@ class InstanceLine:
     skipped: int = 0
     version: int = 0
     knows: int = 0
+    start_up_s: float | None = None
 
 
 _SAME = tuple(
