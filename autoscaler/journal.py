@@ -15,9 +15,13 @@ from typing import Any
 
 from autoscaler.decision import Action, Decision, ScalingPlan
 from streamer.errors import StateError
-from streamer.limits import JOURNAL_CALM_S, JOURNAL_S
 from streamer.log.base import BEGINNING, ControlLog, Entry, Record
 from streamer.log.topics import Topic
+
+_FIGURES_S = 60.0
+"""A node of which nothing new is decided has its figures written down this often."""
+_CALM_S = 10.0
+"""Whatever changes about a decision, other than replicas, is written down at most this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,8 @@ def _is_news(before: Decision | None, now: Decision) -> bool:
         return True
     age_s = now.at - before.at
     if _gist(now) != _gist(before):
-        return not 0 <= age_s < JOURNAL_CALM_S
-    return not 0 <= age_s < JOURNAL_S and now.inputs != before.inputs
+        return not 0 <= age_s < _CALM_S
+    return not 0 <= age_s < _FIGURES_S and now.inputs != before.inputs
 
 
 def _gist(decision: Decision) -> tuple[object, ...]:

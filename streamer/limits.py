@@ -186,16 +186,6 @@ OUTPUT_TAIL_LINES = 60
 LOG_BYTES_MAX = 64 * MIB
 """A log of this size is set aside once (`.log.1`) and begun anew."""
 
-# -- the autoscaler --------------------------------------------------------------------------------------------------
-METRICS_TIMEOUT_S = 5.0
-"""A source of metrics that has not answered after this time is not waited for: the next pass asks again."""
-JOURNAL_S = 60.0
-"""A node of which nothing new is decided has its figures written down this often."""
-JOURNAL_CALM_S = 10.0
-"""Whatever changes about a decision, other than replicas, is written down at most this often."""
-METRICS_ANSWER_BYTES_MAX = 64 * MIB
-"""A pass reads at most so much at once: some 200,000 series of a window of 30 s."""
-
 # -- connectors -------------------------------------------------------------------------------------------------------
 READ_BYTES = 256 * KIB
 """A source reads at most this much at once."""

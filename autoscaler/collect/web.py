@@ -16,8 +16,12 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from streamer.errors import MetricsError
-from streamer.limits import METRICS_ANSWER_BYTES_MAX, METRICS_TIMEOUT_S, MIB
+from streamer.limits import MIB
 
+_TIMEOUT_S = 5.0
+"""A source of metrics that has not answered after this time is not waited for: the next pass asks again."""
+_ANSWER_BYTES_MAX = 64 * MIB
+"""A pass reads at most so much at once: some 200,000 series of a window of 30 s."""
 _WORDS_MAX = 200
 _REMEDIES = {
     401: "Give a token that may read there: --token-file FILE.",
@@ -99,9 +103,9 @@ def ask(url: str, content_type: str, access: Access = OPEN, form: dict[str, str]
     """The body of the answer, which has this type. With a form it is a POST. Raises MetricsError."""
     request = Request(url, None if form is None else urlencode(form).encode(), access.headers())
     try:
-        with _opener(access, request).open(request, timeout=METRICS_TIMEOUT_S) as answer:
+        with _opener(access, request).open(request, timeout=_TIMEOUT_S) as answer:
             found = answer.headers.get_content_type()
-            body: bytes = answer.read(METRICS_ANSWER_BYTES_MAX + 1)
+            body: bytes = answer.read(_ANSWER_BYTES_MAX + 1)
     except HTTPError as error:
         raise _refused(url, error) from error
     except (URLError, HTTPException, OSError) as error:
@@ -115,9 +119,9 @@ def ask(url: str, content_type: str, access: Access = OPEN, form: dict[str, str]
             f"{_shown(url)} answers with {found} and not as a metrics server does ({content_type})",
             remedy="Give the address of Prometheus itself: this is a page for people, or another service.",
         )
-    if len(body) > METRICS_ANSWER_BYTES_MAX:
+    if len(body) > _ANSWER_BYTES_MAX:
         raise MetricsError(
-            f"{_shown(url)} answers with more than {METRICS_ANSWER_BYTES_MAX // MIB} MiB",
+            f"{_shown(url)} answers with more than {_ANSWER_BYTES_MAX // MIB} MiB",
             remedy="Let Prometheus scrape less often, or start one autoscaler for each part of the jobs.",
         )
     return body

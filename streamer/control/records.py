@@ -158,6 +158,7 @@ class InstanceLine:
     knows: int = 0
     renewing: bool = False
     generation: int = 1
+    start_up_s: float | None = None
 
 
 _SAME = tuple(
