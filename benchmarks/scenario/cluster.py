@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamer.log.kafka.settings import KafkaSettings
-
 from benchmarks.scenario.side import BenchmarkError
+from streamer.kafka.settings import KafkaSettings
 from streamer.log.kafka.log import KafkaLog
 from tests.kafka.cluster import Cluster, free_ports
 

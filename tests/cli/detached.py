@@ -63,6 +63,7 @@ class Detached:
         return pids_with("supervise", self.job)
 
     def kill_supervisor(self) -> None:
+        self.until(lambda: len(self.supervisors()) == 1)  # one that starts an instance looks like two for a moment
         (pid,) = self.supervisors()
         os.kill(pid, signal.SIGKILL)
         self.until(lambda: pid not in self.supervisors())  # a command at work may have taken the job up by now

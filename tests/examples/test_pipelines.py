@@ -84,7 +84,7 @@ def test_the_first_example_settles_every_message(examples: Path) -> None:
 def test_the_telemetry_of_this_host_flows_and_is_summed_up(examples: Path) -> None:
     folder = examples / "02-telemetry"
 
-    account = account_of(streamer(folder, "run", ".", "--for", "4s", "--json"))
+    account = account_of(streamer(folder, "run", ".", "--for", "7s", "--json"))
 
     counts = sent(account)
     assert account["status"] == "stopped"
@@ -100,7 +100,7 @@ def test_the_telemetry_of_this_host_flows_and_is_summed_up(examples: Path) -> No
 def test_outliers_take_the_alert_flow(examples: Path) -> None:
     folder = examples / "02-telemetry"
 
-    account = account_of(streamer(folder, "run", ".", "--for", "3s", "--json", "--input", "outlier=0"))
+    account = account_of(streamer(folder, "run", ".", "--for", "6s", "--json", "--input", "outlier=0"))
 
     counts = sent(account)
     alerts = lines_of(folder / "alerts.jsonl")
