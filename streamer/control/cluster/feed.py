@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Protocol
 
-from streamer.cluster_limits import (
-    AGENT_BEAT_S,
-)
+from streamer.cluster_limits import AGENT_BEAT_S, CONTROLLER_RETRY_S
 from streamer.errors import LogError, StateError
 from streamer.log.base import BEGINNING, ControlLog, Entry, Follower, Position, Record
 from streamer.log.topics import Topic
@@ -90,7 +88,7 @@ class ThreadFeed:
         self._scope = scope
         self._from_now = from_now
         self._queue: SimpleQueue[Record | None] = SimpleQueue()
-        self._closed = False
+        self._closed = Event()
         self._thread = Thread(target=self._serve, name=f"feed of {', '.join(topics)}", daemon=True)
         self._thread.start()
 
@@ -107,16 +105,17 @@ class ThreadFeed:
                 records.append(record)
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         self._thread.join(AGENT_BEAT_S)
 
     def _serve(self) -> None:
         after: Position | None = None
-        while not self._closed:
+        while not self._closed.is_set():
             try:
                 log = self._open_log()
             except (LogError, StateError) as error:
                 self._complain(f"{error}")
+                self._closed.wait(CONTROLLER_RETRY_S)
                 continue
             try:
                 if after is None:
@@ -124,6 +123,7 @@ class ThreadFeed:
                 after = self._followed(log, after)
             except LogError as error:
                 self._complain(f"{error}")
+                self._closed.wait(CONTROLLER_RETRY_S)
             finally:
                 log.close()
 
@@ -132,7 +132,7 @@ class ThreadFeed:
         follower = log.follow(self._topics, after, scope=self._scope)
         told = False
         try:
-            while not self._closed:
+            while not self._closed.is_set():
                 records = follower.poll(0.0 if not told else AGENT_BEAT_S)
                 for record in records:
                     self._queue.put(record)
@@ -178,6 +178,8 @@ class ThreadPost:
             except (LogError, StateError) as error:
                 self._complain(f"{error}")
                 with self._changed:
+                    if self._changed.wait_for(lambda: self._closed, CONTROLLER_RETRY_S):
+                        break
                     newer = self._waiting
                     self._waiting = {(entry.topic, entry.key): entry for entry in entries} | newer
         if log is not None:
