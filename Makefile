@@ -84,7 +84,7 @@ $(SETUP): pyproject.toml wrappers/python/pyproject.toml
 		exit 1; \
 	fi
 	@echo "Setting up $(VENV) (once, and again when pyproject.toml changes)"
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev,fast,kafka,examples]' -e wrappers/python
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev,fast,kafka,plot,examples]' -e wrappers/python
 	@touch $@
 
 clean:
