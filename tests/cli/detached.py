@@ -47,8 +47,13 @@ class Detached:
     def until(self, true: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE_S
         while not true():
-            assert time.monotonic() < deadline, (self.folder / "supervisor.log").read_text()
+            assert time.monotonic() < deadline, self._said()
             time.sleep(_LOOK_S)
+
+    def _said(self) -> str:
+        """The log of its supervisor, which a job in the foreground has not."""
+        path = self.folder / "supervisor.log"
+        return path.read_text() if path.exists() else json.dumps(self.status())
 
     def until_status(self, status: str) -> None:
         self.until(lambda: bool(self.ps()["status"] == status))

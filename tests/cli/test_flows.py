@@ -90,6 +90,12 @@ def ways(desk: Desk) -> tuple[dict[int, set[tuple[str, str]]], int]:
     return found, lines
 
 
+def newest(desk: Desk) -> set[tuple[str, str]]:
+    """The sinks and ways of the last message that is seen."""
+    found, _ = ways(desk)
+    return found[max(found)] if found else set()
+
+
 def changed(job: Detached, text: str) -> int:
     """Set the flow; gives how often it was told that too many versions are alive."""
     deadline, refused = time.monotonic() + PATIENCE_S, 0
@@ -248,7 +254,7 @@ def test_the_flows_of_a_job_in_the_foreground_change_too_and_its_account_has_all
         job.until(lambda: job.job in desk.run("ps").stdout)
         asked = desk.run("flows", "set", job.job, "main=numbers >> second >> rest")
         assert asked.code == 0, asked.stderr
-        job.until(lambda: bool(ways(desk)[0].get(max(ways(desk)[0], default=-1)) == {("rest", "s")}))
+        job.until(lambda: newest(desk) == {("rest", "s")})
         command.interrupt()
         done = command.finish()
 
