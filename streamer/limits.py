@@ -122,6 +122,8 @@ ENTRY_RETRY_S = 1.0
 # -- time -------------------------------------------------------------------------------------------------------------
 HEARTBEAT_S = 0.5
 """Grants and acknowledgements are repeated, and the control thread pulses, this often."""
+ACKNOWLEDGE_S = 0.001
+"""A session is told of small changes at most this often: each frame of its own costs both ends as much as a message."""
 SESSION_TIMEOUT_S = 15.0
 """A session of which nothing was heard for this long ends, and what it held is sent to others."""
 TAIL_TIMEOUT_S = 5.0

@@ -20,8 +20,9 @@ from streamer.plan.assignment import Assignment, Role
 from streamer.plan.compile import Plan
 from streamer.protocol.codec import join, packer, unpack
 from streamer.protocol.frames import decode_data, encode_data
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame, ReceivingSession
+from streamer.protocol.session import ReceivingSession
 from streamer.runtime.algorithm import load_algorithm
 from streamer.runtime.instance import Instance
 from streamer.runtime.roles import give_algorithm

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from streamer.limits import FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, LARGE_BYTES
 from streamer.protocol.buffers import Bulky
-from streamer.protocol.codec import Joined, join, join_all, payload_bytes
+from streamer.protocol.codec import Joined, join, join_all
 from streamer.protocol.frames import Parts, encode_data
 from streamer.protocol.segment import Segment
 from streamer.protocol.settlement import RangeSet
@@ -87,9 +87,9 @@ def joined(blobs: Sequence[bytes]) -> tuple[Sequence[bytes], int]:
 def plainly_joined(blobs: Sequence[bytes]) -> Sequence[bytes]:
     """The same for packed messages of which none is `Bulky`: to look at each would cost more than to join them."""
     if len(blobs) <= FRAME_MESSAGES_MAX:
-        body = join(blobs)
-        if payload_bytes(body, len(blobs)) <= FRAME_BYTES_MAX:
-            return Joined(body, len(blobs))
+        whole = Joined(join(blobs), len(blobs))
+        if whole.size <= FRAME_BYTES_MAX:
+            return whole
     return blobs
 
 

@@ -128,17 +128,14 @@ class Joined(Sequence[bytes]):
     only asked for where a receiver grants less, or where something went wrong: then it is split, once.
     """
 
-    __slots__ = ("_blobs", "_count", "body")
+    __slots__ = ("_blobs", "_count", "body", "size")
 
     def __init__(self, body: bytes, count: int) -> None:
+        """`size` is that of the packed messages."""
         self.body = body
         self._count = count
         self._blobs: list[bytes] | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of the packed messages."""
-        return payload_bytes(self.body, self._count)
+        self.size = payload_bytes(body, count)
 
     @property
     def payload(self) -> memoryview:

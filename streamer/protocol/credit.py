@@ -33,8 +33,9 @@ class Grant:
         """The consumer's newest totals; older ones that arrive late change nothing."""
         if messages >= self.messages:
             self.wide = wide
-        self.messages = max(self.messages, messages)
-        self.bytes = max(self.bytes, size)
+            self.messages = messages
+        if size > self.bytes:
+            self.bytes = size
 
     @property
     def available(self) -> int:
@@ -72,7 +73,7 @@ class Pace:
         if self._message_s is None:
             return self.least
         wanted = CREDIT_TIME_S / max(self._message_s, 1e-9)
-        return max(self.least, int(min(wanted, CREDIT_MESSAGES_MAX) / max(sessions, 1)))
+        return max(self.least, int(min(wanted, CREDIT_MESSAGES_MAX) / (sessions or 1)))
 
 
 class Window:
@@ -93,9 +94,11 @@ class Window:
         """Grant anew: `wanted` by the pace, never beyond the totals `messages_max` and `bytes_max`, never less."""
         self._messages = min(wanted, self._messages * _GROWTH)
         messages = min(self.handled_messages + self._messages, messages_max)
-        size = min(self.handled_bytes + CREDIT_BYTES // max(sessions, 1), bytes_max)
-        self.granted_messages = max(self.granted_messages, messages)
-        self.granted_bytes = max(self.granted_bytes, size)
+        size = min(self.handled_bytes + CREDIT_BYTES // (sessions or 1), bytes_max)
+        if messages > self.granted_messages:
+            self.granted_messages = messages
+        if size > self.granted_bytes:
+            self.granted_bytes = size
 
     @property
     def wide(self) -> bool:

@@ -160,12 +160,13 @@ class Edge:
 
     def settle(self, frame: OutFrame) -> int:
         """All of a flying frame is settled; gives the number of messages that were not before."""
-        n = frame.open
         if frame.done is None:
+            n = frame.count
             for chunk in frame.chunks:
                 self._release(chunk, 0, len(chunk.blobs))
             self._settled(n)
         else:
+            n = frame.open
             self._settle_part(frame, frame.done, 0, frame.count)
         self._frames.discard(frame)
         self.flying_bytes -= frame.size

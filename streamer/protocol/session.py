@@ -9,20 +9,18 @@ what it held has been sent to others. States are tables; an event that a state d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum, StrEnum
 from types import MappingProxyType
 
 from streamer.errors import PeerError
 from streamer.limits import PARTIAL_ACK_AGE_S, STATUS_PARTIALS_MAX, STATUS_RANGES_MAX, TAIL_TIMEOUT_S
 from streamer.protocol.account import DROP_REASONS
-from streamer.protocol.chunk import OutFrame, Parent
-from streamer.protocol.codec import payload_bytes
+from streamer.protocol.chunk import OutFrame
 from streamer.protocol.credit import Grant, Pace, Window
 from streamer.protocol.edge import Edge
-from streamer.protocol.frames import Data, Kind, Parts, Received, Status, encode_short
-from streamer.protocol.partition import AnyEdge
-from streamer.protocol.segment import Segment
+from streamer.protocol.frames import Data, Kind, Parts, Status, encode_short
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.settlement import RangeSet
 
 
@@ -109,7 +107,8 @@ class SendingSession:
 
     def hear(self, status: Status, now: float) -> None:
         """Apply grants and acknowledgements. Raises PeerError if they contradict what was sent."""
-        self.state = _next(PRODUCER_TABLE, self.state, Event.HEARD)
+        if self.state is not State.OPEN:
+            self.state = _next(PRODUCER_TABLE, self.state, Event.HEARD)
         self.heard_at = now
         if status.received > self._sequence:
             raise PeerError(f"a status acknowledges frame {status.received} of {self._sequence}")
@@ -117,11 +116,7 @@ class SendingSession:
             self._received, self._received_at = status.received, now
         self.grant.raise_to(status.granted_messages, status.granted_bytes, status.wide)
         self.end_seen = self.end_seen or status.end_seen
-        settled = sum(self.edge.settle(frame) for frame in self._acknowledged(status))
-        for sequence, flat in status.partials:
-            frame = self._flying.get(sequence)
-            if frame is not None:
-                settled += self.edge.settle_partly(frame, flat)
+        settled = self._settle(status)
         dead = min(max(0, status.dead - self._dead), settled)
         dropped = min(max(0, status.dropped - self._dropped), settled - dead)
         self._dead += dead
@@ -131,11 +126,23 @@ class SendingSession:
         if dropped:
             self.edge.counts.drops[DROP_REASONS.index("handler")] += dropped
 
-    def _acknowledged(self, status: Status) -> Iterator[OutFrame]:
+    def _settle(self, status: Status) -> int:
+        """Settle what is acknowledged; gives the number of messages."""
+        flying, settle, floor, settled = self._flying, self.edge.settle, status.floor, 0
+        while flying and (first := next(iter(flying))) < floor:
+            settled += settle(flying.pop(first))
+        if status.ranges:
+            for frame in self._in(status.ranges):
+                settled += settle(frame)
+        for sequence, flat in status.partials:
+            if (partly := flying.get(sequence)) is not None:
+                settled += self.edge.settle_partly(partly, flat)
+        return settled
+
+    def _in(self, ranges: Sequence[int]) -> Iterator[OutFrame]:
+        """Let go of the frames in these ranges."""
         flying = self._flying
-        while flying and (first := next(iter(flying))) < status.floor:
-            yield flying.pop(first)
-        for start, end in zip(status.ranges[::2], status.ranges[1::2], strict=True):
+        for start, end in zip(ranges[::2], ranges[1::2], strict=True):
             end = min(end, self._sequence + 1)
             # A range may have grown long behind one slow frame, and is told again and again.
             known = range(start, end) if end - start <= len(flying) else [n for n in flying if start <= n < end]
@@ -169,93 +176,12 @@ class SendingSession:
         self._flying = {}
 
 
-class InputFrame:
-    """A received frame until it is settled: one counter of what is open (1 for its handling, 1 per message sent).
+class Due(Enum):
+    """Of a status. `SOON`: something has changed, but too little to tell while more is to be handled."""
 
-    `together` are ranges of messages for which something was sent in common: they settle together. `held` ones are not
-    done with, though their handler is. `watches` are called when their messages are settled. `alone`: its one message
-    may have been in hand at a death, so nothing else should be in hand with it. `late` ones and `repeats` are not to be
-    handled; those `aside` wait to be again. `dead` and `dropped` ones were given up. `kept`: a checkpoint is to come.
-    """
-
-    __slots__ = (
-        "alone", "arrived_at", "aside", "body", "buffers", "count", "dead", "dropped", "handled", "held", "kept",
-        "late", "open", "repeats", "segments", "sequence", "session", "size", "together", "told", "told_dead",
-        "told_dropped", "watches",
-    )  # fmt: skip
-
-    attempts: int = 1
-    """Calls of the handler for each of its messages, this one included."""
-    failed_at: float | None = None
-    """When the first of these calls has failed, by the clock of the instance."""
-
-    def __init__(self, session: ReceivingSession, data: Data, now: float) -> None:
-        self.session = session
-        self.sequence = data.sequence
-        self.segments: list[Segment] = data.segments
-        self.count = data.count
-        self.size = payload_bytes(data.body, data.count) + sum(map(len, data.buffers))
-        self.body: bytes | memoryview = data.body
-        self.buffers: Received = data.buffers
-        self.alone = data.redelivered and data.count == 1
-        self.arrived_at = now
-        self.open = 1
-        self.handled = self.kept = False
-        self.repeats: Sequence[int] = ()
-        self.dead: list[int] = []
-        self.dropped: list[int] = []
-        self.told = self.told_dead = self.told_dropped = 0
-        self.together: tuple[range, ...] = ()
-        self.late: tuple[range, ...] = ()
-        self.held: tuple[range, ...] = ()
-        self.aside: tuple[range, ...] = ()
-        self.watches: tuple[tuple[range, Callable[[], None]], ...] = ()
-
-    @property
-    def base(self) -> int:
-        """Where its first message lies in the frame that its session knows by this sequence."""
-        return 0
-
-    def place(self, index: int) -> tuple[Segment, int]:
-        """The segment of a message, and its index there."""
-        for segment in self.segments:
-            if index < len(segment):
-                return segment, index
-            index -= len(segment)
-        raise IndexError(index)
-
-    @property
-    def waiting(self) -> Sequence[range]:
-        """Those of its messages that are to be handled again."""
-        return self.aside
-
-    def again(self, index: int) -> int | None:  # noqa: ARG002  # of frames that peers have sent, no message is one
-        """The number of the dead letter that this message was."""
-        return None
-
-    def settle(self, count: int) -> None:
-        """So many of what was open is settled."""
-        self.open -= count
-        if self.open == 0:
-            self.session.settled(self)
-            if self.watches:
-                self.tell_watches(set())
-
-    def done(self) -> None:
-        """Its handlers are done with it. What no hold will read again gives its memory to the next frame."""
-        self.handled = True
-        if not self.held:
-            self.body, self.buffers = b"", ()
-
-    def unwatch(self, watch: tuple[range, Callable[[], None]]) -> None:
-        self.watches = tuple(other for other in self.watches if other is not watch)
-
-    def tell_watches(self, unsettled: set[int]) -> None:
-        """Only these messages of the frame are not settled."""
-        for those, tell in self.watches:
-            if unsettled.isdisjoint(those):
-                tell()
-        self.watches = tuple(watch for watch in self.watches if not unsettled.isdisjoint(watch[0]))
+    NOTHING = 0
+    SOON = 1
+    NOW = 2
 
 
 class ReceivingSession:
@@ -306,7 +232,8 @@ class ReceivingSession:
             self.close()
             return False
         self.received = sequence
-        self.state = _next(CONSUMER_TABLE, self.state, event)
+        if event is not Event.HEARD or self.state is not State.OPEN:
+            self.state = _next(CONSUMER_TABLE, self.state, event)
         return True
 
     def close(self) -> None:
@@ -335,10 +262,18 @@ class ReceivingSession:
             pace.window(sessions), sessions, self.settled_messages + messages_max, self.settled_bytes + bytes_max
         )
 
-    def due(self, drained: bool) -> bool:
-        """Whether a status is worth sending: a quarter window has changed, or anything has and the input is drained."""
-        changed = max(self.window.granted_messages - self._told_grant, self._acknowledged - self._told_acknowledged)
-        return changed >= (1 if drained else self.window.quarter) or self.end_seen != self._told_end
+    def due(self) -> Due:
+        """Whether a status is worth sending: as soon as a quarter window has changed, or the end is known."""
+        granted, acknowledged = (
+            self.window.granted_messages - self._told_grant,
+            self._acknowledged - self._told_acknowledged,
+        )
+        changed = granted if granted > acknowledged else acknowledged
+        if self.end_seen != self._told_end:
+            return Due.NOW
+        if changed <= 0:
+            return Due.NOTHING
+        return Due.NOW if changed >= self.window.quarter else Due.SOON
 
     def old(self, now: float) -> list[InputFrame]:
         """Frames that have been unsettled for so long that their messages are acknowledged one by one."""
@@ -371,23 +306,6 @@ class ReceivingSession:
             end_seen=self.end_seen,
             wide=self.window.wide,
         )
-
-
-def unsettled(frames: Iterable[InputFrame], edges: Iterable[AnyEdge]) -> dict[InputFrame, set[int]]:
-    """Which messages of these frames are not settled: all of one not handled or kept for a checkpoint, else those held
-    or with children that are not. Those who watch a message that is settled are told."""
-    still: dict[InputFrame, set[int]] = {f: set() if f.handled and not f.kept else set(range(f.count)) for f in frames}
-    handled: set[Parent] = {f for f in still if f.handled}
-    for edge in edges:
-        for parent, index in edge.unsettled_of(handled):
-            still[parent].add(index)  # type: ignore[index]  # the parents asked for are input frames
-    for frame, indexes in still.items():
-        indexes.update(*frame.held, *frame.aside)
-        for those in frame.together:
-            if not indexes.isdisjoint(those):
-                indexes.update(those)
-        frame.tell_watches(indexes)
-    return still
 
 
 def _complement(still: set[int], count: int) -> RangeSet:

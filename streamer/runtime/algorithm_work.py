@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.errors import StreamerError
 from streamer.limits import START_GRACE_S
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.keys import KeyPath
-from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Algorithm, Function, form_of
 from streamer.runtime.api import Api
 from streamer.runtime.calls import Handler, StatefulCalls

@@ -17,8 +17,8 @@ from streamer.errors import MessageError, StreamerError, VersionError
 from streamer.limits import FRAME_MESSAGES_MAX, LARGE_BYTES, SPILL_BYTES
 from streamer.protocol.buffers import LargeArrayError
 from streamer.protocol.codec import UNPACK_ERRORS, BadBody, pack_large, unpack, unpack_each
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import INDEXES
-from streamer.protocol.session import InputFrame
 from streamer.runtime.algorithm import Function
 from streamer.runtime.letters import TOO_LATE, Failure
 from streamer.runtime.turn import IN_BASE, IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Sends, Turn

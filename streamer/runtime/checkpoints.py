@@ -29,9 +29,9 @@ from streamer.plan.assignment import Assignment
 from streamer.protocol.chunk import joined
 from streamer.protocol.entry import decode_roots, encode_roots
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.marks import Marks
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
 from streamer.protocol.settlement import Barrier, intervals
 from streamer.runtime.exits import Exits
 from streamer.runtime.failures import Failures

@@ -49,7 +49,7 @@ def _input_ended(i: Instance) -> bool:
     if not i.wiring.inputs:
         begins = i.wiring.outputs or i.assignment.role in (Role.SOURCE, Role.GATEWAY)
         return i.work.exhausted and i.inbox.unsettled == 0 and (bool(begins) or i.drain_asked)
-    if any(edge.inside for edge in i.wiring.inputs) and not i.end_asked:
+    if i.inbox.cyclic and not i.end_asked:
         return False
     waits = i.inbox.parked or i.failures.retries.waiting
     return i.inbox.drained and not waits and i.inbox.ended(inside=False)

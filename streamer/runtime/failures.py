@@ -14,7 +14,7 @@ from streamer.clock import Clock
 from streamer.errors import HandlerError
 from streamer.plan.assignment import Assignment, OnError, Then
 from streamer.protocol.account import InstanceAccount
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.retries import Retries

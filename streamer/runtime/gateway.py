@@ -20,7 +20,7 @@ from streamer.errors import OverloadError, StreamEndedError, StreamerError
 from streamer.limits import GATEWAY_FAREWELL_S, GATEWAY_SETTLE_S
 from streamer.plan.assignment import Assignment, Gateway
 from streamer.plan.routing import RouteTable
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.entry import Entry
 from streamer.runtime.exits import Detour, Exits
 from streamer.runtime.gateway_http import GatewayServer

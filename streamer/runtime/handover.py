@@ -16,8 +16,8 @@ from streamer.errors import NoKeyError
 from streamer.limits import RELEASE_SETTLE_S
 from streamer.plan.assignment import Ownership, Peer, Peers, index_of
 from streamer.protocol.codec import UNPACK_ERRORS, unpack_one
+from streamer.protocol.input_frame import unsettled
 from streamer.protocol.keys import KeyPath, groups_of
-from streamer.protocol.session import unsettled
 
 if TYPE_CHECKING:
     # It has one of these, and is what is paused.

@@ -15,8 +15,8 @@ from streamer.clock import Clock
 from streamer.errors import HoldError, OverloadError
 from streamer.limits import HOLD_S_MAX, SPILL_BYTES
 from streamer.protocol.codec import careful, pack_message, packer
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import Segment, children
-from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
 from streamer.runtime.failures import Failures
 from streamer.runtime.letters import Failure

@@ -1,9 +1,9 @@
 """The incoming half of an instance: a connection and a session to every instance of its parent nodes.
 
 Frames wait here, in the order in which they came, until the node's work takes them; grants and acknowledgements go back
-about once per quarter window, when the input is drained, and with every heartbeat. A session that breaks (a gap, a
-refusal, a parent that moved) is replaced over a fresh connection, so that frames of the old one cannot be mistaken for
-frames of the new one; what it had delivered is handled all the same, since it may be the only copy.
+about once per quarter window, soon after the input is drained, and with every heartbeat. A session that breaks (a gap,
+a refusal, a parent that moved) is replaced over a fresh connection, so that frames of the old one cannot be mistaken
+for frames of the new one; what it had delivered is handled all the same, since it may be the only copy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from streamer.errors import PeerError
-from streamer.limits import CYCLE_INTAKE_BYTES_MAX, CYCLE_INTAKE_MESSAGES_MAX, HEARTBEAT_S, RETAINED_BYTES_MAX
+from streamer.limits import (
+    ACKNOWLEDGE_S,
+    CYCLE_INTAKE_BYTES_MAX,
+    CYCLE_INTAKE_MESSAGES_MAX,
+    HEARTBEAT_S,
+    RETAINED_BYTES_MAX,
+)
 from streamer.plan.assignment import Assignment, Input, Peer, PeerState
 from streamer.protocol.credit import Pace
 from streamer.protocol.floors import Floors, decode_floors
@@ -27,7 +33,8 @@ from streamer.protocol.frames import (
     encode_status,
     kind_of,
 )
-from streamer.protocol.session import InputFrame, ReceivingSession, State
+from streamer.protocol.input_frame import InputFrame
+from streamer.protocol.session import Due, ReceivingSession, State
 from streamer.runtime.exits import Exits
 from streamer.runtime.parking import Parking
 from streamer.transport.base import Connection, Parts, Transport
@@ -41,13 +48,14 @@ class Upstream:
     `refused`: it did not want the last session that was opened, so the next one is not opened before the next beat.
     """
 
-    __slots__ = ("connection", "opened_at", "peer", "refused", "session")
+    __slots__ = ("connection", "opened_at", "peer", "refused", "session", "told_at")
 
     def __init__(self, peer: Peer, connection: Connection, session: ReceivingSession) -> None:
         self.peer = peer
         self.connection = connection
         self.session = session
         self.opened_at: float | None = None
+        self.told_at = 0.0
         self.refused = False
 
 
@@ -77,6 +85,7 @@ class Inbox:
         self._crashed = tuple(crashed)
         self._floors = floors
         self._inside = _inside(exits.wiring.inputs)
+        self.cyclic = True in self._inside.values()
         self._upstreams: dict[str, Upstream] = {}
         self._left: list[ReceivingSession] = []
         self._parents: dict[str, Peer] | None = None
@@ -87,6 +96,7 @@ class Inbox:
         self.unsettled = 0
         self.refused = 0
         self.leaving = self.shut = False
+        self.report_at: float | None = None
         self.ownership = 0
         self._aside: set[InputFrame] = set()
 
@@ -159,14 +169,28 @@ class Inbox:
 
     # -- grants and acknowledgements -------------------------------------------------------------------------------
 
-    def report(self, *, drained: bool) -> None:
-        """Send the statuses that are worth sending."""
+    def report(self, now: float, *, drained: bool) -> None:
+        """Send the statuses that are worth sending.
+
+        Once the input is `drained` every change is, but no more than one in ACKNOWLEDGE_S: so what comes alone is
+        acknowledged at once, and what comes all the time by several frames together.
+        """
         sessions = len(self._upstreams)
+        self.report_at = None
         for upstream in self._upstreams.values():
             session = upstream.session
             self._renew(session, sessions)
-            if session.due(drained) and upstream.opened_at is not None:
-                upstream.connection.send(encode_status(session.status()))
+            due = session.due()
+            if due is Due.NOTHING or upstream.opened_at is None:
+                continue
+            if due is Due.SOON:
+                if not drained:
+                    continue
+                if now < (at := upstream.told_at + ACKNOWLEDGE_S):
+                    self.report_at = at if self.report_at is None else min(at, self.report_at)
+                    continue
+            upstream.told_at = now
+            upstream.connection.send(encode_status(session.status()))
 
     def beat(self, now: float, unsettled: Callable[[set[InputFrame]], dict[InputFrame, set[int]]]) -> None:
         """Heartbeat: open what is not open, and repeat every status, old frames message by message."""
@@ -189,7 +213,7 @@ class Inbox:
         """Intake from outside a cycle is limited by what is unsettled inside it; the cycle's own edges never wait."""
         if self.shut:
             return
-        if session.inside or True not in self._inside.values():
+        if session.inside or not self.cyclic:
             session.renew(self.pace, sessions, _UNBOUNDED, _UNBOUNDED if session.inside else RETAINED_BYTES_MAX)
         else:
             session.renew(
@@ -209,6 +233,7 @@ class Inbox:
     def rewire(self) -> None:
         """The exits have got another wiring: the inputs are others. `rejoin` follows, in the message thread."""
         self._inside = _inside(self._exits.wiring.inputs)
+        self.cyclic = True in self._inside.values()
 
     def rejoin(self, now: float) -> None:
         """Do what follows from another wiring: for sessions, and for frames that waited for it."""
@@ -351,15 +376,15 @@ class Inbox:
             return True
         if self._parents is None:
             return False
-        known = all(
-            peer.state is PeerState.GONE
-            or peer.node not in self._inside
-            or (self._inside[peer.node] and not inside)
-            or ((upstream := self._upstreams.get(name)) is not None and upstream.session.end_seen)
-            for name, peer in self._parents.items()
-        )
+        for name, peer in self._parents.items():  # asked in each step, and the first one says nearly always no
+            of_cycle = self._inside.get(peer.node)
+            if peer.state is PeerState.GONE or of_cycle is None or (of_cycle and not inside):
+                continue
+            upstream = self._upstreams.get(name)
+            if upstream is None or not upstream.session.end_seen:
+                return False
         asked = {source for source, is_inside in self._inside.items() if inside or not is_inside}
-        return known and asked <= {peer.node for peer in self._parents.values()}
+        return asked <= {peer.node for peer in self._parents.values()}
 
 
 def _inside(inputs: Sequence[Input]) -> Mapping[str, bool]:

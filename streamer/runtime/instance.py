@@ -18,8 +18,8 @@ from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import HANDLER_BOUNDS_S, LATENCY_BOUNDS_S, InstanceSample
 from streamer.plan.assignment import Assignment, Command, Peers, Role, Verb, Wiring
 from streamer.protocol.frames import InHand
+from streamer.protocol.input_frame import InputFrame, unsettled
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame, unsettled
 from streamer.runtime.checkpoints import Checkpoints, Vault
 from streamer.runtime.ending import advance_end
 from streamer.runtime.entry import Log
@@ -73,7 +73,8 @@ class Instance:
         self.store = store
         self.account = store.account
         self.letters = Letters(assignment, letters, clock, wall, self.exits.position)
-        self.lock = Condition(RLock())
+        self._mutex = RLock()
+        self.lock = Condition(self._mutex)
         self._transport = transport
         self.now = self._clock = clock
         self.endpoint = ""
@@ -123,7 +124,7 @@ class Instance:
         self.thread = get_ident()
         self._woken = False
         more = False
-        with self.lock:
+        with self._mutex:
             self._serve(now)
             if self.handover.asked is not None:
                 self.handover.advance(now)
@@ -134,7 +135,7 @@ class Instance:
         kept, ending = self.checkpoints, self.stage is not Stage.RUNNING
         if kept is not None and kept.due(ending=ending, idle=not more) and self.work.at_rest and kept.take():
             self.outbox.dirty = True
-        with self.lock:
+        with self._mutex:
             self.later.advance()
             roots = self.roots.commit()
             self.roots.looked_after = roots >= _ROOTS_MANY
@@ -168,7 +169,7 @@ class Instance:
         """Publish the account, then send frames, grants and acknowledgements. Under the lock."""
         self._publish()
         self.outbox.flush(now, drained=drained)
-        self.inbox.report(drained=drained)
+        self.inbox.report(now, drained=drained)
 
     def _publish(self) -> None:
         if self.outbox.dirty:
@@ -217,7 +218,7 @@ class Instance:
         first_time = frame.attempts == 1
         if first_time and not self.wiring.outputs:
             self.arrivals.observe(frame)
-        with self.lock:
+        with self._mutex:
             self.outbox.dirty = True
             frame.done()
             if self.checkpoints is None:
@@ -258,7 +259,7 @@ class Instance:
         if self.stage is Stage.RUNNING and (takes or (self.replaying.due and not self.inbox.leaving)):
             return 0.0
         wait = max(0.0, self.beat_at + HEARTBEAT_S - now)
-        with self.lock:
+        with self._mutex:
             if self.inbox.open_waiting(now):
                 wait = min(wait, _OPEN_RETRY_S)
         if retry_s is not None:
@@ -268,9 +269,13 @@ class Instance:
             wait = min(wait, asked)
         if self.roots.looked_after:
             wait = min(wait, ROOTS_AGE_MAX_S)
-        due_s = self.later.wait_s()
-        checkpoint_s = None if self.checkpoints is None else self.checkpoints.wait_s()
-        return min(due for due in (wait, due_s, checkpoint_s) if due is not None)
+        if (report_at := self.inbox.report_at) is not None:
+            wait = min(wait, max(0.0, report_at - now))
+        if (due_s := self.later.wait_s()) is not None:
+            wait = min(wait, due_s)
+        if self.checkpoints is not None and (checkpoint_s := self.checkpoints.wait_s()) is not None:
+            wait = min(wait, checkpoint_s)
+        return wait
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the wire, the work's descriptors or a wake."""
@@ -357,7 +362,7 @@ class Instance:
 
     def emit(self, segment: Segment, blobs: Sequence[bytes], parent: InputFrame | None, indexes: Sequence[int]) -> None:
         """Hand on what handlers have sent."""
-        with self.lock:
+        with self._mutex:
             self.outbox.emit(segment, blobs, parent, indexes)
 
     def call(self, function: Callable[[], object]) -> None:
@@ -388,4 +393,7 @@ class Instance:
         return self.account.completed - self._completed_before
 
     def _settled_roots(self) -> int:
-        return sum(edge.settled + edge.dead_lettered for edge in self.account.edges)
+        settled = 0
+        for edge in self.account.edges:
+            settled += edge.settled + edge.dead_lettered
+        return settled

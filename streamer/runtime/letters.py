@@ -24,9 +24,9 @@ from streamer.plan.assignment import Assignment
 from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import BadBody, cut_out, pack_message, packer
 from streamer.protocol.identity import MessageId
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.partition import AnyEdge
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
 from streamer.runtime.stores import LetterStore
 from streamer.state.dead_letters import DeadLetter, shortened
 

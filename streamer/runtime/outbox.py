@@ -98,13 +98,13 @@ class Outbox:
         """
         held = self.kept_bytes
         for outlet in self.outlets:
-            if not outlet.policy.inside:
-                limit = outlet.policy.queue_bytes
-                if ahead_bytes is not None:
-                    limit = min(limit, ahead_bytes)
-                if outlet.policy.overload is Overload.BLOCK and outlet.edge.queued_bytes >= limit:
-                    return False
-                held += outlet.edge.held_bytes
+            policy, edge = outlet.policy, outlet.edge
+            if not policy.inside:
+                if policy.overload is Overload.BLOCK:
+                    limit = policy.queue_bytes if ahead_bytes is None else min(policy.queue_bytes, ahead_bytes)
+                    if edge.queued_bytes >= limit:
+                        return False
+                held += edge.held_bytes
         return held < RETAINED_BYTES_MAX
 
     def refusing(self, route: int) -> str | None:
@@ -214,8 +214,9 @@ class Outbox:
                     session.route = None
                 if self._taps.watched:
                     self._taps.show(self.binding, edge.target, frame.count, parts)
-                lane.sessions.remove(session)
-                lane.sessions.append(session)
+                if len(lane.sessions) > 1:
+                    lane.sessions.remove(session)
+                    lane.sessions.append(session)
 
     def end(self) -> bool:
         """Tell every consumer that nothing follows; True once each instance of the child nodes has said that it knows.

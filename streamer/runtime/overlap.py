@@ -18,9 +18,9 @@ from itertools import count
 from typing import Any
 
 from streamer.clock import Clock
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.keys import KeyPath
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
 from streamer.runtime.calls import bodies_of, gaps
 from streamer.runtime.letters import Failure
 from streamer.runtime.turn import IN_BASE, IN_FRAME, IN_HAND, IN_MORE, IN_SESSION, NOTHING, Hand, Turn, Undoing

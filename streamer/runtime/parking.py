@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.exits import Exits, Fate
 
 

@@ -1,9 +1,9 @@
 """`sendMessage` for what nearly every call is: a small message, without headers, along its own flow.
 
 A handler that does little spends its time in here. So what such a call needs lies in cells of one function, which cost
-half of what attributes do, and all else is found out by whoever takes the call `otherwise`: the first message of a
-turn, a large one, one that does not pack, a named flow. What comes from another thread than the handler's is a `root`.
-The way through the objects that decide all this costs a third more (1,010 ns against 900 for a relay's message).
+half of what attributes do, and all else is found out by whoever takes the call `otherwise`: a large message and the one
+after it, one that does not pack, a named flow. What comes from another thread than the handler's is a `root`. The way
+through the objects that decide all this costs a third more (1,010 ns against 900 for a relay's message).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from streamer.connectors.base import Readable, Records
 from streamer.errors import MessageError
 from streamer.protocol.account import EdgeCounts, InstanceAccount
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.packing import RecordPacking

@@ -21,8 +21,9 @@ from streamer.protocol.buffers import Bulky
 from streamer.protocol.codec import join, pack_headers
 from streamer.protocol.frames import Data, InHand
 from streamer.protocol.identity import ROOT_HASH, chained, origin_of, step_of
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame, ReceivingSession
+from streamer.protocol.session import ReceivingSession
 from streamer.runtime.exits import Exits
 from streamer.runtime.inbox import Inbox
 from streamer.runtime.stores import Claimed, ReplayStore

@@ -14,7 +14,7 @@ from streamer.clock import Clock
 from streamer.metrics.instruments import Histogram
 from streamer.metrics.samples import LATENCY_BOUNDS_S, EdgeSample, HistogramSample, InstanceSample, InstanceState
 from streamer.protocol.account import EdgeCounts
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.outlets import Outlet
 from streamer.runtime.stage import Stage

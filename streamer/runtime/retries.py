@@ -18,8 +18,8 @@ from streamer.plan.assignment import OnError
 from streamer.protocol.buffers import Bulky
 from streamer.protocol.codec import cut_out, join
 from streamer.protocol.frames import Data
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
 from streamer.runtime.letters import Failure
 
 

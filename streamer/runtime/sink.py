@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from streamer.connectors.base import CheckpointedSink, RefusedRecordsError, Sink
 from streamer.protocol.frames import Received
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.calls import bodies_of
 from streamer.runtime.letters import Failure
 from streamer.state.base import Checkpoint, Kept

@@ -26,9 +26,9 @@ from streamer.protocol.codec import (
     size_error,
     unpack_headers,
 )
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.keys import KeyPath
 from streamer.protocol.segment import Segment, children
-from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
 from streamer.runtime.quick import Quick, quick_send
 
@@ -138,7 +138,7 @@ class Turn:
         self.pack: Pack = packer()
         self._plain = self.pack
         self._careful = careful(self._plain)
-        self._packs_first = self._pack_first
+        self._packs_first: Pack = self._pack_first
         self._base = 0
         self._frame: InputFrame | None = None
         self._segment: Segment | None = None
@@ -164,14 +164,19 @@ class Turn:
         self._bytes = 0
         self._any_large = False
         route = segment.route
-        self._own = self._into(route) if self._exits.continues(route) else None
-        self.pack = self._plain if base else self._packs_first
-        return self._own
+        own = self._own = self._into(route) if self._exits.continues(route) else None
+        self.pack = pack = self._plain if base else self._packs_first
+        if own is not None and self._quick is not None and pack is self._plain:
+            self._quick.arm(own.blobs.append, own.indexes.append, get_ident())
+        return own
 
     def _pack_first(self, value: object) -> bytes:
-        """Of what a turn sends the first message tells whether large ones are to be expected."""
+        """After a turn with large messages the first one of the next tells whether they are to be expected on."""
         blob = self._careful(value)
-        self.pack = self._plain if type(blob) is bytes else self._careful
+        if type(blob) is bytes:
+            self.pack = self._packs_first = self._plain
+        else:
+            self.pack = self._careful
         return blob
 
     def _into(self, route: int) -> Sends:
@@ -300,7 +305,9 @@ class Turn:
 
     def _count(self, size: int) -> None:
         self._bytes += size if self._quick is None else size + self._quick.taken()
-        self._any_large = self._any_large or size >= LARGE_BYTES
+        if size >= LARGE_BYTES:
+            self._any_large = True
+            self._packs_first = self._pack_first
         if self._bytes > SPILL_BYTES:
             self.make_room()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.letters import Failure
 
 

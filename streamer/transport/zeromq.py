@@ -131,7 +131,9 @@ class ZmqConnection:
 
     def send(self, parts: Parts) -> bool:
         try:
-            self._socket.send_multipart(parts, zmq.NOBLOCK)
+            for part in parts[:-1]:
+                _send(self._socket, part, _MORE)
+            _send(self._socket, parts[-1], _NOBLOCK)
         except zmq.Again:
             return False
         return True

@@ -16,7 +16,8 @@ from streamer.protocol.chunk import Chunk
 from streamer.protocol.codec import careful, join, pack_message, packer, payload_bytes, unpack, unpack_one
 from streamer.protocol.edge import Edge
 from streamer.protocol.frames import decode_data
-from streamer.protocol.session import InputFrame, ReceivingSession
+from streamer.protocol.input_frame import InputFrame
+from streamer.protocol.session import ReceivingSession
 from tests.protocol.messages import segment
 
 LARGE = bytes(range(256)) * (LARGE_BYTES // 256)

@@ -26,11 +26,12 @@ from streamer.protocol.frames import (
     encode_status,
     kind_of,
 )
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.session import (
     CONSUMER_TABLE,
     PRODUCER_TABLE,
+    Due,
     Event,
-    InputFrame,
     ReceivingSession,
     SendingSession,
     State,
@@ -163,7 +164,7 @@ def test_a_frame_is_settled_when_it_is_handled_and_all_that_was_sent_for_it_is_s
     assert (session.status().floor, session.status().settled) == (2, 2)
 
 
-def test_a_status_is_worth_sending_at_a_quarter_window_or_when_the_input_is_drained() -> None:
+def test_a_status_is_worth_sending_at_a_quarter_window_and_less_once_nothing_else_is_to_be_done() -> None:
     session, pace = consumer(), Pace()
     pace.handled(1, 0.05 / 100)
     for sequence in range(1, 6):
@@ -173,23 +174,22 @@ def test_a_status_is_worth_sending_at_a_quarter_window_or_when_the_input_is_drai
         handle(frame)
         session.window.handled(frame.count, frame.size)
     session.renew(pace, 1, UNBOUNDED, UNBOUNDED)
-    assert session.due(drained=False)
+    assert session.due() is Due.NOW
     session.status()
-    assert not session.due(drained=True)
+    assert session.due() is Due.NOTHING
     frame = session.accept(data(6, [1]), 0.0)
     assert frame is not None
     handle(frame)
-    assert not session.due(drained=False)
-    assert session.due(drained=True)
+    assert session.due() is Due.SOON
 
 
 def test_the_end_is_acknowledged_at_once() -> None:
     session = consumer()
     session.status()
     session.end(1)
-    assert session.due(drained=False)
+    assert session.due() is Due.NOW
     session.status()
-    assert not session.due(drained=True)
+    assert session.due() is Due.NOTHING
 
 
 def test_frames_become_old_after_a_while() -> None:

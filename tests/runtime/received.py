@@ -10,8 +10,9 @@ from streamer.plan.routing import Route, RouteTable
 from streamer.protocol.codec import join, packer, unpack_one
 from streamer.protocol.frames import Data
 from streamer.protocol.identity import MessageId
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame, ReceivingSession
+from streamer.protocol.session import ReceivingSession
 
 ROUTES = RouteTable(
     (

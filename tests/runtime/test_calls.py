@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamer.limits import SPILL_BYTES
 from streamer.protocol.codec import packer
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.calls import Handler, StatefulCalls, StatelessCalls, bodies_of, gaps
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure

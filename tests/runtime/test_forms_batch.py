@@ -8,7 +8,7 @@ import pytest
 
 from streamer.errors import AlgorithmError
 from streamer.plan.assignment import Role
-from streamer.protocol.session import unsettled
+from streamer.protocol.input_frame import unsettled
 from streamer.runtime.turn import IN_HAND, IN_MORE, NOTHING
 from tests.runtime.chain import Chain, algorithm_of
 

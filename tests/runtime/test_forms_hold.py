@@ -10,7 +10,7 @@ import pytest
 from streamer import limits
 from streamer.errors import FlowError, HoldError, OverloadError
 from streamer.plan.assignment import Role
-from streamer.protocol.session import unsettled
+from streamer.protocol.input_frame import unsettled
 from streamer.runtime.stage import Stage
 from tests.runtime.chain import Chain, algorithm_of, overlapping
 

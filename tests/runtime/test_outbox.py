@@ -26,8 +26,8 @@ from streamer.protocol.frames import (
     encode_status,
     kind_of,
 )
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Letters
 from streamer.runtime.outbox import Outbox

@@ -4,7 +4,7 @@ given up with a reason."""
 from __future__ import annotations
 
 from streamer.limits import ROUTES_MAX
-from streamer.protocol.session import InputFrame
+from streamer.protocol.input_frame import InputFrame
 from streamer.runtime.calls import bodies_of
 from streamer.runtime.exits import Exits
 from streamer.runtime.letters import Failure

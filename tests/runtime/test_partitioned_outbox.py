@@ -7,8 +7,9 @@ import pytest
 from streamer.limits import CRASH_ATTEMPTS_MAX
 from streamer.plan.assignment import Overload, Ownership, PeerState
 from streamer.protocol.frames import InHand, Kind, Status, decode_data, encode_short, encode_status
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.keys import group_of, owner_of
-from streamer.protocol.session import InputFrame, ReceivingSession
+from streamer.protocol.session import ReceivingSession
 from tests.protocol.messages import data
 from tests.runtime.test_outbox import Consumer, Producer
 

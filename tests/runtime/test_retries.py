@@ -11,8 +11,8 @@ import pytest
 from streamer import limits
 from streamer.errors import HandlerError
 from streamer.plan.assignment import OnError, Role, Then
+from streamer.protocol.input_frame import unsettled
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import unsettled
 from streamer.runtime.roles import crashed_in
 from streamer.runtime.stage import Stage
 from tests.runtime.chain import Chain, algorithm_of, overlapping

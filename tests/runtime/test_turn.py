@@ -6,8 +6,8 @@ import pytest
 
 from streamer.errors import FlowError, MessageError, OverloadError
 from streamer.limits import SPILL_BYTES
+from streamer.protocol.input_frame import InputFrame
 from streamer.protocol.segment import Segment
-from streamer.protocol.session import InputFrame
 from streamer.runtime.exits import Exits
 from streamer.runtime.turn import HAND_WORDS, IN_HAND, Turn
 from tests.runtime.received import ALERT, ENDS, MAIN, WIRING, Emitted, received, segment
