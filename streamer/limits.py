@@ -135,6 +135,8 @@ STATUS_PARTIALS_MAX = 256
 """Ranges, and frames message by message, that one acknowledgement tells: the lowest, and later the rest."""
 REPORT_S = 0.25
 """How often an instance reports its counters to the controller."""
+REPORT_CALM_S = 1.0
+"""The same while nothing happens in it: a report costs as much as some hundred messages."""
 DRAIN_S = 30.0
 """What has not drained at this time after the request is killed; what it held stays counted as in flight."""
 START_GRACE_S = 5.0

@@ -11,12 +11,13 @@ import os
 import traceback
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
+from typing import NamedTuple
 
 import msgpack
 import zmq
 
 from streamer import clock
-from streamer.limits import HEARTBEAT_S, REPORT_S
+from streamer.limits import HEARTBEAT_S, REPORT_CALM_S, REPORT_S
 from streamer.metrics.samples import InstanceSample
 from streamer.plan.assignment import SUPERVISOR_VARIABLE, Command, Verb
 from streamer.protocol.frames import Kind, encode_short
@@ -33,8 +34,20 @@ _UNREACHABLE = 1
 """Exit code of an instance whose control thread has failed."""
 
 
+class _Reports(NamedTuple):
+    """What was told last. While `progress` is the same, and not None, nothing happens, and less is told."""
+
+    at: float = 0.0
+    facts: object = None
+    progress: object = None
+
+    def due(self, now: float, facts: object, progress: object) -> bool:
+        calm = progress is not None and progress == self.progress
+        return facts != self.facts or now >= self.at + (REPORT_CALM_S if calm else REPORT_S)
+
+
 class ControlLink:
-    """A change of `facts` is told at once; they cost less than a whole `sample`.
+    """`facts` cost less than a whole `sample`: those whose change is told at once, and progress (see `_Reports`).
 
     `sessions` gives (endpoint of the parent, session number); `beat_at` when the message thread beat last.
 
@@ -47,7 +60,7 @@ class ControlLink:
         endpoint: str,
         token: str,
         sample: Callable[[], InstanceSample],
-        facts: Callable[[], object],
+        facts: Callable[[], tuple[object, object]],
         command: Callable[[Command], None],
         sessions: Callable[[], Iterable[tuple[str, int]]],
         beat_at: Callable[[], float],
@@ -95,15 +108,16 @@ class ControlLink:
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         socket.connect(self._endpoint)
-        told = None
-        tell_at = pulse_at = changed_at = 0.0
+        reports = _Reports()
+        pulse_at = changed_at = 0.0
         while True:
             over = self._over.is_set()
             now = clock.now()
-            if (facts := self._facts()) != told:
+            facts, progress = self._facts()
+            if facts != reports.facts:
                 changed_at = now
-            if (over or now >= tell_at or facts != told) and self._told(socket, self._sample()):
-                told, tell_at = facts, now + REPORT_S
+            if (over or reports.due(now, facts, progress)) and self._told(socket, self._sample()):
+                reports = _Reports(now, facts, progress)
             if over:
                 break
             if self._parent is not None and os.getppid() != self._parent:

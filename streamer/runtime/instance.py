@@ -33,7 +33,7 @@ from streamer.runtime.letters import Failure, Letters
 from streamer.runtime.logged_entry import entry_of
 from streamer.runtime.outbox import Outbox
 from streamer.runtime.replaying import Replaying
-from streamer.runtime.report import Arrivals, Facts, facts_of, sample_of, versions_held
+from streamer.runtime.report import Arrivals, Facts, Progress, facts_of, progress_of, sample_of, versions_held
 from streamer.runtime.root_sending import ROOTS_AGE_MAX_S, RootSending
 from streamer.runtime.roots import Roots
 from streamer.runtime.stage import Stage
@@ -377,10 +377,10 @@ class Instance:
 
     # -- what others see -------------------------------------------------------------------------------------------
 
-    def facts(self) -> Facts:
-        """What the controller waits for; any thread may ask."""
+    def facts(self) -> tuple[Facts, Progress | None]:
+        """What the controller waits for, and whether anything has happened; any thread may ask."""
         with self.lock:
-            return facts_of(self)
+            return facts_of(self), progress_of(self)
 
     def sample(self) -> InstanceSample:
         """This instance now; any thread may ask."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 Facts = tuple[InstanceState, str, bool, int, int, int]
+Progress = tuple[int, int, int, bool, int]
 
 
 def facts_of(instance: Instance) -> Facts:
@@ -35,6 +36,14 @@ def facts_of(instance: Instance) -> Facts:
     """
     i = instance
     return _state(i), i.endpoint, _quiet(i), i.wiring.number, oldest_version(i), i.handover.owned.epoch
+
+
+def progress_of(instance: Instance) -> Progress | None:
+    """What stays the same while nothing happens; None while anything is under way, and grows older. Under its lock."""
+    i = instance
+    if i.inbox.unsettled or any(edge.in_flight for edge in i.account.edges):
+        return None
+    return i.taken, i.account.failed, i.account.completed, i.work.exhausted, sum(e.sent for e in i.account.edges)
 
 
 def sample_of(instance: Instance) -> InstanceSample:
