@@ -34,7 +34,7 @@ _UNREACHABLE = 1
 """Exit code of an instance whose control thread has failed."""
 
 
-class _Reports(NamedTuple):
+class Reports(NamedTuple):
     """What was told last. While `progress` is the same, and not None, nothing happens, and less is told."""
 
     at: float = 0.0
@@ -47,7 +47,7 @@ class _Reports(NamedTuple):
 
 
 class ControlLink:
-    """`facts` cost less than a whole `sample`: those whose change is told at once, and progress (see `_Reports`).
+    """`facts` cost less than a whole `sample`: those whose change is told at once, and progress (see `Reports`).
 
     `sessions` gives (endpoint of the parent, session number); `beat_at` when the message thread beat last.
 
@@ -108,7 +108,7 @@ class ControlLink:
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         socket.connect(self._endpoint)
-        reports = _Reports()
+        reports = Reports()
         pulse_at = changed_at = 0.0
         while True:
             over = self._over.is_set()
@@ -117,7 +117,7 @@ class ControlLink:
             if facts != reports.facts:
                 changed_at = now
             if (over or reports.due(now, facts, progress)) and self._told(socket, self._sample()):
-                reports = _Reports(now, facts, progress)
+                reports = Reports(now, facts, progress)
             if over:
                 break
             if self._parent is not None and os.getppid() != self._parent:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.limits import ACKNOWLEDGE_S
 from streamer.metrics.samples import InstanceState
 from streamer.plan.assignment import Command, Peer, Peers, PeerState, Role, Verb
 from streamer.protocol.account import EdgeCounts
@@ -181,6 +182,7 @@ class Parent:
         self.binding = MemoryTransport(chain.hub).bind(f"memory://parent:{epoch}")
         self.edge = Edge(EdgeCounts("work"))
         self.session: SendingSession | None = None
+        self.statuses = 0
         peer = Peer("numbers", "numbers-0", epoch, self.binding.endpoint, PeerState.LIVE)
         child = Peer("out", "out-0", 1, "", PeerState.LIVE)
         chain.work.command(Command(Verb.PEERS, Peers(100 + epoch, (peer,), (child,))))
@@ -189,16 +191,19 @@ class Parent:
     def work(self) -> Instance:
         return self.chain.work
 
-    def step(self) -> None:
-        self.work.step()
-        self.chain.time_s += 0.01
+    def step(self, seconds: float = 0.01) -> float:
+        """Let the node act, and time pass; gives the seconds for which it has nothing to do."""
+        wait_s = self.work.step()
+        self.chain.time_s += seconds
         while (incoming := self.binding.receive()) is not None:
             route, parts = incoming
             if kind_of(parts) is Kind.OPEN and self.session is None:
                 opening = decode_open(parts)
                 self.session = SendingSession(opening.session, self.edge, opening.instance, 1, route, 0.0)
             elif kind_of(parts) is Kind.STATUS and self.session is not None:
+                self.statuses += 1
                 self.session.hear(decode_status(parts), 0.0)
+        return wait_s
 
     def until_open(self) -> SendingSession:
         for _ in range(100):
@@ -208,7 +213,12 @@ class Parent:
         raise AssertionError("no session was opened")
 
     def send(self, *numbers: int, end: bool = False, skip: bool = False) -> None:
-        session = self.until_open()
+        self.put(*numbers, end=end, skip=skip)
+        for _ in range(5):
+            self.step()
+
+    def put(self, *numbers: int, end: bool = False, skip: bool = False) -> None:
+        session = self.until_open() if self.session is None else self.session
         assert session.route is not None
         for number in numbers:
             packed = blobs([number])
@@ -220,8 +230,6 @@ class Parent:
                 self.binding.send(session.route, parts)
         if end:
             self.binding.send(session.route, session.end())
-        for _ in range(5):
-            self.step()
 
 
 def test_what_comes_again_after_the_end_is_settled_and_not_handled_again(tmp_path: Path) -> None:
@@ -246,6 +254,27 @@ def test_what_comes_again_after_the_end_is_settled_and_not_handled_again(tmp_pat
     again.send(end=True)
     assert again.edge.idle
     assert seen.read_text() == "7"
+
+
+def test_a_lone_message_is_acknowledged_at_once_and_what_follows_closely_a_millisecond_later(
+    tmp_path: Path,
+) -> None:
+    parent = Parent(Chain(algorithm_of(tmp_path, "def start(args): pass"), []), 1)
+    parent.send(1)
+    for _ in range(10):
+        parent.step()  # its first grants grow, and are told as soon as they do
+    before = parent.statuses
+
+    parent.put(2)
+    parent.step(0.0)
+    assert (parent.statuses, parent.edge.counts.settled) == (before + 1, 2)
+
+    parent.put(3, 4)
+    parent.step(0.0)
+    assert parent.step(1.01 * ACKNOWLEDGE_S) == pytest.approx(ACKNOWLEDGE_S)
+    assert (parent.statuses, parent.edge.counts.settled) == (before + 1, 2)
+    parent.step(0.0)
+    assert (parent.statuses, parent.edge.counts.settled) == (before + 2, 4)
 
 
 def test_a_gap_is_answered_with_a_new_session_and_what_came_before_it_is_handled(passing: Algorithm) -> None:
