@@ -90,6 +90,8 @@ class KafkaLog:
 
     def append_all(self, entries: Sequence[Entry], *, claim: Claim | None = None) -> tuple[int, ...]:
         check_entries(entries, claim)
+        if not entries:
+            return ()
         epoch = claim.epoch if claim is not None else None
         return self._run(
             self._send([(e.topic, e.key, e.value, epoch if POLICIES[e.topic].claimed else None) for e in entries])
@@ -106,8 +108,6 @@ class KafkaLog:
         return Claim(scope, epoch, holder)
 
     async def _send(self, entries: Sequence[tuple[Topic, str, bytes | None, int | None]]) -> tuple[int, ...]:
-        if not entries:
-            return ()
         producer = await self._started_producer()
         try:
             sent = [

@@ -1,10 +1,10 @@
 """Reading partitions of a Kafka log up to what is their end now, without waiting for what comes later.
 
-aiokafka's consumer asks for more as soon as something was taken. A broker keeps a request for what is not there yet, and
-looks at no other request of that connection meanwhile: a reader that goes on to another partition, or asks for an end,
-would wait each time for news that it does not want. So all partitions are assigned here once, and all are paused but
-the one that is read, up to its end. Assigning each when it is read was rejected: where the topic is another one than
-before, the client asks first who leads it.
+aiokafka's consumer asks for more as soon as something was taken. A broker keeps a request for what is not there yet,
+and looks at no other request of that connection meanwhile: a reader that goes on to another partition, or asks for an
+end, would wait each time for news that it does not want. So all partitions are assigned here once, and all are paused
+but the one that is read, up to its end. Assigning each when it is read was rejected: where the topic is another one
+than before, the client asks first who leads it.
 """
 
 from __future__ import annotations
