@@ -29,6 +29,8 @@ from tests.kafka.topic import Topic as Records
 
 JOBS = 3
 COUNT = 2_000
+_OPENED = 10
+"""Each time some requests go to any of the three."""
 VICTIMS = ("save-0", "", "numbers-0", "relay-0", "save-0")
 """Instances in the order in which they are killed, and a broker."""
 PIPELINE = """
@@ -128,6 +130,18 @@ def test_what_was_acknowledged_is_there_once_whatever_happens_to_brokers(cluster
     for job in range(JOBS):
         of_job = [int(value) for value in found if int(value) % JOBS == job]
         assert of_job == sorted(of_job), "each job in its order"
+
+
+def test_the_log_is_opened_while_the_others_still_name_a_broker_that_has_died(cluster: Cluster) -> None:
+    settings = KafkaSettings(cluster.bootstrap, prefix="opened", partitions=1)
+    with closing(KafkaLog(settings)) as log:
+        log.append(Topic.COMMANDS, "job", b"before")
+    cluster.kill_one(0)
+
+    for _ in range(_OPENED):
+        KafkaLog(settings).close()
+
+    cluster.resume_one(0)
 
 
 def test_each_record_goes_from_kafka_to_kafka_once_whatever_is_killed(
