@@ -26,6 +26,8 @@ CONTROLLER_SESSION_S = 6.0
 """A controller that was silent for this long is replaced by another one."""
 CONTROLLER_GATHER_S = 0.03
 """Reports that come one after the other gather for so long before a controller looks at them."""
+CONTROLLER_TAKE_UP_S = 0.2
+"""A controller that has many jobs to take up looks after this time at those that it has."""
 CONTROLLER_COMPACT_S = 6 * 3_600.0
 """How often a controller removes what claims that are over have left in the log."""
 KAFKA_PATIENCE_S = 10.0

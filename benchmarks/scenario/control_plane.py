@@ -45,6 +45,7 @@ NAME = "scenario.control_plane"
 _INSTANCES_A_JOB = 10
 _AGENTS = 10
 _DEATHS_A_S = 5.0
+_BEGUN = Aim("100 jobs submitted until all of their instances are placed, s", 20, at_most=True)
 _CORES = Aim("controller of 1,000 instances and 100 jobs, cores", 0.5, at_most=True)
 _ANSWER = Aim("a death among 1,000 instances until the order to start again: p99, ms", 1000, at_most=True)
 _FLOWS = Aim("a change of flows until every instance has acknowledged it: p99, ms", 1000, at_most=True)
@@ -71,7 +72,9 @@ def _load(commands: Commands, options: Namespace) -> list[Figure]:
     _go_on(agents, options.settle)
     plan = _plan(commands.folder, _INSTANCES_A_JOB - 2)
     log.append_all([submit_entry(new_job(plan, commands.folder, detached=True), plan) for _ in range(options.jobs)])
+    began_s = time.monotonic()
     _until(agents, lambda: agents.lives == wanted)
+    begun = [time.monotonic() - began_s]
     _go_on(agents, options.settle)
     tell(f"{agents.lives} instances of {options.jobs} jobs")
 
@@ -83,7 +86,10 @@ def _load(commands: Commands, options: Namespace) -> list[Figure]:
         cores.append((exact_cpu_s(controller) - before) / (time.monotonic() - began_s))
     elsewhere = meter.read().elsewhere_cores
     case = f"{wanted:,} instances of {options.jobs} jobs"
-    found = [_figure(f"{case}: controller", "cores", cores, _CORES, aim_of="median", elsewhere_cores=elsewhere)]
+    found = [
+        _figure(f"{case}: submitted until all are placed", "s", begun, _BEGUN, aim_of="highest"),
+        _figure(f"{case}: controller", "cores", cores, _CORES, aim_of="median", elsewhere_cores=elsewhere),
+    ]
 
     dice = random.Random(1)
     for _ in range(options.deaths):

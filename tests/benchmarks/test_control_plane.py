@@ -20,8 +20,9 @@ def test_a_controller_is_watched_while_it_answers(
 
     assert control_plane.main([word for name, value in small.items() for word in (f"--{name}", str(value))]) == 0
 
-    cores, deaths, flows, peers = json.loads(out.read_text())["figures"]
+    begun, cores, deaths, flows, peers = json.loads(out.read_text())["figures"]
     assert "20 instances of 2 jobs" in cores["case"]
+    assert 0 < begun["highest"] < 60
     assert 0 < cores["median"] < 3
     assert (deaths["count"], flows["count"], peers["count"]) == (2, 2, 1)
     for figure in (deaths, flows, peers):

@@ -29,6 +29,8 @@ from tests.kafka.topic import Topic as Records
 
 JOBS = 3
 COUNT = 2_000
+_OPENED = 10
+"""Each time some requests go to any of the three."""
 VICTIMS = ("save-0", "", "numbers-0", "relay-0", "save-0")
 """Instances in the order in which they are killed, and a broker."""
 PIPELINE = """
@@ -162,3 +164,16 @@ def test_each_record_goes_from_kafka_to_kafka_once_whatever_is_killed(
     assert sorted(int(value) for value in results.values()) == list(range(COUNT))
     restarts = {node["node"]: node["restarts"] for node in done.account["nodes"]}
     tell(f"{COUNT} records from Kafka to Kafka, exact, under kills of a broker and of instances: {restarts}")
+
+
+def test_the_log_is_opened_while_the_others_still_name_a_broker_that_has_died(cluster: Cluster) -> None:
+    """Last of all, as the brokers are not made whole again for others."""
+    cluster.kill()
+    cluster.resume()
+    settings = KafkaSettings(cluster.bootstrap, prefix="opened", partitions=1)
+    with closing(KafkaLog(settings)) as log:
+        log.append(Topic.COMMANDS, "job", b"before")
+    cluster.kill_one(0)
+
+    for _ in range(_OPENED):
+        KafkaLog(settings).close()

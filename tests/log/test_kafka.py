@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from streamer import clock
 from streamer.connectors.kafka.look import kafka_problems
 from streamer.errors import LogError, StateError
 from streamer.kafka.settings import KafkaSettings
+from streamer.limits import KAFKA_FETCH_S
 from streamer.log.base import newest
 from streamer.log.kafka.log import KafkaLog
 from streamer.log.topics import POLICIES, Topic
@@ -92,6 +94,23 @@ def test_messages_of_others_in_a_topic_harm_nothing(settings: KafkaSettings, ope
 
     assert [record.value for record in open_log().read(Topic.COMMANDS).records] == [b"ours"]
     assert open_log().read(Topic.JOBS).records == ()
+
+
+def test_who_reads_what_is_there_does_not_wait_for_what_is_not(open_log: OpenLog) -> None:
+    """A broker keeps a request for news until there is some: reads of other places must not stand behind it."""
+    log = open_log()
+    jobs = [f"job-{number}" for number in range(20)]
+    for job in jobs:
+        log.append(Topic.COMMANDS, job, b"stop")
+        log.append(Topic.DECISIONS, job, b"3")
+    began = clock.now()
+
+    for job in jobs:
+        for topic in (Topic.COMMANDS, Topic.DECISIONS):
+            assert newest(log, topic, scope=job)
+            log.end([topic])
+
+    assert clock.now() - began < len(jobs) * KAFKA_FETCH_S
 
 
 def test_topics_keep_what_their_policies_say(settings: KafkaSettings, open_log: OpenLog) -> None:

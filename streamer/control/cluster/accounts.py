@@ -19,12 +19,12 @@ class Pages:
     """What is known of the pages of one job, by agent and instance."""
 
     def __init__(self) -> None:
-        self._pages: dict[tuple[str, str], InstanceAccount] = {}
+        self._pages: dict[tuple[str, str], InstanceAccount | InstanceSample] = {}
 
     def take(self, report: JobReport) -> None:
         """Samples first: of a life that is over, the page has the last word."""
         for sample in report.samples:
-            self._pages[report.agent, sample.instance] = _of_sample(sample)
+            self._pages[report.agent, sample.instance] = sample
         for left in report.left:
             if left.account is not None:
                 self._pages[report.agent, left.exit.instance] = left.account
@@ -36,7 +36,7 @@ class Pages:
             record = state.instances.get(instance)
             if record is None:
                 continue
-            part = _copy(page)
+            part = _of_sample(page) if isinstance(page, InstanceSample) else _copy(page)
             if record.agent != agent:
                 part.recover()
             found[instance] = _sum(found[instance], part) if instance in found else part

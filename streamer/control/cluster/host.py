@@ -14,19 +14,19 @@ from dataclasses import dataclass, field, replace
 from streamer import clock as clocks
 from streamer.cluster_limits import (
     AGENT_BEAT_S,
-    AGENT_LOOK_S,
+    CONTROLLER_TAKE_UP_S,
 )
 from streamer.control.book import Book, find, lines
 from streamer.control.cluster.accounts import Pages
 from streamer.control.cluster.agents import Agents, chosen, used_by
 from streamer.control.cluster.feed import Feed, Post
+from streamer.control.cluster.pace import may_be_due_after, pause_s
 from streamer.control.cluster.wire import (
     JobReport,
     Member,
     Told,
     beat_of,
     controller_entry,
-    facts_of,
     flows_entry,
     member_of,
     peers_entry,
@@ -64,7 +64,6 @@ from streamer.plan.compile import Plan
 
 _VERSIONS_OF_AN_EPOCH = 1 << 24
 """Peers are numbered on from here under each claim, so that what is told is newer than what was told under the last."""
-_IDLE_TICK_S = 0.25
 
 
 @dataclass(slots=True)
@@ -128,6 +127,8 @@ class ClusterHost:
         self._say = say
         self._clock = clock
         self._led: dict[str, _Led] = {}
+        self._awaited: deque[JobFacts] = deque()
+        """What is to be taken up, the job that began first before the others."""
         self._agents = Agents(clock)
         self._used: dict[str, Needs] | None = None
         """What instances ask for by agent, for as long as one tick lasts."""
@@ -143,13 +144,14 @@ class ClusterHost:
         return led is None or led.book.complaint is None
 
     def lead(self, is_mine: Callable[[str], bool]) -> None:
-        """Let go of the jobs that are others' from now on, and take up all live ones that are not. Raises LogError."""
+        """Let go of the jobs that are others' from now on; the live ones that are not are taken up as time goes on.
+
+        Raises LogError.
+        """
         for job in self.jobs:
             if not is_mine(job):
                 self._let_go(job)
-        for line in lines(self._log):
-            if line.live and line.facts.job not in self._led and is_mine(line.facts.job):
-                self._take_up(line.facts.job)
+        self._awaited = deque(line.facts for line in lines(self._log) if line.live and is_mine(line.facts.job))
 
     def take(self, record: Record) -> None:
         """A command, or a report of a job. Raises LogError: it is to be handed over again."""
@@ -162,7 +164,8 @@ class ClusterHost:
             self._say(f"{error}")
 
     def tick(self) -> None:
-        """What is due by now: to be called at least every `AGENT_LOOK_S`."""
+        """What is due by now: to be called at least every `AGENT_LOOK_S`. Raises LogError: to be called again."""
+        self._take_up_some()
         now = self._clock()
         for record in self._claims.take():
             led = self._led.get(record.scope)
@@ -175,7 +178,7 @@ class ClusterHost:
             self._post.leave([controller_entry(self.name)])
         self._used = None
         for led in tuple(self._led.values()):
-            if now - led.ticked_at >= (AGENT_LOOK_S if led.active else _IDLE_TICK_S):
+            if now - led.ticked_at >= pause_s(led.state, active=led.active):
                 led.ticked_at, led.active = now, False
                 self._look_at_machines(led)
                 if led.is_over():
@@ -200,13 +203,29 @@ class ClusterHost:
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
-    def _take_up(self, job: str, *, revive: bool = False) -> _Led | None:
+    def _take_up_some(self) -> None:
+        """Of the jobs that wait for it: those in hand must not wait for as long as all of them take."""
+        began = self._clock()
+        while self._awaited:
+            facts = self._awaited[0]
+            try:
+                if facts.job not in self._led:
+                    self._take_up(facts)
+            except StateError as error:
+                self._say(f"{error}")
+            self._awaited.popleft()
+            if self._clock() - began >= CONTROLLER_TAKE_UP_S:
+                return
+
+    def _found(self, job: str, *, revive: bool) -> _Led | None:
         """None if there is no such job, or it has ended and nobody wants to `revive` it."""
         kept = find(self._log, job)
-        if kept is None or not (kept.line.live or revive):
-            return None
-        led = self._claimed(kept.line.facts)
-        kept = find(self._log, job)  # whoever led it may have written until the claim
+        return None if kept is None or not (kept.line.live or revive) else self._take_up(kept.line.facts, revive=revive)
+
+    def _take_up(self, facts: JobFacts, *, revive: bool = False) -> _Led | None:
+        """As the log has it once it is claimed: whoever led it may have written until then, and may have ended it."""
+        job, led = facts.job, self._claimed(facts)
+        kept = find(self._log, job)
         if kept is None or not (kept.line.live or revive):
             return None
         self._led[job] = led
@@ -217,9 +236,11 @@ class ClusterHost:
         return self._led.get(job)
 
     def _begin(self, facts: JobFacts, plan: Plan) -> None:
-        if facts.job in self._led or find(self._log, facts.job) is not None:
-            if facts.job not in self._led:
-                self._take_up(facts.job)  # the command came again
+        if facts.job in self._led:
+            return
+        if self._log.claimed(facts.job) is not None and (kept := find(self._log, facts.job)) is not None:
+            if kept.line.live:
+                self._take_up(kept.line.facts)  # the command came again
             return
         led = self._led[facts.job] = self._claimed(facts)
         led.book.begin(plan)
@@ -243,7 +264,7 @@ class ClusterHost:
             self._begin(*begins)
             return
         for wish in wishes([record]):
-            led = self._led.get(record.scope) or self._take_up(record.scope, revive=isinstance(wish, Resumed))
+            led = self._led.get(record.scope) or self._found(record.scope, revive=isinstance(wish, Resumed))
             if led is not None:
                 self._happened(led, wish)
 
@@ -297,7 +318,7 @@ class ClusterHost:
         if self._led.get(led.book.facts.job) is not led:
             return
         before = led.state
-        led.active = led.active or _may_be_due_after(before, event)
+        led.active = led.active or may_be_due_after(before, event)
         led.state, effects = step(led.state, event, self._clock())
         news = self._words(led, led.state, effects, event)
         led.unsaid.update((entry.key, entry) for entry in news)
@@ -349,15 +370,6 @@ class ClusterHost:
         told = replace(told, verbs=told.verbs | {command.verb}, lives=command.lives or told.lives)
         led.told[effect.instance] = told
         return told_entry(state.job, effect.instance, told)
-
-
-def _may_be_due_after(before: JobState | None, event: Event) -> bool:
-    """Whether a tick may find something to do at once. Counters alone can wait for the next one of an idle job."""
-    if isinstance(event, Reported):
-        record = None if before is None else before.instances.get(event.sample.instance)
-        last = None if record is None else record.sample
-        return last is None or last.epoch != event.sample.epoch or facts_of(last) != facts_of(event.sample)
-    return not isinstance(event, Ticked)
 
 
 def _of_node(led: _Led, job: str, node: str, verb: Verb, word: Peers | Wiring) -> Entry:

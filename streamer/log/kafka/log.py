@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -44,6 +44,7 @@ from streamer.log.base import (
     scope_of,
 )
 from streamer.log.kafka.follower import KafkaFollower
+from streamer.log.kafka.reader import KafkaReader
 from streamer.log.kafka.records import kafka_key, outlived, record_of
 from streamer.log.kafka.seen import Seen
 from streamer.log.kafka.topics import Layout, name_of, prepare
@@ -65,7 +66,7 @@ class KafkaLog:
         self._options = settings.client()
         self._names = {name_of(settings, topic): topic for topic in Topic}
         self._producer: AIOKafkaProducer | None = None
-        self._consumer: AIOKafkaConsumer | None = None
+        self._reader: KafkaReader | None = None
         self._consumers: set[AIOKafkaConsumer] = set()
         self._closed = False
         self._seen: dict[TopicPartition, Seen] = {}
@@ -79,7 +80,7 @@ class KafkaLog:
 
     async def _begin(self) -> None:
         self.layout = await prepare(self._settings)
-        self._consumer = await self._new_consumer()
+        self._reader = KafkaReader(await self._new_consumer(), self.places(tuple(Topic), None))
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -89,6 +90,8 @@ class KafkaLog:
 
     def append_all(self, entries: Sequence[Entry], *, claim: Claim | None = None) -> tuple[int, ...]:
         check_entries(entries, claim)
+        if not entries:
+            return ()
         epoch = claim.epoch if claim is not None else None
         return self._run(
             self._send([(e.topic, e.key, e.value, epoch if POLICIES[e.topic].claimed else None) for e in entries])
@@ -105,8 +108,6 @@ class KafkaLog:
         return Claim(scope, epoch, holder)
 
     async def _send(self, entries: Sequence[tuple[Topic, str, bytes | None, int | None]]) -> tuple[int, ...]:
-        if not entries:
-            return ()
         producer = await self._started_producer()
         try:
             sent = [
@@ -161,8 +162,10 @@ class KafkaLog:
     async def _read(self, topic: Topic, after: Position, scope: str | None, limit: int) -> Batch:
         records: list[Record] = []
         room = CONTROL_LOG_READ_BYTES
-        for place in self.places([topic], scope):
-            async with self._reading(place, after.offset(topic, place.partition) + 1) as found:
+        places = self.places([topic], scope)
+        ends = await self._opened().ends(places)
+        for place in places:
+            async with aclosing(self._records(place, after.offset(topic, place.partition) + 1, ends[place])) as found:
                 async for record in found:
                     if record is not None and (scope is None or record.scope == scope):
                         room -= len(record.value or b"")
@@ -191,8 +194,7 @@ class KafkaLog:
         return self._run(self._end(topics))
 
     async def _end(self, topics: Sequence[Topic]) -> Position:
-        assert self._consumer is not None
-        ends = await self._consumer.end_offsets(self.places(topics, None))
+        ends = await self._opened().ends(self.places(topics, None))
         return Position({f"{self._names[at.topic]}/{at.partition}": end - 1 for at, end in ends.items() if end})
 
     def compact(self) -> int:
@@ -202,8 +204,8 @@ class KafkaLog:
     async def _compact(self) -> int:
         removed = 0
         for topic in CLAIMED:
-            for place in self.places([topic], None):
-                async with self._reading(place, 0, judged=False) as found:
+            for place, end in (await self._opened().ends(self.places([topic], None))).items():
+                async with aclosing(self._records(place, 0, end, judged=False)) as found:
                     everything = [record async for record in found if record is not None]
                 gone = outlived(everything)
                 await self._send([(topic, record.key, None, record.epoch) for record in gone])
@@ -238,44 +240,28 @@ class KafkaLog:
         """Judge all records of a partition up to this offset, or to its end."""
         seen = self._seen.setdefault(place, Seen())
         if POLICIES[self.topic_of(place)].claimed and (until is None or seen.until < until):
-            async with self._reading(place, seen.until + 1) as found:
+            end = (await self._opened().ends([place]))[place]
+            async with aclosing(self._records(place, seen.until + 1, end)) as found:
                 async for _ in found:
                     pass
 
-    @asynccontextmanager
-    async def _reading(
-        self, place: TopicPartition, offset: int, *, judged: bool = True
-    ) -> AsyncIterator[AsyncIterator[Record | None]]:
-        """The records of a partition from there to what is its end now; None for what does not count."""
-        consumer = self._consumer
-        assert consumer is not None
+    async def _records(
+        self, place: TopicPartition, offset: int, end: int, *, judged: bool = True
+    ) -> AsyncGenerator[Record | None, None]:
+        """Those of a partition from `offset` to its end as it was; None for what does not count."""
         topic = self.topic_of(place)
         first = offset
         if judged and POLICIES[topic].claimed:
             first = min(offset, self._seen.setdefault(place, Seen()).until + 1)
-        consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
+        async with aclosing(self._opened().messages(place, first, end)) as messages:
+            async for message in messages:
+                record = self.record(message) if judged else record_of(topic, message)
+                if message.offset >= offset:
+                    yield record
 
-        async def records() -> AsyncIterator[Record | None]:
-            if first >= end:
-                return
-            consumer.seek(place, first)
-            while await consumer.position(place) < end:
-                fetched = await consumer.getmany(
-                    place, timeout_ms=_FETCH_WAIT_MS, max_records=CONTROL_LOG_READ_RECORDS_MAX
-                )
-                for message in fetched.get(place, ()):
-                    if message.offset >= end:
-                        return
-                    record = self.record(message) if judged else record_of(topic, message)
-                    if message.offset >= offset:
-                        yield record
-
-        found = records()
-        try:
-            yield found
-        finally:
-            await found.aclose()  # type: ignore[attr-defined]  # it is a generator
+    def _opened(self) -> KafkaReader:
+        assert self._reader is not None
+        return self._reader
 
     async def _new_consumer(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import NodeNotReadyError
 
 from streamer.errors import LogError, StateError
 from streamer.kafka.settings import KafkaSettings
@@ -48,19 +50,30 @@ class Layout:
 
 
 async def prepare(settings: KafkaSettings) -> Layout:
-    """Make the topics that are missing, and look at all. Raises LogError, StateError."""
+    """Make the topics that are missing, and look at all. Raises LogError, StateError.
+
+    A broker that has just died is named by the others for a moment, and may be the one that is asked: so they are asked
+    again, for as long as the caller waits.
+    """
     admin = AIOKafkaAdminClient(**settings.client())
     await admin.start()
     try:
-        there = set(await admin.list_topics())
-        missing = [topic for topic in Topic if name_of(settings, topic) not in there]
-        if missing:
-            await _make(admin, settings, missing)
-        layout = await _layout(admin, settings)
-        await _look(admin, settings)  # also at those that another has made meanwhile
-        return layout
+        while True:
+            with suppress(NodeNotReadyError):
+                return await _prepared(admin, settings)
+            await asyncio.sleep(_LOOK_S)
     finally:
         await admin.close()
+
+
+async def _prepared(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> Layout:
+    there = set(await admin.list_topics())
+    missing = [topic for topic in Topic if name_of(settings, topic) not in there]
+    if missing:
+        await _make(admin, settings, missing)
+    layout = await _layout(admin, settings)
+    await _look(admin, settings)  # also at those that another has made meanwhile
+    return layout
 
 
 async def _make(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: list[Topic]) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from pathlib import Path
 
+from streamer import limits
 from streamer.cluster_limits import (
     AGENT_GONE_S,
+    AGENT_LOOK_S,
     PLACED_EPOCHS,
 )
+from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, report_entry
+from streamer.control.events import Exited
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.wishes import want_replicas, want_resumption
@@ -162,6 +167,44 @@ def test_a_controller_that_was_killed_after_the_submission_is_made_up_for(
     scene.controller("next")
     scene.agent("a1")
     assert _balanced(scene, job) == (500, 500)
+
+
+def test_a_controller_that_takes_up_many_jobs_looks_at_those_that_it_has_in_between(
+    make_scene: MakeScene, tmp_path: Path
+) -> None:
+    minutes = itertools.count(step=60.0)
+    scene = make_scene(clock=lambda: next(minutes))
+    scene.controller("c1")
+    jobs = [scene.submit(plan_of(tmp_path, _ECHO)) for _ in range(3)]
+    scene.turn()
+
+    successor = scene.controller("c2")
+    in_hand = [len(successor.jobs)]
+    for _ in jobs:
+        successor.tick()
+        in_hand.append(len(successor.jobs))
+
+    assert in_hand == [0, 1, 2, 3]
+
+
+def test_an_instance_that_has_died_does_not_wait_for_the_next_look_at_an_idle_job(
+    make_scene: MakeScene, tmp_path: Path
+) -> None:
+    now = 60.0
+    scene = make_scene(clock=lambda: now)
+    scene.controller("c1")
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    scene.log.append_all([beat_entry(Beat("a1", "127.0.0.1", "a1"))])
+    scene.turn()
+    scene.log.append_all([report_entry(job, JobReport("a1", left=(Left(Exited("parse-0", 1, -9), None),)))])
+    scene.turn()
+
+    looks = round(limits.RESTART_DELAY_S / AGENT_LOOK_S) + 2
+    for _ in range(looks):
+        now += AGENT_LOOK_S
+        scene.turn()
+
+    assert next(line.epoch for line in scene.kept(job).instances if line.instance == "parse-0") == 2
 
 
 def test_what_keeps_nothing_goes_on_elsewhere_when_its_machine_is_lost(make_scene: MakeScene, tmp_path: Path) -> None:
