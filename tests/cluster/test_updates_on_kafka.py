@@ -85,17 +85,25 @@ class _User:
         for name, text in files.items():
             (self._away / name).write_text(text)
 
-    def submits(self) -> None:
-        self.job = json.loads(self._gives("submit").stdout)["job"]
-        self.flows()
+    def submits(self) -> Done:
+        done = self._gives("submit")
+        self.job = next(row["job"] for row in self._jobs() if row["pipeline"] == self.name)
+        return done
 
-    def updates(self, *options: str) -> Done:
-        return self._gives("update", self.job, *options)
+    def _jobs(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self.machines.ok("ps", "-a", "--json"))
+        return rows
 
-    def _gives(self, *command: str) -> Done:
+    def updates(self) -> Done:
+        return self._gives("update", self.job)
+
+    def resumes(self) -> Done:
+        return self._gives("resume", self.job, files=())
+
+    def _gives(self, *command: str, files: tuple[str, ...] = ("pipeline.yaml",)) -> Done:
         self._away.rename(self._folder)
         try:
-            return self.machines.run(*command, self._folder / "pipeline.yaml", "--json")
+            return self.machines.run(*command, *(self._folder / name for name in files), "--json")
         finally:
             self._folder.rename(self._away)
 
@@ -139,11 +147,21 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def user(machines: Machines) -> _User:
+    """With a job that tests have in turn; each leaves it what it was, and the last one stops it."""
+    user = _User(machines, "stays")
+    user.submits()
+    user.flows()
+    return user
+
+
 def test_code_changes_under_load_with_state_kept_and_what_is_started_again_runs_it_too(
     machines: Machines, tell: Tell
 ) -> None:
     user = _User(machines, "changes")
     user.submits()
+    user.flows()
     before = machines.status(user.job)["instances"]
     user.code(2)
     done = user.updates()
@@ -166,9 +184,24 @@ def test_code_changes_under_load_with_state_kept_and_what_is_started_again_runs_
     assert user.is_exact(tell)
 
 
-def test_a_version_that_crashes_is_rolled_back_by_itself_and_says_why(machines: Machines, tell: Tell) -> None:
-    user = _User(machines, "crashes")
-    user.submits()
+def test_what_cannot_change_is_refused_with_every_difference_named_and_what_has_not_changed_is_left_alone(
+    machines: Machines, user: _User
+) -> None:
+    before = machines.pids(user.job)
+    user.code(1, rate=7)
+    done = user.updates()
+    assert done.code == 2, done
+    assert f"node numbers: spec.rate is 7, and was {_RATE}" in done.stderr
+
+    user.code(1)
+    done = user.updates()
+    assert (done.code, json.loads(done.stdout)["result"]) == (0, "unchanged"), done
+    assert machines.pids(user.job) == before
+
+
+def test_a_version_that_crashes_is_rolled_back_by_itself_and_says_why(
+    machines: Machines, user: _User, tell: Tell
+) -> None:
     user.code(2, relay=_CRASHES)
     done = user.updates()
 
@@ -184,24 +217,22 @@ def test_a_version_that_crashes_is_rolled_back_by_itself_and_says_why(machines: 
     assert user.is_exact(tell)
 
 
-def test_what_cannot_change_is_refused_with_every_difference_and_so_is_code_that_does_not_import(
+def test_a_job_that_has_failed_goes_on_with_the_code_that_was_mended_and_code_that_does_not_import_is_refused(
     machines: Machines, tell: Tell
 ) -> None:
-    user = _User(machines, "stays")
-    user.submits()
-    before = machines.pids(user.job)
-    user.code(1, rate=7)
-    done = user.updates()
-    assert done.code == 2, done
-    assert f"node numbers: spec.rate is 7, and was {_RATE}" in done.stderr
+    user = _User(machines, "mended")
+    user.code(1, relay=_RELAY + "\ndef init(args):\n    raise ValueError('no table of users')\n")
+    done = user.submits()
+    assert done.code == 1, done
+    assert "no table of users" in done.stderr
 
-    user.code(1, relay="import nothing_like_this\n" + _RELAY)
-    done = user.updates()
+    user.code(2, relay="import nothing_like_this\n" + _RELAY)
+    done = user.resumes()
     assert done.code == 2, done
     assert "node relay: algorithm relay" in done.stderr
 
-    user.code(1)
-    done = user.updates()
-    assert (done.code, json.loads(done.stdout)["result"]) == (0, "unchanged"), done
-    assert machines.pids(user.job) == before
+    user.code(2)
+    done = user.resumes()
+    assert done.code == 0, f"{done}\n{machines.told()}"
+    user.flows(2)
     assert user.is_exact(tell)

@@ -171,7 +171,7 @@ def test_what_keeps_nothing_goes_on_elsewhere_when_its_machine_is_lost(make_scen
     scene.agent("a1")
     scene.agent("a2")
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
-    time.until(scene, lambda: _all_running(scene, job))
+    time.until(scene, lambda: all_running(scene, job))
     source = next(line.agent for line in scene.kept(job).instances if line.node == "lines")
     save = next(line.agent for line in scene.kept(job).instances if line.node == "save")
     lost = "a2" if source == save == "a1" else "a1"
@@ -252,7 +252,7 @@ class Time:
         scene.until(look)
 
 
-def _all_running(scene: Scene, job: str) -> bool:
+def all_running(scene: Scene, job: str) -> bool:
     return (
         scene.has(job)
         and bool(scene.kept(job).instances)

@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from streamer.cluster_limits import CODE_LATE_S
+from streamer.cluster_limits import AGENT_GONE_S, CODE_LATE_S
 from streamer.control.cluster.held import HeldJob, Life, is_to_end
 from streamer.control.cluster.wire import submit_entry
 from streamer.control.events import Ask
@@ -25,7 +25,7 @@ from streamer.plan.compile import Plan
 from streamer.state.life import read_life
 from tests.control.cluster.conftest import MakeScene
 from tests.control.cluster.scene import Scene
-from tests.control.cluster.test_cluster import Time, flowing
+from tests.control.cluster.test_cluster import Time, all_running, flowing
 from tests.control.test_embedded import plan_of
 
 _ENDLESS = "{connector: generator, rate: 200}"
@@ -155,6 +155,35 @@ def test_another_controller_carries_on_with_an_update(scene: Scene, tmp_path: Pa
     assert (updated.error, updated.generation, _generations(scene, job)) == ("", 2, {2})
     _comes(scene, tmp_path, 2)
     assert _is_exact(scene, job, tmp_path)
+
+
+def test_an_instance_that_has_left_for_an_update_goes_on_as_it_was_while_nobody_leads_and_is_updated_later(
+    make_scene: MakeScene, tmp_path: Path
+) -> None:
+    time = Time()
+    scene = make_scene(clock=time)
+    scene.controller("c1")
+    scene.agent("a1")
+    job = scene.submit(_version(tmp_path, 1))
+    time.until(scene, lambda: all_running(scene, job))
+    scene.update(job, _version(tmp_path, 2))
+    time.until(scene, lambda: any(line.renewing for line in scene.kept(job).instances))
+    del scene.hosts["c1"]
+    time.until(scene, lambda: scene.lives()["a1"].get("parse-0") == 2, step=AGENT_GONE_S / 20)
+
+    scene.controller("c2")
+    time.until(scene, lambda: bool(scene.kept(job).line.updates))
+
+    (updated,) = scene.kept(job).line.updates
+    assert (updated.error, updated.generation, _generations(scene, job)) == ("", 2, {2})
+    assert scene.lives()["a1"]["parse-0"] == 3
+    scene.drain(job)
+    time.until(scene, lambda: not scene.kept(job).line.live)
+    account = scene.kept(job).account
+    assert account is not None
+    assert account.balanced
+    read = account.edges[0].sent - account.edges[0].abandoned
+    assert sorted(number for _, number in _written(tmp_path)) == list(range(read))
 
 
 def test_a_life_that_a_machine_began_by_itself_beside_an_order_for_the_next_generation_is_ended() -> None:
