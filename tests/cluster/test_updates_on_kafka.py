@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from streamer.cluster_limits import CODE_BYTES_MAX
 from tests.cli.command import Done
 from tests.cluster.machines import Machines
 from tests.conftest import Tell
@@ -87,12 +88,10 @@ class _User:
 
     def submits(self) -> Done:
         done = self._gives("submit")
-        self.job = next(row["job"] for row in self._jobs() if row["pipeline"] == self.name)
+        jobs = {row["pipeline"]: row["job"] for row in json.loads(self.machines.ok("ps", "-a", "--json"))}
+        assert self.name in jobs, f"{done}\n{self.machines.told()}"
+        self.job = jobs[self.name]
         return done
-
-    def _jobs(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = json.loads(self.machines.ok("ps", "-a", "--json"))
-        return rows
 
     def updates(self) -> Done:
         return self._gives("update", self.job)
@@ -192,6 +191,11 @@ def test_what_cannot_change_is_refused_with_every_difference_named_and_what_has_
     done = user.updates()
     assert done.code == 2, done
     assert f"node numbers: spec.rate is 7, and was {_RATE}" in done.stderr
+
+    user.code(1, relay=_RELAY + "#" * CODE_BYTES_MAX)
+    done = user.updates()
+    assert done.code == 2, done
+    assert "relay.py; what travels to the machines of a cluster is at most 2000 files, of 8 MiB in all" in done.stderr
 
     user.code(1)
     done = user.updates()
