@@ -70,7 +70,7 @@ class Arrived:
         for file in code.files:
             if not file.digest or _is_whole(folder / file.digest, file.digest):
                 continue  # without a digest it is read from where it lies
-            content = self._files[job].get(file.digest) if job in self._files else None
+            content = self._files.get(job, {}).get(file.digest)
             if content is None:
                 lacking.append(file.path)
             else:
