@@ -6,7 +6,13 @@ and not from what an instance does.
 
 from __future__ import annotations
 
-from streamer.limits import KAFKA_ANSWER_S
+from streamer.limits import (
+    CONTROL_LOG_APPEND_RECORDS_MAX,
+    CONTROL_LOG_VALUE_BYTES_MAX,
+    CRASH_LOOP_LIFE_S,
+    KAFKA_ANSWER_S,
+    MIB,
+)
 
 AGENT_INSTANCES = 64
 """Instances that one machine takes unless it is told otherwise."""
@@ -37,5 +43,13 @@ CONTROLLER_RETRY_S = 1.0
 PLACED_EPOCHS = 1_000
 """Lives of an instance on one machine; on another one they are counted on from the next multiple, so that two machines
 that do not see each other never begin the same life."""
+CODE_BYTES_MAX = 8 * MIB
+"""The Python files of all algorithms of a job, as they are given to it at once: each agent holds them in memory."""
+CODE_FILES_MAX = 2_000
+CODE_LATE_S = 5.0
+"""Code that has not come to a machine so long after the order that needs it does not come: the start has failed."""
 
+assert CODE_BYTES_MAX <= CONTROL_LOG_VALUE_BYTES_MAX, "whatever may travel, a single file too, fits into its record"
+assert CODE_FILES_MAX <= CONTROL_LOG_APPEND_RECORDS_MAX, "each of them is one record of an append"
+assert CODE_LATE_S < CRASH_LOOP_LIFE_S, "an instance whose code never comes fails its job as one that always crashes"
 assert AGENT_RETURNS_S >= 2 * KAFKA_ANSWER_S, "an agent that waits for an answer when the brokers come asks once more"

@@ -173,6 +173,15 @@ class UpdateError(StreamerError):
     remedy = "Take back what is named and give the update again, or stop the job and begin a new one."
 
 
+class CodeError(StreamerError):
+    """The code of a job cannot travel to the machines that are to run it."""
+
+    remedy = (
+        "Install what is large as a package on each machine, or let handlers import it at their first call from a "
+        "folder that all machines have; what is data, read as a file."
+    )
+
+
 class VersionError(StreamerError):
     """A message came by a version of the flows of which nothing is known here any more."""
 

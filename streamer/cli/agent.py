@@ -27,7 +27,7 @@ from streamer.cli.output import tell
 from streamer.cluster_limits import (
     AGENT_LOOK_S,
 )
-from streamer.control.cluster.agent import Agent, Machine
+from streamer.control.cluster.agent import ORDERS, Agent, Machine
 from streamer.control.cluster.feed import ThreadFeed, ThreadPost
 from streamer.control.hosts.embedded import INSTANCE_PROGRAM
 from streamer.descriptor.resources import parse_capacity
@@ -36,7 +36,6 @@ from streamer.limits import (
     NAME_CHARS_MAX,
 )
 from streamer.log.kafka.log import KafkaLog
-from streamer.log.topics import Topic
 
 _HOME_FILE = "home-id"
 _LOCKS = "agents"
@@ -65,7 +64,7 @@ def agent(options: AgentOptions) -> int:
     served = Agent(
         machine,
         INSTANCE_PROGRAM,
-        ThreadFeed(lambda: KafkaLog(settings), [Topic.JOBS, Topic.ASSIGNMENTS], said),
+        ThreadFeed(lambda: KafkaLog(settings), ORDERS, said),
         ThreadPost(lambda: KafkaLog(settings), said),
         tell,
     )

@@ -21,9 +21,11 @@ from streamer.cluster_limits import (
     KAFKA_PATIENCE_S,
 )
 from streamer.control.cluster.accounts import Pages
+from streamer.control.cluster.code import code_entries
 from streamer.control.cluster.wire import MEMBERS, Member, member_of, report_of
 from streamer.control.hosts.home import folder_of
 from streamer.control.jobs import JobAccount, account
+from streamer.control.kept_code import ReadCode
 from streamer.control.records import JobLine, KeptJob, kept_job
 from streamer.errors import LogError, NoSuchJobError, OptionError, StateError
 from streamer.limits import (
@@ -109,6 +111,9 @@ class ClusterJobs(Jobs):
 
     def take_up(self) -> None:
         """Controllers do."""
+
+    def keep(self, line: JobLine, code: ReadCode) -> None:
+        self.log.append_all(code_entries(line.facts.job, code))
 
     def account(self, kept: KeptJob) -> JobAccount | None:
         state = kept.state(clock.wall() - clock.now(), 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from streamer.errors import (
     AlgorithmError,
+    CodeError,
     ConnectorError,
     DescriptorError,
     FlowsError,
@@ -38,6 +39,7 @@ BUG = 70
 _INPUT_ERRORS = (
     DescriptorError,
     AlgorithmError,
+    CodeError,
     ConnectorError,
     FlowsError,
     HomeError,

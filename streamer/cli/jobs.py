@@ -22,10 +22,11 @@ from streamer import clock
 from streamer.cli.on_kafka import chosen_cluster
 from streamer.cli.output import table, tell
 from streamer.control.book import find, lines
-from streamer.control.hosts.home import account_of, has_log, open_log
+from streamer.control.hosts.home import CODE_FOLDER, account_of, has_log, open_log
 from streamer.control.hosts.lock import is_supervised
 from streamer.control.hosts.lost import bury, can_go_on, lost_jobs
 from streamer.control.jobs import JobAccount
+from streamer.control.kept_code import ReadCode, write_code
 from streamer.control.records import JobLine, KeptJob, job_line
 from streamer.control.update import outcome
 from streamer.errors import NoSuchJobError
@@ -74,6 +75,10 @@ class Jobs:
         """See that somebody supervises this job."""
         if not is_supervised(Path(line.facts.folder)):
             self.take_up()
+
+    def keep(self, line: JobLine, code: ReadCode) -> None:
+        """See that what the job's instances will run is there for them. Raises HomeError, CodeError or LogError."""
+        write_code(code.contents, Path(line.facts.folder) / CODE_FOLDER)
 
     def account(self, kept: KeptJob) -> JobAccount | None:
         """What became of its messages until now; None before it has begun."""

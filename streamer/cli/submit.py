@@ -8,6 +8,7 @@ machine, or without a controller, takes a job and does nothing with it.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from streamer.cli.cluster_jobs import ClusterJobs, Hearing
 from streamer.cli.detach import is_at_work
@@ -17,10 +18,13 @@ from streamer.cli.output import json_line, say, tell
 from streamer.cluster_limits import (
     AGENT_BEAT_S,
 )
+from streamer.control.cluster.code import code_entries
 from streamer.control.cluster.wire import Member, submit_entry
 from streamer.control.hosts.home import new_job
 from streamer.control.hosts.resume import lost_input
 from streamer.control.jobs import JobStatus
+from streamer.control.kept_code import ReadCode, read_code
+from streamer.control.preflight import code_preflight
 from streamer.control.wishes import want_resumption
 from streamer.errors import ResumeError
 from streamer.log.base import ControlLog
@@ -34,7 +38,7 @@ _MISSING = {
 
 
 def submit(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: bool) -> int:
-    """The exit code. Raises OptionError, StateError or LogError."""
+    """The exit code. Raises OptionError, CodeError, StateError or LogError."""
     if readers := lost_input(plan):
         tell(
             f"node {', '.join(readers)}: reads stdin, which a job of a cluster does not have.\n"
@@ -47,16 +51,33 @@ def submit(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: boo
 
 
 def resumed(name: str, bootstrap: str, *, as_json: bool) -> int:
-    """The exit code: a job that has failed goes on, on the machines that have what it keeps.
+    """The exit code: a job that has failed goes on with its code as it is now, on the machines that have what it keeps.
 
-    Raises ResumeError, NoSuchJobError, OptionError, StateError or LogError.
+    Raises ResumeError, CodeError, NoSuchJobError, OptionError, StateError or LogError.
     """
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs:
         hearing = Hearing(jobs.log)
         kept = jobs.find(name)
         if kept.line.status != JobStatus.FAILED:
             raise ResumeError(f"job {kept.job} is {kept.line.status}")
-        return _begun(jobs, hearing, kept.job, as_json=as_json, wish=want_resumption(jobs.log, kept.job))
+        code = _mended(kept.plan)
+        if code is None:
+            return BAD_INPUT
+        jobs.keep(kept.line, code)
+        wish = want_resumption(jobs.log, kept.job, code.codes)
+        return _begun(jobs, hearing, kept.job, as_json=as_json, wish=wish)
+
+
+def _mended(plan: Plan) -> ReadCode | None:
+    """The code of a job as it is now, if it lies here; of the other nodes it stays what it was.
+
+    None if some of it cannot be loaded, which is told.
+    """
+    here = {name: node for name, node in plan.nodes.items() if node.code is not None and Path(node.code.path).is_file()}
+    checked = code_preflight(replace(plan, nodes=here))
+    for problem in checked.findings:
+        tell(problem)
+    return None if checked.findings else read_code(checked.plan)
 
 
 def _begun(jobs: ClusterJobs, hearing: Hearing, job: str, *, as_json: bool, wish: int = -1) -> int:
@@ -81,7 +102,9 @@ def _begun(jobs: ClusterJobs, hearing: Hearing, job: str, *, as_json: bool, wish
 
 
 def put(log: ControlLog, plan: Plan, *, duration_s: float | None) -> str:
-    """The job is to begin; its id. Raises LogError."""
+    """The job is to begin, with its code as it is now; its id. Raises CodeError or LogError."""
+    code = read_code(plan)
     facts = replace(new_job(plan, home_folder(), detached=True), duration_s=duration_s)
-    log.append_all([submit_entry(facts, plan)])
+    log.append_all(code_entries(facts.job, code))
+    log.append_all([submit_entry(facts, code.plan)])
     return facts.job

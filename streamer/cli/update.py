@@ -13,11 +13,9 @@ from pathlib import Path
 from streamer import clock
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
 from streamer.cli.jobs import JobNews, Jobs, opened_jobs
-from streamer.cli.on_kafka import chosen_cluster
 from streamer.cli.output import json_line, say, tell
 from streamer.cli.plans import compiled
-from streamer.control.hosts.home import CODE_FOLDER
-from streamer.control.kept_code import keep_code
+from streamer.control.kept_code import ReadCode, read_code
 from streamer.control.preflight import code_preflight
 from streamer.control.records import JobLine
 from streamer.control.state import Updated
@@ -43,27 +41,23 @@ class UpdateOptions:
 
 def update(name: str, options: UpdateOptions) -> int:
     """The exit code. Raises StreamerError for what cannot be used as it was given."""
-    if chosen_cluster():
-        raise UpdateError(
-            "the jobs of a cluster cannot be updated yet: what a job keeps of its code does not travel to its agents",
-            remedy="Stop the job and submit the new version; `streamer flows set` and `scale` work there.",
-        )
     with opened_jobs() as jobs:
         line = jobs.find(name).line
-        plan = _prepared(line, options)
-        if plan is None:
+        code = _prepared(line, options)
+        if code is None:
             return BAD_INPUT
         news, job = jobs.news(line.facts.job), line.facts.job
         news.until(lambda now: now.phase is not None, clock.now() + DRAIN_S)
-        if _is_there(jobs, job, plan):
+        if _is_there(jobs, job, code.plan):
             tell(f"job {job} is like this already")
             return _concluded(news.line, "unchanged", "", options)
-        number = want_update(jobs.log, job, plan)
+        jobs.keep(line, code)
+        number = want_update(jobs.log, job, code.plan)
         return _awaited(news, number, options)
 
 
-def _prepared(line: JobLine, options: UpdateOptions) -> Plan | None:
-    """The plan with its code kept by the job; None if there were findings, which are told.
+def _prepared(line: JobLine, options: UpdateOptions) -> ReadCode | None:
+    """The plan with its code as it is now; None if there were findings, which are told.
 
     Relative paths of connectors begin where those of the job do.
     """
@@ -74,14 +68,17 @@ def _prepared(line: JobLine, options: UpdateOptions) -> Plan | None:
     checked = code_preflight(plan)
     for problem in checked.findings:
         tell(problem)
-    return None if checked.findings else keep_code(checked.plan, Path(facts.folder) / CODE_FOLDER)
+    return None if checked.findings else read_code(checked.plan)
 
 
 def _is_there(jobs: Jobs, job: str, plan: Plan) -> bool:
     """Whether there is nothing to do. Raises UpdateError that lists all that cannot be done."""
     state = jobs.again(job).state(0.0, 0)
     if state is None:
-        raise UpdateError(f"job {job} has not begun", remedy="Look for its supervisor's words: `streamer status JOB`.")
+        raise UpdateError(
+            f"job {job} has not begun",
+            remedy="See what it waits for: `streamer status JOB`, and on a cluster what its controllers say.",
+        )
     return begun(state, plan, 0, 0.0) is None
 
 

@@ -7,11 +7,12 @@ life that is over must change nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streamer.metrics.samples import InstanceSample
-from streamer.plan.assignment import Command
+from streamer.plan.assignment import Code, Command
 from streamer.plan.change import FlowsChange, FlowsRollback
 from streamer.plan.compile import Plan
 
@@ -126,9 +127,13 @@ class ReplayWanted:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A job that has failed is to go on from where it stood. What was wanted before `number` is over."""
+    """A job that has failed is to go on from where it stood. What was wanted before `number` is over.
+
+    `code`: what its nodes run from now on, where that was read anew.
+    """
 
     number: int
+    code: Mapping[str, Code] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

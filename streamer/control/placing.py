@@ -88,5 +88,5 @@ def _begun_again(state: JobState, event: BegunAgain, now: float) -> JobState:
     if record.phase is not InstancePhase.RESTARTING:
         return state
     phase = follow(INSTANCE, record.phase, InstanceEvent.STARTS)
-    alive = record.next_life(phase, now, 0, state.next_generation(record))
+    alive = record.next_life(phase, now, 0, record.generation)  # nobody had told the machine of another one
     return topology.changed(state.having(dataclasses.replace(alive, epoch=event.epoch)), alive.node)

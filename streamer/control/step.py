@@ -43,6 +43,7 @@ from streamer.control.state import UNTOLD, InstanceRecord, JobState
 from streamer.errors import LifecycleError
 from streamer.metrics.samples import InstanceState
 from streamer.plan.assignment import Command, Peers, Verb, Wiring
+from streamer.plan.difference import recoded
 
 Stepped = tuple[JobState, tuple[Effect, ...]]
 
@@ -220,6 +221,7 @@ def _resumed(state: JobState, event: Resumed, now: float) -> JobState:
     }
     return dataclasses.replace(
         state,
+        plan=recoded(state.plan, event.code),
         phase=follow(JOB, state.phase, JobEvent.RESUME),
         wish=event.number,
         error=None,

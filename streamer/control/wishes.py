@@ -8,13 +8,14 @@ process was replaced, changes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from streamer.control.events import Ask, Asked, Decided, FlowsSet, ReplayWanted, Resumed, Scaled, UpdateWanted, Wanted
 from streamer.errors import StateError
 from streamer.limits import CANARY_PARTS
 from streamer.log.base import ControlLog, Record
 from streamer.log.topics import Topic
+from streamer.plan.assignment import Code
 from streamer.plan.change import FlowsChange, FlowsRollback
 from streamer.plan.compile import Plan
 from streamer.plan.plain import plain, typed
@@ -54,9 +55,9 @@ def want_replay(log: ControlLog, job: str, node: str) -> None:
     log.append(Topic.COMMANDS, job, json.dumps({"wish": "replay", "node": node}).encode())
 
 
-def want_resumption(log: ControlLog, job: str) -> int:
-    """The wish's number: whatever was wanted before it is over."""
-    return log.append(Topic.COMMANDS, job, json.dumps({"wish": "resume"}).encode())
+def want_resumption(log: ControlLog, job: str, codes: Mapping[str, Code] | None = None) -> int:
+    """The wish's number: whatever was wanted before it is over. `codes` are what nodes run from then on."""
+    return log.append(Topic.COMMANDS, job, json.dumps({"wish": "resume", "code": plain(codes or {})}).encode())
 
 
 def wishes(records: Sequence[Record]) -> Sequence[Wanted]:
@@ -81,7 +82,7 @@ def _wish(record: Record) -> Wanted:
         if raw["wish"] == "replay":
             return ReplayWanted(raw["node"], record.offset)
         if raw["wish"] == "resume":
-            return Resumed(record.offset)
+            return Resumed(record.offset, {node: typed(Code, one) for node, one in raw["code"].items()})
         return Asked(Ask(raw["wish"]), record.offset)
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"the command {record.offset} for {record.key} cannot be read: {error}") from error

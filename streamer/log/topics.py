@@ -29,6 +29,8 @@ class Topic(StrEnum):
     """What instances and platforms say of themselves, by job."""
     ASSIGNMENTS = "assignments"
     """What an instance is to do, by job and instance: the job's controller."""
+    CODE = "code"
+    """The files of which a job's algorithms consist, by job and digest: whoever gives them to it."""
     DECISIONS = "decisions"
     """Replicas that an autoscaler wants, by job, with their reasons."""
 
@@ -52,6 +54,7 @@ POLICIES: Mapping[Topic, Policy] = {
     Topic.JOBS: Policy(claimed=True),
     Topic.REPORTS: Policy(kept_s=CONTROL_LOG_REPORTS_KEPT_S, durable=False),
     Topic.ASSIGNMENTS: Policy(claimed=True),
+    Topic.CODE: Policy(),
     Topic.DECISIONS: Policy(kept_s=CONTROL_LOG_KEPT_S),
 }
 CLAIMED = tuple(topic for topic, policy in POLICIES.items() if policy.claimed)

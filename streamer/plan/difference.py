@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streamer.plan.assignment import Connector, Role
+from streamer.plan.assignment import Code, Connector, Role
 from streamer.plan.compile import Plan, PlannedNode, wired
 
 RENEWED = frozenset({"code", "args", "concurrency", "on_error", "ttl_s", "needs"})
@@ -70,6 +70,12 @@ def renewed(plan: Plan, nodes: Mapping[str, PlannedNode], *, counted: bool) -> P
         for name, node in plan.nodes.items()
     }
     return wired(plan.pipeline, merged, plan.versions, plan.past, former=plan.former, canary=plan.canary)
+
+
+def recoded(plan: Plan, codes: Mapping[str, Code]) -> Plan:
+    """The plan in which these nodes run this code."""
+    nodes = {name: dataclasses.replace(node, code=codes.get(name, node.code)) for name, node in plan.nodes.items()}
+    return dataclasses.replace(plan, nodes=nodes) if codes else plan
 
 
 def _renewed(old: PlannedNode, new: PlannedNode) -> bool:

@@ -199,5 +199,3 @@ def test_what_cannot_change_is_refused_all_at_once_and_so_is_code_that_does_not_
     assert [line["starts"] for line in job.status()["instances"]] == [line["starts"] for line in before["instances"]]
 
     assert is_one_message(desk.run("update", "nobody", "pipeline.yaml"), "there is no job nobody")
-    elsewhere = desk.run("update", job.job, "pipeline.yaml", "--kafka", "127.0.0.1:1")
-    assert is_one_message(elsewhere, "the jobs of a cluster cannot be updated yet")

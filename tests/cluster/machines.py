@@ -86,18 +86,25 @@ class Machines:
         part.until("is ready")
         return part
 
-    def agent(self, name: str, *options: str, prefix: Sequence[str] = ()) -> Part:
-        part = self.start(name, "agent", "--name", name, *options, home=name, prefix=prefix)
+    def agent(self, name: str, *options: str, prefix: Sequence[str] = (), cwd: Path | None = None) -> Part:
+        part = self.start(name, "agent", "--name", name, *options, home=name, prefix=prefix, cwd=cwd)
         part.until("is ready")
         return part
 
-    def start(self, name: str, *arguments: object, home: str = "", prefix: Sequence[str] = ()) -> Part:
-        """A command that goes on; `prefix` is what runs it, such as a network namespace."""
+    def start(
+        self,
+        name: str,
+        *arguments: object,
+        home: str = "",
+        prefix: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> Part:
+        """A command that goes on; `prefix` is what runs it, such as a network namespace, and `cwd` where it works."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [*prefix, *_command(*arguments)],
-                cwd=self.folder,
+                cwd=cwd or self.folder,
                 env=self._environment(home),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

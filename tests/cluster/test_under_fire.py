@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.machines import Machines, Part
+from tests.cluster.machines import PARSE, Machines, Part
 from tests.conftest import Tell
 from tests.kafka.broker import started
 from tests.kafka.cluster import Cluster, free_ports
@@ -104,6 +104,33 @@ def test_another_controller_carries_on_with_what_the_killed_and_the_paused_one_h
     for name, one in (("words", job), ("second", second)):
         _whole(machines.stopped(one), machines.lines(name))
     tell(", ".join(f"{what} after {seconds:.1f} s" for what, seconds in took.items()))
+
+
+def test_another_controller_carries_on_with_an_update(machines: Machines, tell: Tell) -> None:
+    machines.agent("a1")
+    controllers = [machines.controller("c1"), machines.controller("c2")]
+    job = machines.submit("renewed")
+    before = machines.pids(job)
+    (machines.folder / "parse.py").write_text(PARSE.replace("]\n", "] | {'version': 2}\n"))
+    update = machines.start("update", "update", job, machines.folder / "renewed.yaml", "--json")
+    update.until("renewing instances, 1 of 2")
+    _leader(controllers, job).kill()
+    at = time.monotonic()
+
+    assert update.process.wait(90) == 0, machines.told()
+    document = json.loads(update.said().splitlines()[-1])
+    took = time.monotonic() - at
+    assert document == {"job": job, "result": "updated", "generation": 2, "error": ""}
+    status = machines.status(job)["instances"]
+    assert {one["instance"]: one["generation"] for one in status if one["node"] == "parse"} == dict.fromkeys(
+        ("parse-0", "parse-1"), 2
+    )
+    after = machines.pids(job)
+    assert {name for name, pid in before.items() if after[name] == pid} == {"lines-0", "save-0"}
+    written = machines.folder / "renewed.jsonl"
+    machines.until(lambda: b"version" in written.read_bytes())
+    _whole(machines.stopped(job), machines.lines("renewed"))
+    tell(f"the update was done {took:.1f} s after the death of its controller")
 
 
 def test_jobs_go_on_without_brokers_and_controllers_and_catch_up(

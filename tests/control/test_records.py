@@ -41,7 +41,7 @@ from streamer.log.base import BEGINNING, Record
 from streamer.log.memory import MemoryLog, MemoryStore
 from streamer.log.topics import Topic
 from streamer.metrics.samples import InstanceSample, InstanceState
-from streamer.plan.assignment import Canary
+from streamer.plan.assignment import Canary, Code, KeptFile
 from streamer.plan.change import FlowsChange, FlowsRollback, changed, with_version
 from streamer.plan.plain import plain, typed
 from tests.control.plans import CYCLE, LINE
@@ -240,8 +240,15 @@ def test_a_new_supervisor_reads_all_wishes_and_an_old_one_can_write_no_more() ->
     share, back = FlowsChange({}, parts=500), FlowsRollback(3)
     asked = [FlowsSet(one, want_flows(log, "job", one)) for one in (share, back)]
     end = want_end(log, "job", Ask.DRAIN)
-    again = want_resumption(log, "job")
-    wanted = [Scaled("parse", 3, number), FlowsSet(change, flows), *asked, Asked(Ask.DRAIN, end), Resumed(again)]
+    mended = {"parse": Code("parse", "/parse.py", (KeptFile("/parse.py", "1f"),))}
+    again = want_resumption(log, "job", mended)
+    wanted = [
+        Scaled("parse", 3, number),
+        FlowsSet(change, flows),
+        *asked,
+        Asked(Ask.DRAIN, end),
+        Resumed(again, mended),
+    ]
     assert list(first.wishes()) == wanted
     assert list(first.wishes()) == []
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from streamer.control.events import Ask, Asked, Resumed, StartInstance
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.metrics.samples import InstanceState
+from streamer.plan.assignment import Code
 from tests.control.plans import LINE
 from tests.control.stage import Stage
 
@@ -63,6 +66,18 @@ def test_what_was_wanted_before_is_over_also_if_another_supervisor_reads_it_agai
     assert stage.phase() is JobPhase.STARTING
     stage.take(Asked(Ask.DRAIN, 8))
     assert stage.phase() is JobPhase.DRAINING
+
+
+def test_it_goes_on_with_the_code_that_was_read_anew_and_otherwise_with_what_it_had() -> None:
+    stage = failed()
+    before = stage.state.plan
+    mended = Code("parse", "/mended.py")
+
+    stage.take(Resumed(7, {"parse": mended, "gone": mended}))
+
+    after = stage.state.plan
+    assert {name: node.code for name, node in after.nodes.items()} == {"lines": None, "parse": mended, "save": None}
+    assert dataclasses.replace(after, nodes=before.nodes) == before
 
 
 def test_a_job_that_has_not_failed_does_not_change() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import limits
-from streamer.control.events import Event, Exited, FlowsSet, Scaled, Ticked, UpdateWanted
+from streamer.control.events import BegunAgain, Event, Exited, FlowsSet, Scaled, Ticked, UpdateWanted
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import JobState, UpdateStage
 from streamer.control.step import step
@@ -105,6 +105,19 @@ def test_instances_are_renewed_one_by_one_each_when_the_one_before_it_has_lived(
     assert stage.state.plan == NEW
     assert outcome(stage.state.updates) == "done, generation 2"
     assert stage.phase() is JobPhase.RUNNING
+
+
+def test_a_life_that_its_machine_began_while_nobody_led_is_of_the_generation_that_the_machine_knew(
+    stage: Stage,
+) -> None:
+    wanted(stage, NEW)
+    stage.take(BegunAgain("parse-0", 2, stage.record("parse-0").agent))
+    assert (stage.record("parse-0").generation, code_of(stage.state, "parse-0")) == (1, None)
+
+    stage.says("parse-0")
+    stage.tick()
+    renewed(stage, "parse-0")
+    assert stage.record("parse-0").generation == 2
 
 
 def test_the_next_life_has_the_name_the_place_and_the_peers_of_the_one_before_and_is_no_restart(stage: Stage) -> None:

@@ -19,13 +19,16 @@ from streamer import clock as clocks
 from streamer.cluster_limits import (
     AGENT_BEAT_S,
     AGENT_REPORT_S,
+    CODE_LATE_S,
 )
+from streamer.control.cluster.code import Arrived
 from streamer.control.cluster.feed import Feed, Post
-from streamer.control.cluster.held import HeldJob, Life, Over, is_due, needs_of, remember, tell
-from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, facts_of, report_entry, word_of
+from streamer.control.cluster.held import HeldJob, Life, Over, is_due, is_to_end, needs_of, plan_of, remember, tell
+from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, facts_of, report_entry
 from streamer.control.events import NOT_STARTED, Exited
 from streamer.control.hosts.exits import exited
 from streamer.control.hosts.home import (
+    CODE_FOLDER,
     DEAD_LETTERS_FILE,
     INSTANCES_FOLDER,
     LOGS_FOLDER,
@@ -35,15 +38,17 @@ from streamer.control.hosts.home import (
     page_of,
 )
 from streamer.control.hosts.link import ControlLink
-from streamer.control.records import InstanceLine, JobLine, instance_line, job_line, job_plan, plan_key
+from streamer.control.lifecycle import JobPhase
+from streamer.control.records import InstanceLine, JobLine
 from streamer.descriptor.resources import NOTHING, Capacity
-from streamer.errors import PlatformError, StateError
+from streamer.errors import HomeError, PlatformError, StateError
 from streamer.limits import (
     COMMAND_REPEAT_S,
 )
 from streamer.log.base import Record
 from streamer.log.topics import Topic
 from streamer.metrics.samples import InstanceSample
+from streamer.plan.assignment import Assignment
 from streamer.plan.compile import Plan
 from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.state.home import state_folder
@@ -51,6 +56,10 @@ from streamer.state.life import read_life
 
 _LINK_FILE = "agent-{}.json"
 """In the folder of a job: where the instances of it find the agent of this name."""
+
+
+ORDERS = (Topic.CODE, Topic.JOBS, Topic.ASSIGNMENTS)
+"""What an agent follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Machine:
 
 
 class Agent:
-    """`orders` is a feed of the topics jobs and assignments, from their beginning. One thread calls it."""
+    """`orders` is a feed of the topics `ORDERS`, from their beginning. One thread calls it."""
 
     def __init__(
         self,
@@ -84,6 +93,7 @@ class Agent:
         self._say = say
         self._clock = clock
         self._jobs: dict[str, HeldJob] = {}
+        self._code = Arrived()
         self._beat_at = 0.0
 
     def serve(self) -> None:
@@ -135,19 +145,11 @@ class Agent:
     # -- what the log says --------------------------------------------------------------------------------------------
 
     def _read(self, record: Record) -> None:
-        if record.is_claim or record.value is None:
-            return
-        job = self._jobs.setdefault(record.scope, HeldJob(record.scope))
         try:
-            if record.key == job.name:
-                job.line = job_line({job.name: record}, job.name)
-            elif record.key == plan_key(job.name):
-                job.plan = job_plan(record)
-            elif record.topic is Topic.ASSIGNMENTS and record.key.count("/") == 1:
-                line = instance_line(record)
-                job.lines[line.instance] = line
-            else:
-                remember(job, word_of(record))
+            if record.topic is Topic.CODE:
+                self._code.take(record)
+            elif not (record.is_claim or record.value is None):
+                remember(self._jobs.setdefault(record.scope, HeldJob(record.scope)), record)
         except StateError as error:
             self._say(f"{error}")
 
@@ -162,14 +164,13 @@ class Agent:
             self._finish(job, line, now)
             return
         wanted = {name: one for name, one in job.lines.items() if one.agent == self._machine.agent and one.phase.living}
-        for instance, life in job.lives.items():
-            one, told = wanted.get(instance), job.told.get(instance)
-            if one is None or one.epoch > life.epoch or (told is not None and told.kill and told.epoch == life.epoch):
+        for instance in job.lives:
+            if is_to_end(job, instance, wanted.get(instance)):
                 job.kill(instance)
         for instance, one in wanted.items():
             if instance not in job.lives and one.node in job.flows and is_due(job, one, now):
                 self._open(job, line, plan)
-                self._begin(job, one, line, plan, now)
+                self._begin(job, one, line, now)
 
     def _open(self, job: HeldJob, line: JobLine, plan: Plan) -> None:
         """Make what the instances of a job need here, or find it again."""
@@ -187,7 +188,7 @@ class Agent:
         job.platform = AlonePlatform(self._command, logs=folder / LOGS_FOLDER, stdout=folder / STDOUT_FILE)
         self._say(f"runs instances of job {job.name} of pipeline {plan.pipeline}")
 
-    def _begin(self, job: HeldJob, one: InstanceLine, line: JobLine, plan: Plan, now: float) -> None:
+    def _begin(self, job: HeldJob, one: InstanceLine, line: JobLine, now: float) -> None:
         """Start the next life, or take up the one that is here."""
         assert job.platform is not None and job.link is not None
         folder = self._folder(job) / INSTANCES_FOLDER / one.instance
@@ -197,10 +198,13 @@ class Agent:
         life = read_life(folder)
         if life is not None and life.epoch >= epoch:
             job.platform.adopt(one.instance, life.epoch, life.pid, life.started)
-            job.lives[one.instance] = Life(life.epoch)
+            job.lives[one.instance] = Life(life.epoch, one.generation)
             return
         if is_locked(folder):
             return  # it has just been started, or something of its last life is left
+        plan = plan_of(job, one)
+        if plan is None:
+            return  # its generation stands in a topic that was not read so far
         assignment = plan.assignment(
             one.node,
             one.index,
@@ -213,14 +217,31 @@ class Agent:
             control=job.link.endpoint,
             endpoint=one.endpoint or f"tcp://{self._machine.address}:0",
             alone=True,
+            kept=str(self._folder(job) / CODE_FOLDER),
             wiring=job.flows[one.node],
         )
         try:
+            if not self._has_code(job, assignment, now):
+                return
             job.platform.start(assignment)
-        except PlatformError as error:
+        except (PlatformError, HomeError) as error:
             self._ended(job, Exited(one.instance, epoch, NOT_STARTED, (str(error),)), None, now)
         else:
-            job.lives[one.instance] = Life(epoch)
+            job.lives[one.instance] = Life(epoch, one.generation)
+
+    def _has_code(self, job: HeldJob, assignment: Assignment, now: float) -> bool:
+        """Whether the code of this life lies here. Raises HomeError, or PlatformError if it does not come."""
+        code, instance = assignment.code, assignment.instance
+        lacking = self._code.put(job.name, code, Path(assignment.kept)) if code is not None else ()
+        if lacking and now - job.lacking.setdefault(instance, now) < CODE_LATE_S:
+            return False
+        job.lacking.pop(instance, None)
+        if lacking:
+            raise PlatformError(
+                f"{', '.join(lacking)}, code of instance {instance}: its content is not in the control log",
+                remedy="Give the job its code again: streamer update JOB FILE; streamer resume JOB if it has failed.",
+            )
+        return True
 
     def _finish(self, job: HeldJob, line: JobLine, now: float) -> None:
         """The job has ended: nothing of it stays here, after a last report."""
@@ -230,6 +251,8 @@ class Agent:
             if job.platform is not None:
                 self._report(job, now)
                 self._say(f"job {job.name} is {line.status}")
+                if line.phase is not JobPhase.FAILED:  # else it may go on
+                    self._post.leave(self._code.removal(job.name))
             job.put_away()
             del self._jobs[job.name]
 

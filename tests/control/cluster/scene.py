@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from streamer.control.book import find
-from streamer.control.cluster.agent import Agent, Machine
+from streamer.control.cluster.agent import ORDERS, Agent, Machine
+from streamer.control.cluster.code import code_entries
 from streamer.control.cluster.feed import DirectPost, PolledFeed
 from streamer.control.cluster.host import ClusterHost
 from streamer.control.cluster.wire import MEMBERS, submit_entry
@@ -15,8 +16,10 @@ from streamer.control.events import Ask
 from streamer.control.hosts.embedded import INSTANCE_PROGRAM
 from streamer.control.hosts.home import new_job
 from streamer.control.jobs import JobAccount
+from streamer.control.kept_code import ReadCode, read_code
 from streamer.control.records import KeptJob
-from streamer.control.wishes import want_end
+from streamer.control.state import Updated
+from streamer.control.wishes import want_end, want_update
 from streamer.descriptor.resources import Capacity
 from streamer.log.base import Record
 from streamer.log.memory import MemoryLog, MemoryStore
@@ -61,7 +64,7 @@ class Scene:
         agent = Agent(
             Machine(name, folder, home or name, "127.0.0.1", capacity or Capacity()),
             INSTANCE_PROGRAM,
-            PolledFeed(log.follow([Topic.JOBS, Topic.ASSIGNMENTS])),
+            PolledFeed(log.follow(ORDERS)),
             DirectPost(log),
             lambda text: self.words.append(f"{name}: {text}"),
             clock=self._clock,
@@ -70,9 +73,28 @@ class Scene:
         return agent
 
     def submit(self, plan: Plan) -> str:
+        code = read_code(plan)
         facts = new_job(plan, self._folder, detached=True)
-        self.log.append_all([submit_entry(facts, plan)])
+        self.log.append_all([*code_entries(facts.job, code), submit_entry(facts, code.plan)])
         return facts.job
+
+    def update(self, job: str, plan: Plan) -> int:
+        """The wish's number."""
+        code = read_code(plan)
+        self.ship(job, code)
+        return want_update(self.log, job, code.plan)
+
+    def ship(self, job: str, code: ReadCode) -> None:
+        self.log.append_all(code_entries(job, code))
+
+    def updated(self, job: str, number: int) -> Updated:
+        """What has become of an update."""
+
+        def outcomes() -> list[Updated]:
+            return [one for one in self.kept(job).line.updates if one.number == number]
+
+        self.until(lambda: bool(outcomes()))
+        return outcomes()[0]
 
     def carried_again(self) -> list[Record]:
         """All that was ever carried."""

@@ -28,7 +28,7 @@ _ECHO = "def start(args):\n    return args['streamInput']['message']\n"
 _ENDLESS = "{connector: generator, rate: 200}"
 
 
-def _flowing(scene: Scene, job: str) -> None:
+def flowing(scene: Scene, job: str) -> None:
     """Every instance is at work."""
     scene.until(
         lambda: (
@@ -89,13 +89,13 @@ def test_a_submission_that_is_read_again_begins_no_second_job(scene: Scene, tmp_
 
 def test_a_killed_instance_starts_again_on_its_machine(scene: Scene, tmp_path: Path) -> None:
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
-    _flowing(scene, job)
+    flowing(scene, job)
     line = next(line for line in scene.kept(job).instances if line.instance == "parse-0")
     life = read_life(tmp_path / line.agent / "jobs" / job / "instances" / "parse-0")
     assert life is not None
     os.killpg(life.pid, signal.SIGKILL)
     scene.until(lambda: scene.lives()[line.agent].get("parse-0") == 2)
-    _flowing(scene, job)
+    flowing(scene, job)
     scene.drain(job)
     sent, received = _balanced(scene, job)
     assert received >= sent
@@ -118,7 +118,7 @@ def test_a_job_that_has_failed_goes_on_where_it_was(scene: Scene, tmp_path: Path
 
 def test_another_controller_goes_on_with_the_job_and_the_first_lets_go(scene: Scene, tmp_path: Path) -> None:
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
-    _flowing(scene, job)
+    flowing(scene, job)
     before = scene.lives()
     scene.controller("c2")
     scene.until(lambda: scene.hosts["c1"].jobs == ())
@@ -138,7 +138,7 @@ def test_what_a_paused_controller_writes_after_its_successors_claim_counts_for_n
     scene.controller("paused")
     scene.agent("a1")
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
-    _flowing(scene, job)
+    flowing(scene, job)
     paused = scene.hosts.pop("paused")
     scene.controller("successor")
     scene.turn()
@@ -208,13 +208,13 @@ def test_an_instance_that_has_died_does_not_wait_for_the_next_look_at_an_idle_jo
 
 
 def test_what_keeps_nothing_goes_on_elsewhere_when_its_machine_is_lost(make_scene: MakeScene, tmp_path: Path) -> None:
-    time = _Time()
+    time = Time()
     scene = make_scene(clock=time)
     scene.controller("c1")
     scene.agent("a1")
     scene.agent("a2")
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
-    time.until(scene, lambda: _all_running(scene, job))
+    time.until(scene, lambda: all_running(scene, job))
     source = next(line.agent for line in scene.kept(job).instances if line.node == "lines")
     save = next(line.agent for line in scene.kept(job).instances if line.node == "save")
     lost = "a2" if source == save == "a1" else "a1"
@@ -246,7 +246,7 @@ def test_an_agent_that_comes_back_takes_up_what_goes_on(make_scene: MakeScene, t
     scene.controller("c1")
     first = scene.agent("a1")
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
-    _flowing(scene, job)
+    flowing(scene, job)
     before = scene.lives()
     del scene.agents["a1"]
     first.close()
@@ -262,7 +262,7 @@ def test_a_machine_starts_its_instance_again_while_nobody_leads_the_job(make_sce
     scene.controller("c1")
     scene.agent("a1")
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
-    _flowing(scene, job)
+    flowing(scene, job)
     del scene.hosts["c1"]
     life = read_life(tmp_path / "a1" / "jobs" / job / "instances" / "parse-0")
     assert life is not None
@@ -270,13 +270,13 @@ def test_a_machine_starts_its_instance_again_while_nobody_leads_the_job(make_sce
     scene.until(lambda: scene.lives()["a1"].get("parse-0") == 2)
     scene.controller("c2")
     scene.until(lambda: _epoch(scene, job, "parse-0") == 2)
-    _flowing(scene, job)
+    flowing(scene, job)
     scene.drain(job)
     sent, received = _balanced(scene, job)
     assert received >= sent
 
 
-class _Time:
+class Time:
     """A clock that runs with the turns of a scene, faster where it is told to."""
 
     def __init__(self) -> None:
@@ -295,7 +295,7 @@ class _Time:
         scene.until(look)
 
 
-def _all_running(scene: Scene, job: str) -> bool:
+def all_running(scene: Scene, job: str) -> bool:
     return (
         scene.has(job)
         and bool(scene.kept(job).instances)
