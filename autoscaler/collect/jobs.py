@@ -55,17 +55,19 @@ def snapshot_of(
     jobs: Iterable[JobSnapshot], reading: Reading, capacity: Capacity, now: float, settings: Settings
 ) -> Snapshot:
     """What one pass sees at `now`, a time of day."""
-    views = tuple(_job_view(job, reading.jobs.get(job.job, {}), now, settings) for job in jobs)
+    views = tuple(_job_view(job, reading, now, settings) for job in jobs)
     return Snapshot(now, views, _platform_view(capacity, views), fallback=reading.fallback, failure=reading.failure)
 
 
-def _job_view(job: JobSnapshot, points: Points, now: float, settings: Settings) -> JobView:
-    plan = job.plan
+def _job_view(job: JobSnapshot, reading: Reading, now: float, settings: Settings) -> JobView:
+    plan, points = job.plan, reading.jobs.get(job.job, {})
+    histories = reading.histories.get(job.job, {})
     states = {instance: InstancePhase(phase) for instance, phase in job.instances.items()}
     by_node: dict[str, dict[str, InstancePhase]] = {name: {} for name in plan.nodes}
     for instance, phase in states.items():
         by_node[_node_of(instance)][instance] = phase
-    nodes = tuple(_node_view(job, node, by_node[node.name], points, now, settings) for node in plan.nodes.values())
+    views = (_node_view(job, node, by_node[node.name], points, now, settings) for node in plan.nodes.values())
+    nodes = tuple(replace(view, history=histories.get(view.name)) for view in views)
     edges = tuple(
         EdgeView(node.name, output.target, plan.nodes[output.target].policy.overload, output.inside)
         for node in plan.nodes.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -10,11 +10,14 @@ from urllib.parse import parse_qsl
 
 
 class Answering(HTTPServer):
-    """Gives one answer to every request, and keeps the headers and the form that each came with."""
+    """Gives one answer to every request, or one by its path, and keeps the headers and the form of each."""
 
-    def __init__(self, code: int, content_type: str, body: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, code: int, content_type: str, body: str | Callable[[str], str], headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = code, content_type, body.encode(), headers or {}
+        self.body = body if callable(body) else lambda _path: body
+        self.answer = code, content_type, headers or {}
         self.asked: list[dict[str, str]] = []
         self.forms: list[dict[str, str]] = []
 
@@ -30,7 +33,8 @@ class _Handler(BaseHTTPRequestHandler):
         form = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
         self.server.forms.append(dict(parse_qsl(form.decode())))
-        code, content_type, body, headers = self.server.answer
+        code, content_type, headers = self.server.answer
+        body = self.server.body(self.path).encode()
         self.send_response(code)
         for name, value in {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
