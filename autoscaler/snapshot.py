@@ -125,10 +125,8 @@ class NodeView:
     stateful node whose messages are shared by key. `pinned`: replicas that a person asked for: the node is left alone.
     `priority`: the higher one is served first when the platform is full. `start_up_s`: seconds from the wish for a
     replica until it is at work, as the platform (or the user) expects them; None: unknown, the rule measures it.
-    `starting_ages_s`: for each starting replica, how long ago it was asked for. `refused`: replicas that the platform
-    did not start at the last wish; None: it does not tell. `declared_rate`: messages per busy second of one replica,
-    as declared or as the last job of this pipeline had it. `threshold`: messages that must wait before a node at zero
-    is given a replica. `history`: of a source, where there is one.
+    `starting_ages_s`: for each starting replica, how long ago it was asked for. `history`: of a source, where there is
+    one.
     """
 
     name: str
@@ -143,9 +141,6 @@ class NodeView:
     priority: int = 0
     start_up_s: float | None = None
     starting_ages_s: tuple[float, ...] = ()
-    refused: int | None = None
-    declared_rate: float | None = None
-    threshold: int = 1
     history: History | None = None
 
     @property

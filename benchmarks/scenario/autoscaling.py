@@ -105,6 +105,7 @@ def measured(case: Case) -> dict[str, Any]:
             autoscaler = EmbeddedAutoscaler(host, Capacity(), tell, case.settings)
             course = Course()
             sent = _driven(case, host, autoscaler, course)
+            _until_handled(host, autoscaler)
             host.drain()
             _until_ended(host)
             with closing(open_log(folder / "home")) as log:
@@ -168,6 +169,16 @@ def _until_open(case: Case, host: EmbeddedHost) -> JobSnapshot:
         if snapshot.status is JobStatus.RUNNING and len(snapshot.addresses) == case.gateways:
             return snapshot
     raise BenchmarkError(f"{case.name}: the job does not begin")
+
+
+def _until_handled(host: EmbeddedHost, autoscaler: EmbeddedAutoscaler) -> None:
+    """A drain has its time, which a backlog may not be worked off in: it is not what is measured here."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        snapshot = host.poll(_POLL_S)
+        autoscaler.look(snapshot)
+        if not any(edge.in_flight for sample in snapshot.samples.values() for edge in sample.edges):
+            return
 
 
 def _until_ended(host: EmbeddedHost) -> None:
