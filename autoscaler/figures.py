@@ -72,7 +72,7 @@ def figures_of(view: NodeView, stale_s: float) -> NodeFigures:
         weight=weight,
         queued=_added(one.backlog for one in known),
         fullness=_highest(one.fullness for one in known),
-        unread=_total(one.unread for one in known),
+        unread=_total([one.unread for one in known]) if len(known) >= view.replicas.ready else None,
         in_flight=sum(sum(one.in_flight.values()) for one in known),
     )
 
@@ -173,6 +173,7 @@ def _highest(mappings: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return highest
 
 
-def _total(values: Iterable[float | None]) -> float | None:
+def _total(values: Sequence[float | None]) -> float | None:
+    """None if one is not known: partitions that change hands must not look like records that come and go."""
     known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    return sum(known) if values and len(known) == len(values) else None

@@ -17,8 +17,8 @@ How the fields are filled, by place:
   are keyed by the name of the target node. So the backlog of a node is the sum over the instances of its sources.
 * `fullness` is 1 also where a producer is held back by another limit than the queue's, such as that of its intake: it
   says that the target gets all that it can take, and that more may be waiting.
-* `unread` is for sources: records that wait outside and were not read yet, where the connector can tell (a Kafka lag,
-  a schedule that it is behind). None elsewhere.
+* `unread` is for sources: records that wait outside and were not read yet, where the connector can tell (a Kafka lag).
+  None elsewhere.
 * `replicas` are counted by the platform, not by samples: a ready replica that reports nothing is in `replicas.ready`
   and has either no `InstanceView`, or one with `window=None`.
 * Times: `Snapshot.at` and `now` of a pass are the same clock in seconds, which may step; ages and spans are durations

@@ -134,6 +134,7 @@ def _instance_view(name: str, points: Sequence[Point], now: float, settings: Set
         backlog=newest.backlog,
         in_flight=newest.in_flight,
         fullness=newest.fullness,
+        unread=newest.unread,
         oldest_unsettled_s=newest.oldest_unsettled_s,
     )
 

@@ -47,7 +47,7 @@ def test_an_instance_is_told_as_it_said(told: Told) -> None:
 
     [point] = found["parse-0"]
     assert abs(point.at - time.time()) < 20
-    assert (point.received, point.busy_s, point.oldest_unsettled_s) == (70, 3.5, 1.5)
+    assert (point.received, point.busy_s, point.oldest_unsettled_s, point.unread) == (70, 3.5, 1.5, 11)
     assert (point.sent, point.settled) == ({"save": 30}, {"save": 30})
     assert (point.backlog, point.in_flight, point.fullness) == ({"save": 4}, {"save": 4}, {"save": 0.25})
 
