@@ -51,7 +51,7 @@ def _check(kept: KeptJob, node: str | None) -> None:
 
 def _lines(kept: KeptJob, node: str, known: NodeJournal, now: float) -> Iterator[str]:
     last, planned = known.last, kept.plan.nodes[node]
-    yield in_words(last, now)
+    yield in_words(last, now, planned.max_replicas)
     if last.short:
         yield f"  wants {last.wanted + last.short}, has {kept.line.replicas.get(node, 0)}"
     elif last.wanted != kept.line.replicas.get(node, 0):
