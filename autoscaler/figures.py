@@ -16,8 +16,9 @@ from autoscaler.snapshot import Growth, InstanceView, NodeView
 
 _BUSY_LEAST = 0.01
 """A true rate is only known of instances that were busy for more than this part of the time."""
-_OTHER_WORK = 2.0
-"""The time of a message is taken from the last samples if it is so many times as long as in the window, or as short."""
+_OTHER_WORK = 3.0
+"""The time of a message is taken from the last samples if it is so many times as long as in the window, or as short:
+twice as long it is for a moment on any machine that others use."""
 _JUMP = 0.1
 _SIGNIFICANT = 3.0
 """The last samples speak for themselves if they differ from the window by so much, and by so many standard deviations

@@ -45,8 +45,8 @@ def test_few_messages_are_never_a_jump() -> None:
     [
         pytest.param(Growth(5.0, 2, received=10.0, busy_s=5.0), 2.0, id="100 times as long, of few messages"),
         pytest.param(Growth(5.0, 2, received=200.0, busy_s=0.1), 2000.0, id="a tenth as long"),
-        pytest.param(Growth(5.0, 2, received=500.0, busy_s=4.0), 200.0, id="a little longer"),
-        pytest.param(Growth(5.0, 2, received=3.0, busy_s=0.032), 200.0, id="longer by chance"),
+        pytest.param(Growth(5.0, 2, received=400.0, busy_s=4.8), 200.0, id="more than twice as long"),
+        pytest.param(Growth(0.5, 2, received=1.0, busy_s=0.018), 200.0, id="longer by chance"),
         pytest.param(Growth(5.0, 2, received=0.0, busy_s=0.0), 200.0, id="idle"),
     ],
 )
