@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.figures import NodeFigures, figures_of
 from autoscaler.forecast import TREND_PASSES, forecast, trend
-from autoscaler.learning import Waits, learn, on_trial, overdue, speed_of, start_up_s
+from autoscaler.learning import Waits, learn, on_trial, overdue, speed_of, start_up_s, still_on_trial
 from autoscaler.memory import Memory, NodeMemory
 from autoscaler.outlook import (
     FULL,
@@ -132,6 +132,7 @@ def _known(
     memory = learn(memory, node, figures, waits, c.elapsed_s, c.now, c.settings)
     speed = speed_of(memory, node)
     if speed is not None:
+        memory = still_on_trial(memory, speed, node)
         speed = on_trial(speed, memory, node)
     return _Known(figures, memory, speed, waits, start_up_s(memory, node, c.settings), at_least)
 

@@ -78,16 +78,24 @@ def _amounts(room: Room) -> _Amounts:
     amounts: _Amounts = {name: float(amount) for name, amount in plain.items() if amount is not None}
     if room.gpu is not None:
         amounts["gpu"] = sum(room.gpu.values())
-        amounts |= {f"gpu {kind}": amount for kind, amount in room.gpu.items()}
+        amounts |= {_kind(kind): amount for kind, amount in room.gpu.items()}
     return amounts
 
 
+def _kind(name: str) -> str:
+    return f"gpu {name}"
+
+
+_ANY_KIND = _kind("")
+
+
 def _needs(resources: Resources, known: Mapping[str, float]) -> _Amounts:
-    """What one replica takes of the resources that are told. A kind of accelerator that is not among them has none."""
+    """What one replica takes of the resources that are told. A kind of accelerator that is not among them has none,
+    unless the platform does not say of which kinds its accelerators are."""
     needs: _Amounts = {"cpu": resources.cpu, "memory": resources.memory_bytes, "instances": 1.0, "gpu": resources.gpu}
     needs = {name: amount for name, amount in needs.items() if amount > 0 and name in known}
-    if resources.gpu > 0 and resources.gpu_kind and "gpu" in known:
-        needs[f"gpu {resources.gpu_kind}"] = resources.gpu
+    if resources.gpu > 0 and resources.gpu_kind and "gpu" in known and _ANY_KIND not in known:
+        needs[_kind(resources.gpu_kind)] = resources.gpu
     return needs
 
 

@@ -1,4 +1,4 @@
-"""The `autoscaler` command: its verbs and options, and where its errors become text and an exit code.
+"""The `autoscaler` command: its verbs and options.
 
 It is small beside `streamer`, and keeps its forms: results on stdout, all else on stderr, 0, 1 and 2 as exit codes, and
 no stack trace for what the user can put right.
@@ -6,16 +6,18 @@ no stack trace for what the user can put right.
 
 from __future__ import annotations
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from autoscaler.arguments import CaFile, Rates, RuleName, Season, Selectivities, Tenant, TokenFile, TraceName
+from autoscaler.settings import DEFAULT, Settings
 from streamer.cli.arguments import CapacityList
-from streamer.cli.exits import exit_code
-from streamer.cli.output import allow_any_text, tell, tell_error
-from streamer.errors import StreamerError
+from streamer.cli.durations import parse_duration_s
+from streamer.cli.entry import enter
+from streamer.cli.output import tell
 
 app = typer.Typer(
     name="autoscaler",
@@ -27,26 +29,6 @@ app = typer.Typer(
 )
 
 
-Rates = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--rate",
-        metavar="NODE=MESSAGES",
-        help="What one replica of the node handles per second (100; repeatable).",
-        show_default=False,
-    ),
-]
-Selectivities = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--selectivity",
-        metavar="SOURCE:TARGET=FACTOR",
-        help="Messages over this edge for each that its source handles (1; repeatable).",
-        show_default=False,
-    ),
-]
-
-
 @app.callback(invoke_without_command=True)
 def service_command(
     context: typer.Context,
@@ -55,16 +37,10 @@ def service_command(
         str,
         typer.Option("--prometheus", metavar="URL", help="A Prometheus server; else the jobs' own pages are read."),
     ] = "",
-    token_file: Annotated[
-        Path | None,
-        typer.Option("--token-file", metavar="FILE", help="A token for that server, sent as a bearer's."),
-    ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM form.")
-    ] = None,
-    tenant: Annotated[
-        str, typer.Option("--tenant", metavar="NAME", help="Sent as X-Scope-OrgID to that server.", show_default=False)
-    ] = "",
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+    tenant: Tenant = "",
+    season: Season = None,
     capacity: CapacityList = "",
     metrics_port: Annotated[
         int | None,
@@ -91,6 +67,7 @@ def service_command(
         access=Access(token_file, ca_file, tenant),
         capacity=parse_capacity(capacity),
         metrics_port=metrics_port,
+        settings=_settings(season),
     )
     serve(options, tell)
 
@@ -103,19 +80,8 @@ def simulate_command(
             metavar="PIPELINE", help="Descriptors of a pipeline; without one, three stages.", show_default=False
         ),
     ] = None,
-    trace: Annotated[
-        str,
-        typer.Option(
-            "--trace",
-            metavar="NAME|FILE.csv|URL|all",
-            help="step, ramp, sine, spikes, onoff (all of these: all), diurnal, a file of seconds,rate, or the address "
-            "of a range query of Prometheus.",
-        ),
-    ] = "all",
-    rule: Annotated[
-        str,
-        typer.Option("--rule", metavar="NAME|all", help="streamer, hkube, numaflow, keda, hpa, flink, ds2, or all."),
-    ] = "all",
+    trace: TraceName = "all",
+    rule: RuleName = "all",
     start_up_s: Annotated[
         int, typer.Option("--startup", metavar="SECONDS", help="From the wish for a replica until it is at work.")
     ] = 20,
@@ -126,6 +92,10 @@ def simulate_command(
     ] = 1.0,
     rates: Rates = None,
     selectivities: Selectivities = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+    tenant: Tenant = "",
+    season: Season = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the criteria to stdout as one line of JSON: {rule: {trace: {...}}}.")
     ] = False,
@@ -139,6 +109,7 @@ def simulate_command(
     late: part of the time with over five seconds of queueing. oracle: replica-seconds over those of an oracle that
     holds, in every second, the least replicas that carry the rate. The trace is shared by the pipeline's sources.
     """
+    from autoscaler.collect.web import Access
     from autoscaler.simulation.command import SimulateOptions, simulate_command
 
     simulate_command(
@@ -151,17 +122,18 @@ def simulate_command(
             mu_error=mu_error,
             rates=tuple(rates or ()),
             selectivities=tuple(selectivities or ()),
+            access=Access(token_file, ca_file, tenant),
+            settings=_settings(season),
             as_json=as_json,
             picture=picture,
         )
     )
 
 
+def _settings(season: str | None) -> Settings:
+    return DEFAULT if season is None else replace(DEFAULT, season_s=parse_duration_s(season))
+
+
 def main() -> None:
     """Entry point of the `autoscaler` command. Every error of ours becomes its message, its remedy and an exit code."""
-    allow_any_text()
-    try:
-        app()
-    except StreamerError as error:
-        tell_error(error)
-        sys.exit(exit_code(error))
+    enter(app)

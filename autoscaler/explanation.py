@@ -23,11 +23,11 @@ _ONE_MORE_IS_UP_TO = {
 }
 
 
-def explain(decision: Decision, now: float) -> str:
-    """A few lines for a person."""
+def explain(decision: Decision, now: float, most: int | None = None) -> str:
+    """A few lines for a person. `most`: replicas that the node may have, None without a bound."""
     lines = [_headline(decision, now)]
     lines += [f"  because {reason}" for reason in decision.reasons]
-    lines += [f"  {line}" for line in (_measured(decision), _computed(decision), _one_more(decision)) if line]
+    lines += [f"  {line}" for line in (_measured(decision), _computed(decision), _one_more(decision, most)) if line]
     return "\n".join(lines)
 
 
@@ -58,7 +58,7 @@ def _computed(decision: Decision) -> str:
     return f"computed: {formula.replicas} {formula.text}, with {terms}"
 
 
-def _one_more(decision: Decision) -> str:
+def _one_more(decision: Decision, most: int | None) -> str:
     more = decision.wanted + 1
     if decision.guard in _ONE_MORE_IS_UP_TO:
         return f"{more} would take {_ONE_MORE_IS_UP_TO[decision.guard].format(node=decision.node)}"
@@ -68,8 +68,10 @@ def _one_more(decision: Decision) -> str:
     speed = Speed(formula.terms["rate"], formula.terms["contention"])
     demand = formula.terms["highest_utilisation"] * speed.capacity(decision.wanted)
     backlog = formula.terms["late_s"]
+    bound = "" if most is None or more <= most else "a larger maxStatelessCount (or maxReplicas), and "
     return (
-        f"{more} would take more than {_number(demand)} messages/s, or more than {_number(backlog)} s of work waiting"
+        f"{more} would take {bound}more than {_number(demand)} messages/s, "
+        f"or more than {_number(backlog)} s of work waiting"
     )
 
 

@@ -3,18 +3,22 @@
 Everything here is one pass and no judgement: an instance whose newest sample is too old is left out, and how many were
 left out is told. Rates are added up instance by instance, each over its own stretch of time, so that an instance that
 came a second ago does not make the others look slow. A sudden change shows in the last two samples long before the
-window is full of it, so a rate is taken from them where they differ by more than chance.
+window is full of it, so a rate is taken from them where they differ by more than chance; so is the time of a message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.snapshot import Growth, InstanceView, NodeView
 
 _BUSY_LEAST = 0.01
 """A true rate is only known of instances that were busy for more than this part of the time."""
+_OTHER_WORK = 3.0
+"""The time of a message is taken from the last samples if it is so many times as long as in the window, or as short:
+twice as long it is for a moment on any machine that others use."""
 _JUMP = 0.1
 _SIGNIFICANT = 3.0
 """The last samples speak for themselves if they differ from the window by so much, and by so many standard deviations
@@ -69,7 +73,7 @@ def figures_of(view: NodeView, stale_s: float) -> NodeFigures:
         weight=weight,
         queued=_added(one.backlog for one in known),
         fullness=_highest(one.fullness for one in known),
-        unread=_total(one.unread for one in known),
+        unread=_total([one.unread for one in known]) if len(known) >= view.replicas.ready else None,
         in_flight=sum(sum(one.in_flight.values()) for one in known),
     )
 
@@ -103,21 +107,49 @@ def _units(growth: Growth) -> float | None:
     return max(growth.sent.values(), default=None)
 
 
-def _true_rates(grown: Iterable[tuple[InstanceView, Growth]]) -> dict[str, float]:
-    received: dict[str, float] = {}
-    busy: dict[str, float] = {}
-    span: dict[str, float] = {}
-    for one, window in grown:
-        if window.received is not None and window.busy_s is not None:
-            kind = one.accelerator
-            received[kind] = received.get(kind, 0.0) + window.received
-            busy[kind] = busy.get(kind, 0.0) + window.busy_s
-            span[kind] = span.get(kind, 0.0) + window.span_s
-    return {
-        kind: received[kind] / busy[kind]
-        for kind in busy
-        if received[kind] > 0 and busy[kind] > _BUSY_LEAST * span[kind]
-    }
+def _true_rates(grown: Sequence[tuple[InstanceView, Growth]]) -> dict[str, float]:
+    whole = _work([(one.accelerator, window) for one, window in grown])
+    latest = _work([(one.accelerator, one.latest) for one, _ in grown if one.latest is not None])
+    rates = {}
+    for kind, work in whole.items():
+        now = latest.get(kind)
+        work = now if now is not None and now.differs_from(work) else work
+        if work.is_known:
+            rates[kind] = work.received / work.busy_s
+    return rates
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the instances of one kind have done, all together."""
+
+    received: float = 0.0
+    busy_s: float = 0.0
+    span_s: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        return self.received > 0 and self.busy_s > _BUSY_LEAST * self.span_s
+
+    def differs_from(self, usual: _Work) -> bool:
+        """Whether a message now takes another time than usual, by more than chance: times of work are taken to vary as
+        much as their mean, as those of an exponential distribution do."""
+        if not self.is_known or not usual.is_known:
+            return False
+        now_s, usual_s = self.busy_s / self.received, usual.busy_s / usual.received
+        jumped = max(now_s, usual_s) > _OTHER_WORK * min(now_s, usual_s)
+        return jumped and abs(now_s - usual_s) > _SIGNIFICANT * usual_s / math.sqrt(self.received)
+
+
+def _work(grown: Iterable[tuple[str, Growth]]) -> dict[str, _Work]:
+    found: dict[str, _Work] = {}
+    for kind, growth in grown:
+        if growth.received is not None and growth.busy_s is not None:
+            work = found.setdefault(kind, _Work())
+            work.received += growth.received
+            work.busy_s += growth.busy_s
+            work.span_s += growth.span_s
+    return found
 
 
 def _with_jumps(rate: float, count: float, span_s: float) -> float:
@@ -142,6 +174,7 @@ def _highest(mappings: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return highest
 
 
-def _total(values: Iterable[float | None]) -> float | None:
+def _total(values: Sequence[float | None]) -> float | None:
+    """None if one is not known: partitions that change hands must not look like records that come and go."""
     known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    return sum(known) if values and len(known) == len(values) else None

@@ -23,6 +23,7 @@ _CALIBRATION = (0.5, 1.5)
 """An error of more than that is no error of a measurement."""
 _HALF_FULL = 0.5
 _WORK_SEEN_LEAST = 0.1
+_FELL = 1.25
 _OVERDUE = 3.0
 _OVERDUE_LEAST_S = 60.0
 
@@ -39,8 +40,7 @@ def speed_of(memory: NodeMemory, view: NodeView) -> Speed | None:
     """None while nothing is known of a replica's rate."""
     rates = memory.rates
     if not rates:
-        declared = view.declared_rate
-        return None if not declared else Speed(declared * memory.calibration, memory.work.contention)
+        return None
     counts = dict.fromkeys(rates, 0)
     for one in view.instances:
         if one.accelerator in counts:
@@ -60,6 +60,16 @@ def on_trial(speed: Speed, memory: NodeMemory, view: NodeView) -> Speed:
     if trial is None or view.replicas.starting or trial.rate * memory.calibration <= speed.rate:
         return speed
     return replace(speed, rate=trial.rate * memory.calibration)
+
+
+def still_on_trial(memory: NodeMemory, speed: Speed, view: NodeView) -> NodeMemory:
+    """Without its trial once a rate has fallen by more than it would if all replicas shared one bottleneck: the fall
+    has a reason of its own then, such as messages that take longer, and what was known before says nothing any more."""
+    trial = memory.trial
+    if trial is None:
+        return memory
+    shared = max(1.0, view.replicas.ready / trial.ready) * speed.rate / memory.calibration
+    return replace(memory, trial=None) if trial.rate > _FELL * shared else memory
 
 
 def learn(

@@ -20,13 +20,15 @@ Key = tuple[str, str]
 class Trial:
     """A scale-up whose gain is still to be seen: what was handled per second before it, and what it should add.
 
-    `rate` is the true rate of a replica, not calibrated, when the new ones came to work.
+    `rate` is the true rate of a replica, not calibrated, when the new ones came to work, and `ready` how many there
+    were without them.
     """
 
     at: float
     handled: float
     expected: float
     rate: float
+    ready: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,7 @@ class NodeMemory:
     over what its busy time says. `starting_ages_s` are those of the last pass. `saturated_since`: from when on more
     work has waited than its replicas do in some seconds. `peaks`: recommendations by time, each the largest since;
     `watched_since` is when they begin. `patience`: by how much the delay of scale-in is longer than usual. `trials`
-    that gained nothing are counted in `fruitless`, and stop growth until `stopped_until`. Nothing is asked of a
-    platform that has refused replicas until `refused_until`."""
+    that gained nothing are counted in `fruitless`, and stop growth until `stopped_until`."""
 
     rates: Mapping[str, float] = field(default_factory=dict)
     work: Work = field(default_factory=Work)
@@ -56,7 +57,6 @@ class NodeMemory:
     trial: Trial | None = None
     fruitless: int = 0
     stopped_until: float | None = None
-    refused_until: float | None = None
     wanted: int | None = None
     since: float = 0.0
 
@@ -76,7 +76,6 @@ class NodeMemory:
             down_at=later(self.down_at),
             trial=None if self.trial is None else replace(self.trial, at=self.trial.at + by),
             stopped_until=later(self.stopped_until),
-            refused_until=later(self.refused_until),
         )
 
 

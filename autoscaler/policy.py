@@ -123,7 +123,7 @@ def _zero(s: Situation) -> Verdict | None:
     """A node without replicas: nothing is measured of it but what waits for it."""
     if s.held or s.backlog is None:
         return None
-    if s.backlog < s.view.threshold and not (s.demand or 0.0) > 0.0:
+    if s.backlog < 1.0 and not (s.demand or 0.0) > 0.0:
         return Verdict(0, "nothing waits for it")
     wanted = max(1, s.size.replicas) if s.size is not None else 1
     return Verdict(wanted, f"{s.backlog:.0f} messages wait for it and it has no replica")
@@ -131,7 +131,7 @@ def _zero(s: Situation) -> Verdict | None:
 
 def _first_steps(s: Situation) -> Verdict | None:
     """Nothing was handled yet, so that no rate is known: twice as many while something waits, one step a start-up."""
-    if s.size is not None or s.memory.rates or s.view.declared_rate or not s.view.replicas.ready:
+    if s.size is not None or s.memory.rates or not s.view.replicas.ready:
         return None
     if not s.backlog or s.figures.age_s is None or s.view.replicas.starting:
         return None
@@ -169,13 +169,6 @@ def _failing(s: Situation) -> Verdict | None:
     return Verdict(s.held, f"{failing} of its {s.held} replicas do not come to work", Guard.FAILING)
 
 
-def _refused(s: Situation) -> Verdict | None:
-    until = s.memory.refused_until
-    if until is None or s.now >= until:
-        return None
-    return Verdict(s.held, "the platform has refused more replicas, and is asked again later", Guard.CAPACITY)
-
-
 def _loop(s: Situation) -> Verdict | None:
     if not s.in_loop:
         return None
@@ -207,7 +200,7 @@ def _dead_band(s: Situation) -> Verdict | None:
     return Verdict(s.held, f"it is busy for {s.size.utilisation:.0%}, within {highest:.0%}", Guard.DEAD_BAND)
 
 
-_AGAINST_MORE: tuple[_Check, ...] = (_failing, _refused, _loop, _no_gain, _downstream, _dead_band)
+_AGAINST_MORE: tuple[_Check, ...] = (_failing, _loop, _no_gain, _downstream, _dead_band)
 
 
 def _why_more(s: Situation) -> str:

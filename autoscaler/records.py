@@ -23,7 +23,6 @@ _PATIENCE_MOST = 8.0
 _GAIN_LEAST = 0.1
 _FRUITLESS_MOST = 2
 _STOPPED_S = 600.0
-_REFUSED_S = 60.0
 
 
 def delay_s(memory: NodeMemory, view: NodeView, start_up_s: float, settings: Settings) -> float:
@@ -74,8 +73,6 @@ def acted(s: Situation, action: Action, wanted: int, speed: Speed | None, now: f
     memory = _judged(s, speed, now)
     if memory.wanted != wanted:
         memory = replace(memory, wanted=wanted, since=now)
-    if s.view.refused:
-        memory = replace(memory, refused_until=now + _REFUSED_S)
     if action is Action.DOWN:
         return replace(memory, down_at=now)
     if action is not Action.UP:
@@ -97,7 +94,9 @@ def _trial(s: Situation, wanted: int, speed: Speed | None, now: float) -> Trial 
     if speed is None or s.figures.handled is None or s.memory.saturated_since is None:
         return None
     gain = speed.capacity(wanted) - speed.capacity(s.held)
-    return Trial(now, s.figures.handled, gain, speed.rate / s.memory.calibration)
+    before = s.memory.trial  # one that is just over: its rate is still in force
+    ready = max(1, s.view.replicas.ready) if before is None else before.ready
+    return Trial(now, s.figures.handled, gain, speed.rate / s.memory.calibration, ready)
 
 
 def _judged(s: Situation, speed: Speed | None, now: float) -> NodeMemory:

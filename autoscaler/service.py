@@ -54,6 +54,7 @@ class ServiceOptions:
 def serve(options: ServiceOptions, tell: Callable[[str], None]) -> None:
     """Scale the platform's jobs until SIGINT or SIGTERM. Raises StreamerError for what cannot be used as given."""
     check_platform(options.platform)
+    _check_season(options)
     with ExitStack() as held:
         log = open_log(options.home)
         held.callback(log.close)
@@ -75,12 +76,22 @@ def check_platform(name: str) -> None:
         )
 
 
+def _check_season(options: ServiceOptions) -> None:
+    if options.settings.season_s is not None and not options.prometheus:
+        raise OptionError(
+            "a season is looked up in the history of a metrics server, and none is named",
+            remedy="Give --prometheus URL too, or leave --season out.",
+        )
+
+
 def service_of(options: ServiceOptions, log: SqliteLog, tell: Callable[[str], None]) -> Autoscaler:
     """The loop for these options, on a log that is open. Raises MetricsError for an address that is none."""
     jobs = LocalJobs(log, clock=clock.now, wall=clock.wall)
     source: MetricsSource = Scraping(jobs.addresses, span_s=span_s(options.settings), wall=clock.wall)
     if options.prometheus:
-        server = Prometheus(options.prometheus, options.access, span_s=span_s(options.settings))
+        server = Prometheus(
+            options.prometheus, options.access, span_s=span_s(options.settings), season_s=options.settings.season_s
+        )
         source = WithFallback(server, source)
     return Autoscaler(
         jobs, source, options.capacity, settings=options.settings, clock=clock.now, wall=clock.wall, tell=tell

@@ -59,6 +59,8 @@ class Settings:
             wrong.append(
                 f"scale_in_least_s ({self.scale_in_least_s:g}) is above scale_in_most_s ({self.scale_in_most_s:g})"
             )
+        if self.season_s is not None and self.season_s <= 0:
+            wrong.append(f"season_s is {self.season_s:g}, and must be above 0")
         if self.spares < 0:
             wrong.append(f"spares is {self.spares}, and must not be negative")
         return wrong

@@ -17,8 +17,8 @@ How the fields are filled, by place:
   are keyed by the name of the target node. So the backlog of a node is the sum over the instances of its sources.
 * `fullness` is 1 also where a producer is held back by another limit than the queue's, such as that of its intake: it
   says that the target gets all that it can take, and that more may be waiting.
-* `unread` is for sources: records that wait outside and were not read yet, where the connector can tell (a Kafka lag,
-  a schedule that it is behind). None elsewhere.
+* `unread` is for sources: records that wait outside and were not read yet, where the connector can tell (a Kafka lag).
+  None elsewhere.
 * `replicas` are counted by the platform, not by samples: a ready replica that reports nothing is in `replicas.ready`
   and has either no `InstanceView`, or one with `window=None`.
 * Times: `Snapshot.at` and `now` of a pass are the same clock in seconds, which may step; ages and spans are durations
@@ -125,10 +125,8 @@ class NodeView:
     stateful node whose messages are shared by key. `pinned`: replicas that a person asked for: the node is left alone.
     `priority`: the higher one is served first when the platform is full. `start_up_s`: seconds from the wish for a
     replica until it is at work, as the platform (or the user) expects them; None: unknown, the rule measures it.
-    `starting_ages_s`: for each starting replica, how long ago it was asked for. `refused`: replicas that the platform
-    did not start at the last wish; None: it does not tell. `declared_rate`: messages per busy second of one replica,
-    as declared or as the last job of this pipeline had it. `threshold`: messages that must wait before a node at zero
-    is given a replica. `history`: of a source, where there is one.
+    `starting_ages_s`: for each starting replica, how long ago it was asked for. `history`: of a source, where there is
+    one.
     """
 
     name: str
@@ -143,9 +141,6 @@ class NodeView:
     priority: int = 0
     start_up_s: float | None = None
     starting_ages_s: tuple[float, ...] = ()
-    refused: int | None = None
-    declared_rate: float | None = None
-    threshold: int = 1
     history: History | None = None
 
     @property

@@ -39,6 +39,7 @@ def point_of(sample: InstanceSample, at: float) -> Point:
         at=at,
         received=float(sample.received),
         busy_s=sample.busy_s,
+        unread=None if sample.unread is None else float(sample.unread),
         oldest_unsettled_s=sample.oldest_unsettled_s,
         sent={edge.target: float(edge.sent) for edge in edges},
         settled={edge.target: float(edge.settled) for edge in edges},

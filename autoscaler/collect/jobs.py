@@ -55,17 +55,19 @@ def snapshot_of(
     jobs: Iterable[JobSnapshot], reading: Reading, capacity: Capacity, now: float, settings: Settings
 ) -> Snapshot:
     """What one pass sees at `now`, a time of day."""
-    views = tuple(_job_view(job, reading.jobs.get(job.job, {}), now, settings) for job in jobs)
+    views = tuple(_job_view(job, reading, now, settings) for job in jobs)
     return Snapshot(now, views, _platform_view(capacity, views), fallback=reading.fallback, failure=reading.failure)
 
 
-def _job_view(job: JobSnapshot, points: Points, now: float, settings: Settings) -> JobView:
-    plan = job.plan
+def _job_view(job: JobSnapshot, reading: Reading, now: float, settings: Settings) -> JobView:
+    plan, points = job.plan, reading.jobs.get(job.job, {})
+    histories = reading.histories.get(job.job, {})
     states = {instance: InstancePhase(phase) for instance, phase in job.instances.items()}
     by_node: dict[str, dict[str, InstancePhase]] = {name: {} for name in plan.nodes}
     for instance, phase in states.items():
         by_node[_node_of(instance)][instance] = phase
-    nodes = tuple(_node_view(job, node, by_node[node.name], points, now, settings) for node in plan.nodes.values())
+    views = (_node_view(job, node, by_node[node.name], points, now, settings) for node in plan.nodes.values())
+    nodes = tuple(replace(view, history=histories.get(view.name)) for view in views)
     edges = tuple(
         EdgeView(node.name, output.target, plan.nodes[output.target].policy.overload, output.inside)
         for node in plan.nodes.values()
@@ -92,16 +94,19 @@ def _node_view(
     if node.name in job.moving:
         replicas = replace(replicas, ready=0, replaced=replicas.ready)
     needs = node.needs
+    kind = next(iter(needs.kinds), "")
+    views = (_instance_view(name, points.get(name, ()), now, settings) for name in staying)
     return NodeView(
         name=node.name,
         role=node.role,
         replicas=replicas,
         min_replicas=node.min_replicas,
         max_replicas=node.max_replicas,
-        instances=tuple(_instance_view(name, points.get(name, ()), now, settings) for name in staying),
+        instances=tuple(replace(view, accelerator=kind) for view in views),
         partitioned=bool(node.partition_by),
         pinned=job.pins.get(node.name),
-        resources=Resources(needs.cpu, needs.gpu, "", float(needs.mem)),
+        resources=Resources(needs.cpu, needs.gpu, kind, float(needs.mem)),
+        priority=int(node.args.get("priority", 0)),
         start_up_s=job.start_up_s.get(node.name),
         starting_ages_s=tuple(job.starting_s[name] for name in staying if name in job.starting_s),
     )
@@ -129,6 +134,7 @@ def _instance_view(name: str, points: Sequence[Point], now: float, settings: Set
         backlog=newest.backlog,
         in_flight=newest.in_flight,
         fullness=newest.fullness,
+        unread=newest.unread,
         oldest_unsettled_s=newest.oldest_unsettled_s,
     )
 
@@ -138,14 +144,14 @@ def _platform_view(capacity: Capacity, jobs: Iterable[JobView]) -> PlatformView:
     held = [(node.replicas.held + node.replicas.leaving, node.resources) for node in nodes]
     cpu = sum(count * asked.cpu for count, asked in held)
     memory = sum(count * asked.memory_bytes for count, asked in held)
-    gpu = sum(count * asked.gpu for count, asked in held)
     count = sum(count for count, _ in held)
+    there = _accelerators(capacity)
     return PlatformView(
-        Room(capacity.cpu, capacity.mem, _of_any_kind(capacity.gpu), capacity.instances),
+        Room(capacity.cpu, capacity.mem, there, capacity.instances),
         Room(
             _left(capacity.cpu, cpu),
             _left(capacity.mem, memory),
-            _of_any_kind(_left(capacity.gpu, gpu)),
+            None if there is None else _free(there, held),
             None if capacity.instances is None else max(0, capacity.instances - count),
         ),
     )
@@ -155,9 +161,21 @@ def _left(there: float | None, taken: float) -> float | None:
     return None if there is None else max(0.0, there - taken)
 
 
-def _of_any_kind(gpu: float | None) -> Mapping[str, float] | None:
-    """A machine does not say which kind it has."""
-    return None if gpu is None else {"": gpu}
+def _accelerators(capacity: Capacity) -> Mapping[str, float] | None:
+    """By kind: '' on a machine that does not say which it has."""
+    if capacity.kinds is not None:
+        return capacity.kinds
+    return None if capacity.gpu is None else {"": capacity.gpu}
+
+
+def _free(there: Mapping[str, float], held: Iterable[tuple[int, Resources]]) -> Mapping[str, float]:
+    """What is left of each kind. Who may have any is taken to have those of which there are most."""
+    free = dict(there)
+    for count, asked in sorted(held, key=lambda one: one[1].gpu_kind == ""):
+        kind = asked.gpu_kind if asked.gpu_kind in free else max(free, key=free.__getitem__, default="")
+        if kind in free:
+            free[kind] = max(0.0, free[kind] - count * asked.gpu)
+    return free
 
 
 def _node_of(instance: str) -> str:

@@ -24,6 +24,7 @@ class Point:
     at: float
     received: float | None = None
     busy_s: float | None = None
+    unread: float | None = None
     oldest_unsettled_s: float | None = None
     sent: Mapping[str, float] = field(default_factory=dict)
     settled: Mapping[str, float] = field(default_factory=dict)

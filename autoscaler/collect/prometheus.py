@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from math import ceil, isfinite
 from typing import Any
 
-from autoscaler.collect.base import Reading
+from autoscaler.collect.base import Histories, Reading
+from autoscaler.collect.seasons import Seasons
 from autoscaler.collect.series import NAMES, Scrapes, complaint
 from autoscaler.collect.web import OPEN, Access, ask, check_address
 from autoscaler.collect.windows import Windows
@@ -23,12 +24,14 @@ _JSON = "application/json"
 
 
 class Prometheus:
-    """Reads the last `span_s` seconds from the server at `url`. Raises MetricsError if that is no address."""
+    """Reads the last `span_s` seconds from the server at `url`, and the last two seasons if there is one. Raises
+    MetricsError if that is no address."""
 
-    def __init__(self, url: str, access: Access = OPEN, *, span_s: float) -> None:
+    def __init__(self, url: str, access: Access = OPEN, *, span_s: float, season_s: float | None = None) -> None:
         self._url = check_address(url)
         self._access = access
         self._span_s = span_s
+        self._seasons = None if season_s is None else Seasons(season_s, self._steps)
 
     def read(self, jobs: Sequence[str], now: float) -> Reading:
         if not jobs:
@@ -41,12 +44,32 @@ class Prometheus:
             windows.add(job, instance, point)
         known = {job: windows.of(job) for job in jobs}
         found = {job: points for job, points in known.items() if points is not None}
-        return Reading(found, failure="; ".join(filter(None, (self._unknown(jobs, scrapes), complaint(scrapes)))))
+        histories, no_history = self._histories(jobs, now)
+        failures = (self._unknown(jobs, scrapes), complaint(scrapes), no_history)
+        return Reading(found, histories, failure="; ".join(filter(None, failures)))
 
-    def _series(self, jobs: Sequence[str], now: float) -> list[dict[str, Any]]:
+    def _histories(self, jobs: Sequence[str], now: float) -> tuple[Histories, str]:
+        """And why they are missing: what is known of now counts without them."""
+        if self._seasons is None:
+            return {}, ""
+        try:
+            return self._seasons.read(jobs, now), ""
+        except MetricsError as error:
+            failure = error
+        except (ValueError, KeyError, TypeError) as error:
+            failure = self._strange(error)
+        return {}, f"nothing is forecast by season: {failure}"
+
+    def _series(self, jobs: Sequence[str], now: float) -> Sequence[Mapping[str, Any]]:
         names, ids = "|".join(NAMES), "|".join(map(re.escape, jobs))
         selector = f'{{__name__=~"{names}",job=~{json.dumps(ids)}}}[{ceil(self._span_s)}s]'
-        body = ask(f"{self._url}/api/v1/query", _JSON, self._access, {"query": selector, "time": f"{now:.3f}"})
+        return self._matrix("query", {"query": selector, "time": f"{now:.3f}"})
+
+    def _steps(self, form: dict[str, str]) -> Sequence[Mapping[str, Any]]:
+        return self._matrix("query_range", form)
+
+    def _matrix(self, verb: str, form: dict[str, str]) -> Sequence[Mapping[str, Any]]:
+        body = ask(f"{self._url}/api/v1/{verb}", _JSON, self._access, form)
         try:
             answer = json.loads(body)
             if answer["status"] != "success" or answer["data"]["resultType"] != "matrix":

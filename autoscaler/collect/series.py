@@ -18,6 +18,8 @@ _INSTANCE = {
     "streamer_handler_busy_seconds_total": "busy_s",
     "streamer_oldest_unsettled_seconds": "oldest_unsettled_s",
 }
+_WHERE_KNOWN = {"streamer_source_unread_messages": "unread"}
+"""Of some instances only, whatever their version."""
 _EDGE = {
     "streamer_messages_sent_total": "sent",
     "streamer_messages_settled_total": "settled",
@@ -25,7 +27,8 @@ _EDGE = {
     "streamer_edge_in_flight_messages": "in_flight",
     "streamer_edge_fullness_ratio": "fullness",
 }
-NAMES = (AGE, *_INSTANCE, *_EDGE)
+_VALUES = {**_INSTANCE, **_WHERE_KNOWN}
+NAMES = (AGE, *_INSTANCE, *_WHERE_KNOWN, *_EDGE)
 """The metrics that the autoscaler reads."""
 
 Key = tuple[str, str]
@@ -48,6 +51,7 @@ class _Told:
             at=at - self.age_s,
             received=values.get("received"),
             busy_s=values.get("busy_s"),
+            unread=values.get("unread"),
             oldest_unsettled_s=values.get("oldest_unsettled_s"),
             sent=edges["sent"],
             settled=edges["settled"],
@@ -73,8 +77,8 @@ class Scrapes:
         told = self._told.setdefault((job, instance), {}).setdefault(at, _Told())
         if name == AGE:
             told.age_s = value
-        elif name in _INSTANCE:
-            told.values[_INSTANCE[name]] = value
+        elif name in _VALUES:
+            told.values[_VALUES[name]] = value
         else:
             told.edges[_EDGE[name]][labels.get("target", "")] = value
 

@@ -99,11 +99,17 @@ def check_address(url: str) -> str:
     return url.rstrip("/")
 
 
-def ask(url: str, content_type: str, access: Access = OPEN, form: dict[str, str] | None = None) -> bytes:
+def ask(
+    url: str,
+    content_type: str,
+    access: Access = OPEN,
+    form: dict[str, str] | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> bytes:
     """The body of the answer, which has this type. With a form it is a POST. Raises MetricsError."""
     request = Request(url, None if form is None else urlencode(form).encode(), access.headers())
     try:
-        with _opener(access, request).open(request, timeout=_TIMEOUT_S) as answer:
+        with _opener(access, request).open(request, timeout=timeout_s) as answer:
             found = answer.headers.get_content_type()
             body: bytes = answer.read(_ANSWER_BYTES_MAX + 1)
     except HTTPError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from autoscaler.collect.web import OPEN, Access
 from autoscaler.settings import DEFAULT, Settings
 from autoscaler.simulation import plot, rules, traces
 from autoscaler.simulation.criteria import Criteria
@@ -30,7 +31,8 @@ _MU_ERROR_RANGE = (0.01, 100.0)
 
 @dataclass(frozen=True, slots=True)
 class SimulateOptions:
-    """As they were typed. `rates` are NODE=MESSAGES, `selectivities` SOURCE:TARGET=FACTOR."""
+    """As they were typed. `rates` are NODE=MESSAGES, `selectivities` SOURCE:TARGET=FACTOR; `access` is to the server of
+    a trace, `settings` are those of our own rule."""
 
     files: tuple[Path, ...] = ()
     trace: str = "all"
@@ -40,6 +42,8 @@ class SimulateOptions:
     mu_error: float = 1.0
     rates: tuple[str, ...] = ()
     selectivities: tuple[str, ...] = ()
+    access: Access = OPEN
+    settings: Settings = DEFAULT
     as_json: bool = False
     picture: Path | None = None
 
@@ -67,8 +71,8 @@ class _Arguments:
 
     def __init__(self, options: SimulateOptions) -> None:
         self._wrong: list[StreamerError] = []
-        self.settings: Settings = DEFAULT
-        self.traces = self._or(list[traces.Trace](), lambda: traces.traces(options.trace))
+        self.settings = options.settings
+        self.traces = self._or(list[traces.Trace](), lambda: traces.traces(options.trace, options.access))
         self.makers = self._or(dict[str, rules.Maker](), lambda: rules.makers(options.rule))
         self.layout = self._or(three_stages(), lambda: _layout(options))
         self.conditions = self._or(Conditions(), lambda: _conditions(options))

@@ -10,33 +10,25 @@ from __future__ import annotations
 import json
 import math
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
+from autoscaler.collect.web import OPEN, Access, ask, check_address
 from streamer import limits
-from streamer.errors import TraceError
+from streamer.errors import MetricsError, TraceError
 
 _REMEDY = (
     "Name the address of a range query that a browser could open: "
-    "http://HOST:9090/api/v1/query_range?query=...&start=...&end=...&step=15"
+    "http://HOST:9090/api/v1/query_range?query=...&start=...&end=...&step=15; "
+    "who asks is told with --token-file, --ca-file and --tenant."
 )
 _ANSWER_S = 30.0
-_REFUSED = (401, 403)
 
 
-def read_rows(url: str) -> list[tuple[float, float]]:
+def read_rows(url: str, access: Access = OPEN) -> list[tuple[float, float]]:
     """Rows of seconds and rate. Raises TraceError if the server does not give them."""
     try:
-        with urlopen(url, timeout=_ANSWER_S) as answer:
-            raw = answer.read(limits.TRACE_BYTES_MAX + 1)
-    except HTTPError as error:
-        with error:
-            raw = error.read(limits.TRACE_BYTES_MAX)
-        if error.code in _REFUSED:
-            raise _refused(url, f"the server wants to know who asks (HTTP {error.code})") from error
-        raise _refused(url, f"HTTP {error.code}: {_problem(raw)}") from error
-    except (URLError, OSError, ValueError) as error:
-        raise _refused(url, f"the server does not answer: {getattr(error, 'reason', error)}") from error
+        raw = ask(check_address(url), "application/json", access, timeout_s=_ANSWER_S)
+    except MetricsError as error:
+        raise TraceError(str(error), remedy=_REMEDY) from error
     if len(raw) > limits.TRACE_BYTES_MAX:
         raise _refused(url, f"the answer is larger than {limits.TRACE_BYTES_MAX} bytes")
     return _rows(url, raw)

@@ -16,7 +16,7 @@ _HISTORY_STEP_S = 10
 
 
 class Sight:
-    """It remembers only what the platform has refused."""
+    """It remembers nothing from one look to the next."""
 
     def __init__(self, settings: Settings) -> None:
         self._window_s = round(settings.window_s)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoscaler.collect.web import OPEN, Access
 from autoscaler.simulation.query_range import read_rows
 from streamer import limits
 from streamer.errors import TraceError
@@ -90,14 +91,14 @@ def built_in(name: str) -> Trace:
     return _BUILT_IN[name]()
 
 
-def traces(name: str) -> list[Trace]:
-    """Of a name, of `all`, or of a file. Raises TraceError for anything else."""
+def traces(name: str, access: Access = OPEN) -> list[Trace]:
+    """Of a name, of `all`, of a file, or of a server that lets us in so. Raises TraceError for anything else."""
     if name == "all":
         return [built_in(shape) for shape in JUDGED]
     if name in _BUILT_IN:
         return [built_in(name)]
     if name.startswith(("http://", "https://")):
-        return [_checked(RANGE, read_rows(name))]
+        return [_checked(RANGE, read_rows(name, access))]
     return [_read_file(name)]
 
 

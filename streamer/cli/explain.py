@@ -51,9 +51,9 @@ def _check(kept: KeptJob, node: str | None) -> None:
 
 def _lines(kept: KeptJob, node: str, known: NodeJournal, now: float) -> Iterator[str]:
     last, planned = known.last, kept.plan.nodes[node]
-    yield in_words(last, now)
+    yield in_words(last, now, planned.max_replicas)
     if last.short:
-        yield f"  it wants {last.wanted + last.short}, and has {kept.line.replicas.get(node, 0)}"
+        yield f"  wants {last.wanted + last.short}, has {kept.line.replicas.get(node, 0)}"
     elif last.wanted != kept.line.replicas.get(node, 0):
         yield f"  it is on its way there, and has {kept.line.replicas.get(node, 0)}"
     if (below := fewer_below(last)) is not None and last.wanted > planned.min_replicas:

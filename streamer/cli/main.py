@@ -1,4 +1,4 @@
-"""The `streamer` command: its verbs and options, and the one place where errors become text and an exit code.
+"""The `streamer` command: its verbs and options.
 
 Verbs are a few lines that hand over to a module of their own, imported when the verb is used: a shell that completes
 `streamer --help` must not wait for YAML and Prometheus. Plain help text is kept (typer could draw boxes), because it
@@ -7,21 +7,18 @@ is read in logs and narrow terminals as well.
 
 from __future__ import annotations
 
-import sys
-import traceback
 from typing import Annotated
 
 import typer
 
 from streamer.cli.arguments import Autoscale, CapacityList, Files, Inputs, Job, Settings
 from streamer.cli.cluster_commands import add_cluster_commands
-from streamer.cli.exits import BUG, exit_code
+from streamer.cli.entry import enter
 from streamer.cli.flow_commands import flows_app
 from streamer.cli.letter_commands import dlq_app
 from streamer.cli.on_kafka import OnKafka
-from streamer.cli.output import allow_any_text, say, tell, tell_error
+from streamer.cli.output import say
 from streamer.cli.update_command import update_command
-from streamer.errors import StreamerError
 
 app = typer.Typer(
     name="streamer",
@@ -327,12 +324,4 @@ def options(
 
 def main() -> None:
     """Entry point of the `streamer` command. Every error of ours becomes its message, its remedy and an exit code."""
-    allow_any_text()
-    try:
-        app()
-    except StreamerError as error:
-        tell_error(error)
-        sys.exit(exit_code(error))
-    except Exception:  # noqa: BLE001 - the outermost frame: whatever arrives here is a defect of ours and is shown whole
-        tell(traceback.format_exc() + "This is a defect of streamer: please report it with the command that led here.")
-        sys.exit(BUG)
+    enter(app)

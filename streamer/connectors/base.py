@@ -114,6 +114,10 @@ class SharedSource(Readable, Protocol):
     such a source (it is not `replayable` from a mark): it says what is settled.
     """
 
+    @property
+    def unread(self) -> int | None:
+        """Records that are there and were not read yet, in the partitions that it has; None: it does not know."""
+
     def begin(self) -> None:
         """Ask for partitions. Raises ConnectorError."""
 

@@ -93,6 +93,11 @@ def _instance_families(observation: Observation) -> Iterator[Metric]:
     age = GaugeMetricFamily(
         "streamer_report_age_seconds", "Time since the instance said what the other metrics show.", labels=_INSTANCE
     )
+    unread = GaugeMetricFamily(
+        "streamer_source_unread_messages",
+        "Records that the source has still to read, if it can tell.",
+        labels=_INSTANCE,
+    )
     handler = HistogramMetricFamily("streamer_handler_seconds", "Time of one handler call.", labels=_INSTANCE)
     wait = HistogramMetricFamily("streamer_queue_wait_seconds", "Time from sending to handling.", labels=_INSTANCE)
     whole = HistogramMetricFamily(
@@ -105,13 +110,15 @@ def _instance_families(observation: Observation) -> Iterator[Metric]:
         oldest.add_metric(labels, sample.oldest_unsettled_s)
         if sample.instance in observation.ages_s:
             age.add_metric(labels, observation.ages_s[sample.instance])
+        if sample.unread is not None:
+            unread.add_metric(labels, sample.unread)
         if sample.handler is not None:
             _add_histogram(handler, labels, sample.handler)
         if sample.queue_wait is not None:
             _add_histogram(wait, labels, sample.queue_wait)
         for flow, histogram in sample.end_to_end.items():
             _add_histogram(whole, (*labels, flow), histogram)
-    yield from (received, busy, oldest, age, handler, wait, whole)
+    yield from (received, busy, oldest, age, unread, handler, wait, whole)
 
 
 _COUNTERS: tuple[tuple[str, str, Callable[[EdgeSample], float]], ...] = (

@@ -69,7 +69,8 @@ class InstanceSample:
     at which a gateway takes messages. `wiring` is the number of the newest one that it knows; `oldest_version` is the
     oldest version of the flows of which anything can still come from it, `version` the one in force as far as it knows,
     `newest_version` the newest that it knows, proposed ones included. `ownership` is the epoch of the owners of keys
-    by which an instance of a partitioned node goes, whatever else it was told: else 0.
+    by which an instance of a partitioned node goes, whatever else it was told: else 0. `unread` are the records that a
+    source has still to read, where its connector can tell.
     """
 
     instance: str
@@ -88,6 +89,7 @@ class InstanceSample:
     completed: int = 0
     quiet: bool = False
     exhausted: bool = False
+    unread: int | None = None
     busy_s: float = 0.0
     oldest_unsettled_s: float = 0.0
     last_error: str = ""

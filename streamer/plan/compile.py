@@ -19,7 +19,7 @@ from streamer.descriptor.flow import Flow, parse_flow
 from streamer.descriptor.inputs import InputError, flatten, resolve
 from streamer.descriptor.node import Node, NodeKind, StateType
 from streamer.descriptor.pipeline import Pipeline, PipelineKind
-from streamer.descriptor.resources import Needs
+from streamer.descriptor.resources import Needs, accelerator_of
 from streamer.descriptor.rules import bytes_of
 from streamer.descriptor.validate import state_type
 from streamer.errors import DescriptorError
@@ -302,7 +302,8 @@ class _Compiler:
         if algorithm is None:
             return Needs()
         found = algorithm.resources
-        return Needs(found.cpu, found.gpu, bytes_of(found.mem))
+        kind = accelerator_of(algorithm.placement.node_selector) if found.gpu else ""
+        return Needs(found.cpu, found.gpu, bytes_of(found.mem), kinds={kind: found.gpu} if kind else {})
 
     def _code(self, node: Node) -> Code | None:
         if node.kind is not NodeKind.ALGORITHM:

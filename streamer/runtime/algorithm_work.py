@@ -34,6 +34,8 @@ class AlgorithmWork:
     `overlap` is there once a handler is `async`: frames go to it then.
     """
 
+    unread = None
+
     def __init__(
         self,
         algorithm: Algorithm,

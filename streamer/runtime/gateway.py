@@ -69,6 +69,7 @@ class GatewayWork:
 
     accepts = False
     at_rest = True
+    unread = None
 
     def __init__(
         self,

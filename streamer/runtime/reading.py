@@ -36,6 +36,10 @@ class ReadingWork(ABC):
         self._draining = False
 
     @property
+    def unread(self) -> int | None:
+        return None
+
+    @property
     @abstractmethod
     def exhausted(self) -> bool: ...
 

@@ -67,6 +67,7 @@ def sample_of(instance: Instance) -> InstanceSample:
         completed=i.completed,
         quiet=_quiet(i),
         exhausted=i.work.exhausted,
+        unread=i.work.unread,
         busy_s=i.busy_s,
         oldest_unsettled_s=0.0 if oldest is None else max(0.0, now - oldest),
         last_error=i.failures.last_error,

@@ -79,6 +79,10 @@ class SharedSourceWork(ReadingWork):
         return [edge.counts for edge in self._outbox.edges]
 
     @property
+    def unread(self) -> int | None:
+        return self._source.unread
+
+    @property
     def exhausted(self) -> bool:
         return self._source.ended or self._draining or self._outbox.over
 

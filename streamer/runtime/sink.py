@@ -35,6 +35,7 @@ class SinkWork:
     accepts = True
     at_rest = True
     exhausted = True
+    unread = None
 
     def __init__(self, sink: Sink, *, restarted: bool) -> None:
         self._sink = sink

@@ -28,6 +28,10 @@ class Work(Protocol):
     def exhausted(self) -> bool:
         """Whether it will send nothing any more of its own accord, other than for frames."""
 
+    @property
+    def unread(self) -> int | None:
+        """Records of its own that wait outside; None: it has none, or cannot tell."""
+
     def handle(self, frame: InputFrame) -> list[Failure] | None:
         """Handle all messages of the frame and hand on what is sent for them; gives those that failed.
 

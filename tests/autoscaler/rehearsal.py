@@ -7,11 +7,11 @@ is to go wrong is put between the reports and the loop.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoscaler.collect.at_hand import AtHand
-from autoscaler.collect.base import MetricsSource, Reading
+from autoscaler.collect.base import Histories, MetricsSource, Reading
 from autoscaler.collect.jobs import span_s
 from autoscaler.decision import Decision
 from autoscaler.loop import Autoscaler
@@ -39,7 +39,8 @@ PLAN = dataclasses.replace(
 
 
 class Rehearsal:
-    """`source` is asked for metrics, unless it is None: then they are those at hand. `told` is what people read."""
+    """`source` is asked for metrics, unless it is None: then they are those at hand. `past` tells of the last seasons,
+    `told` is what people read."""
 
     def __init__(
         self, *, rate: float = 50.0, start_up_s: int = 2, capacity: Capacity | None = None, **settings: float
@@ -50,6 +51,7 @@ class Rehearsal:
         self.told: list[str] = []
         self.decisions: list[Decision] = []
         self.source: MetricsSource | None = None
+        self.past: Callable[[float], Histories] | None = None
         self.mute: set[str] = set()
         self.leap_s = 0.0
         self.broken = ""
@@ -138,7 +140,8 @@ class Rehearsal:
         self.log.append_all(entries)
 
     def read(self, jobs: Sequence[str], now: float) -> Reading:
-        return (self.source or self._at_hand).read(jobs, now)
+        found = (self.source or self._at_hand).read(jobs, now)
+        return found if self.past is None else dataclasses.replace(found, histories=self.past(now))
 
 
 class Gone:

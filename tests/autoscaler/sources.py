@@ -47,6 +47,7 @@ def sample(instance: str, received: int, busy_s: float, *, sent: int = 0, backlo
         InstanceState.RUNNING,
         received=received,
         busy_s=busy_s,
+        unread=11,
         oldest_unsettled_s=1.5,
         edges=(edge,),
     )

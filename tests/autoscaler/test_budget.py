@@ -88,3 +88,11 @@ def test_a_kind_of_accelerator_that_is_not_there_has_no_room() -> None:
     [grant] = share([wish("a", 0, 1, resources=Resources(gpu=1.0, gpu_kind="h100"))], platform)
 
     assert (grant.wanted, grant.short) == (0, 1)
+
+
+def test_where_kinds_are_not_told_an_accelerator_is_of_the_kind_that_is_asked_for() -> None:
+    platform = PlatformView(Room(gpu={"": 3.0}), Room(gpu={"": 3.0}))
+
+    [grant] = share([wish("a", 0, 5, resources=Resources(gpu=1.0, gpu_kind="h100"))], platform)
+
+    assert (grant.wanted, grant.short) == (3, 2)

@@ -140,15 +140,16 @@ def test_starting_replicas_that_are_long_overdue_are_not_followed_by_more() -> N
     assert (decision.wanted, decision.guard) == (5, Guard.FAILING)
 
 
-def test_a_platform_that_refuses_is_asked_again_after_a_minute() -> None:
+def test_messages_that_come_to_take_longer_end_a_trial_of_more_replicas() -> None:
+    """The rate of a replica falls to a fiftieth, of which sharing something with three more explains no more than a
+    quarter: what it was before says nothing any more."""
     scaler = Autoscaler()
-    asked = scaler.decide(source(1000), work(4, 400))
-    refused = scaler.decide(source(1000), work(4, 400, refused=10))
-    held = scaler.decide(source(1000), work(4, 400))
-    again = scaler.decide(source(1000), work(4, 400), after_s=56)
+    scaler.passes(5, source(100, backlog=800), work(1, 100))
 
-    assert asked.wanted == refused.wanted == again.wanted == 14
-    assert (held.wanted, held.guard) == (4, Guard.CAPACITY)
+    slow = scaler.decide(source(100, backlog=1200), work(4, 8, true_rate=2.0))
+
+    assert slow.inputs.true_rate == pytest.approx(2.0)
+    assert slow.wanted == 50, "all that it may have"
 
 
 def test_what_the_platform_has_no_room_for_is_told() -> None:
@@ -213,14 +214,6 @@ def test_behind_a_source_that_does_not_tell_what_more_it_has_a_full_queue_double
     told = Autoscaler().decide(source(400, instances=(replace(one, unread=0.0),)), work(4, 400))
 
     assert (untold.wanted, told.wanted) == (8, 6)
-
-
-def test_a_declared_rate_sizes_a_node_of_which_nothing_was_measured() -> None:
-    silent = (instance("work-0", 0.0),)
-
-    decision = Autoscaler().decide(source(1000), work(1, 0, instances=silent, declared_rate=100.0))
-
-    assert decision.wanted == 14
 
 
 def test_a_node_goes_to_zero_once_it_was_idle_for_long_and_comes_back_for_a_message() -> None:

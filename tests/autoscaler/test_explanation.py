@@ -21,6 +21,15 @@ def test_it_says_why_what_would_make_it_one_more_and_since_when() -> None:
     assert lines[4] == "  15 would take more than 1,190 messages/s, or more than 5 s of work waiting"
 
 
+def test_one_more_than_the_most_takes_another_descriptor_as_well() -> None:
+    scaler = Autoscaler()
+    decision = scaler.passes(2, source(1000), work(14, 1000, max_replicas=14))
+
+    assert "15 would take a larger maxStatelessCount (or maxReplicas), and more than 1,190" in explain(
+        decision, scaler.now, 14
+    )
+
+
 def test_what_it_says_holds() -> None:
     scaler = Autoscaler()
     scaler.decide(source(1180), work(14, 1180))

@@ -40,6 +40,23 @@ def test_few_messages_are_never_a_jump() -> None:
     assert found.handled_now == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize(
+    ("latest", "true_rate"),
+    [
+        pytest.param(Growth(5.0, 2, received=10.0, busy_s=5.0), 2.0, id="100 times as long, of few messages"),
+        pytest.param(Growth(5.0, 2, received=200.0, busy_s=0.1), 2000.0, id="a tenth as long"),
+        pytest.param(Growth(5.0, 2, received=400.0, busy_s=4.8), 200.0, id="more than twice as long"),
+        pytest.param(Growth(0.5, 2, received=1.0, busy_s=0.018), 200.0, id="longer by chance"),
+        pytest.param(Growth(5.0, 2, received=0.0, busy_s=0.0), 200.0, id="idle"),
+    ],
+)
+def test_messages_that_take_another_time_are_seen_at_once(latest: Growth, true_rate: float) -> None:
+    window = Growth(15.0, 4, received=300.0, busy_s=1.5)
+    ones = (instance("a", 0, window=window, latest=latest),)
+
+    assert figures_of(work(1, 0, instances=ones), STALE_S).true_rates == {"": pytest.approx(true_rate)}
+
+
 def test_what_is_stale_or_unknown_is_left_out_and_counted() -> None:
     ones = (
         instance("a", 100, 1.0),

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
+from autoscaler.collect.web import Access
 from autoscaler.simulation.traces import traces
 from streamer.errors import TraceError
+from tests.autoscaler.answering import Answering, answering
+
+JSON = "application/json"
 
 
-@contextmanager
-def _server(body: str, status: int = 200) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *args: object) -> None:
-            del args
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api/v1/query_range?query=x&start=0&end=9&step=1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def _address(server: Answering) -> str:
+    return f"{server.url}/api/v1/query_range?query=x&start=0&end=9&step=1"
 
 
 def _matrix(*series: list[tuple[float, str]]) -> str:
@@ -42,28 +25,43 @@ def _matrix(*series: list[tuple[float, str]]) -> str:
 
 
 def test_series_are_added_up() -> None:
-    with _server(_matrix([(10, "1"), (12, "2")], [(10, "5"), (12, "NaN")])) as url:
-        [trace] = traces(url)
+    body = _matrix([(10, "1"), (12, "2")], [(10, "5"), (12, "NaN")])
+    with answering(Answering(200, JSON, body)) as server:
+        [trace] = traces(_address(server))
 
     assert (trace.name, trace.rates) == ("range", (6, 6, 2, 2))
 
 
+def test_a_server_is_told_who_asks(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    with answering(Answering(200, JSON, _matrix([(0, "1"), (1, "2")]))) as server:
+        traces(_address(server), Access(token, None, "team"))
+
+    assert (server.asked[0]["authorization"], server.asked[0]["x-scope-orgid"]) == ("Bearer secret", "team")
+
+
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "content_type", "said"),
     [
-        pytest.param("<html>Login</html>", 200, "not that of a range query: '<html>Login", id="a page"),
-        pytest.param("", 401, "wants to know who asks (HTTP 401)", id="refused"),
-        pytest.param('{"status": "error", "error": "parse error"}', 400, "HTTP 400: parse error", id="a bad query"),
-        pytest.param(_matrix(), 200, "has 0 values", id="an empty answer"),
-        pytest.param('{"data": {"result": [[1, "2"]]}}', 200, "not that of a range query", id="another query"),
-        pytest.param(_matrix([(0, "-1"), (1, "2")]), 200, "not between 0 and", id="negative rates"),
+        pytest.param("<html>Login</html>", 200, "text/html", "answers with text/html", id="a page"),
+        pytest.param(
+            "<html>Login", 200, JSON, "not that of a range query: '<html>Login", id="a page that says it is none"
+        ),
+        pytest.param("", 401, "text/html", "answers 401 Unauthorized", id="refused"),
+        pytest.param('{"status": "error", "error": "parse error"}', 400, JSON, "parse error", id="a bad query"),
+        pytest.param(_matrix(), 200, JSON, "has 0 values", id="an empty answer"),
+        pytest.param('{"data": {"result": [[1, "2"]]}}', 200, JSON, "not that of a range query", id="another query"),
+        pytest.param(_matrix([(0, "-1"), (1, "2")]), 200, JSON, "not between 0 and", id="negative rates"),
     ],
 )
-def test_what_is_no_answer_to_a_range_query_is_told(body: str, status: int, said: str) -> None:
-    with _server(body, status) as url, pytest.raises(TraceError) as raised:
-        traces(url)
+def test_what_is_no_answer_to_a_range_query_is_told(body: str, status: int, content_type: str, said: str) -> None:
+    with answering(Answering(status, content_type, body)) as server, pytest.raises(TraceError) as raised:
+        traces(_address(server))
 
     assert said in str(raised.value)
+    assert "query_range" in raised.value.advice or "not between" in said
+    assert "--token-file" in raised.value.advice or "not between" in said
 
 
 def test_a_server_that_is_not_there_is_told() -> None:

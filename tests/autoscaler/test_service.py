@@ -15,6 +15,7 @@ from autoscaler.decision import Action, Decision, Guard, ScalingPlan
 from autoscaler.instruments import Instruments, shown
 from autoscaler.local import LocalJobs
 from autoscaler.service import ServiceOptions, serve, service_of
+from autoscaler.settings import Settings
 from streamer.control.book import Book
 from streamer.control.events import Decided, JobSubmitted
 from streamer.control.hosts.home import make_folder, new_job, open_log
@@ -81,6 +82,13 @@ def test_a_platform_that_is_not_there_is_refused_with_those_that_are(tmp_path: P
 def test_an_address_that_is_none_is_refused_at_once(log: SqliteLog, tmp_path: Path) -> None:
     with pytest.raises(MetricsError, match="is no address"):
         service_of(ServiceOptions(tmp_path, prometheus="prometheus"), log, lambda _: None)
+
+
+def test_a_season_without_a_server_that_has_a_history_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="a season is looked up in the history") as refused:
+        serve(ServiceOptions(tmp_path, settings=Settings(season_s=60.0)), lambda _: None)
+
+    assert "--prometheus" in refused.value.advice
 
 
 def test_two_services_of_one_home_do_not_fight(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def test_the_defaults_agree() -> None:
         ({"window_s": 1.0}, "window_s is 1"),
         ({"scale_in_least_s": 400.0}, "scale_in_least_s (400) is above scale_in_most_s (300)"),
         ({"spares": -1}, "spares is -1"),
+        ({"season_s": 0.0}, "season_s is 0"),
     ],
 )
 def test_what_does_not_agree_is_named(fields: dict[str, float], said: str) -> None:

@@ -22,7 +22,7 @@ from tests.autoscaler.sources import (
     wait_until,
 )
 
-JOBS = ("whole", "grows", "hangs", "there", "one", "two")
+JOBS = ("whole", "grows", "hangs", "there", "one", "two", "repeats")
 
 
 @pytest.fixture(scope="module", params=["at hand", "pages", "server"])
@@ -36,7 +36,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             yield pages
             return
         with served(tmp_path_factory.mktemp("prometheus"), list(pages.addresses().values())) as url:
-            pages.source = Prometheus(url, span_s=SPAN_S)
+            pages.source = Prometheus(url, span_s=SPAN_S, season_s=60.0)
             yield pages
 
 
@@ -47,7 +47,7 @@ def test_an_instance_is_told_as_it_said(told: Told) -> None:
 
     [point] = found["parse-0"]
     assert abs(point.at - time.time()) < 20
-    assert (point.received, point.busy_s, point.oldest_unsettled_s) == (70, 3.5, 1.5)
+    assert (point.received, point.busy_s, point.oldest_unsettled_s, point.unread) == (70, 3.5, 1.5, 11)
     assert (point.sent, point.settled) == ({"save": 30}, {"save": 30})
     assert (point.backlog, point.in_flight, point.fullness) == ({"save": 4}, {"save": 4}, {"save": 0.25})
 
@@ -106,3 +106,20 @@ def test_a_server_that_does_not_know_a_job_says_so_with_the_remedy(told: Told) -
 
     assert "no series of job nobody" in failure
     assert "honor_labels: true" in failure
+
+
+def test_a_server_tells_what_a_node_took_in_during_the_last_two_seasons(told: Told) -> None:
+    if not isinstance(told.source, Prometheus):
+        return
+    told.tell("repeats", [sample("parse-0", 100, 1.0)])
+    until(told.source, "repeats", lambda points: "parse-0" in points)
+    told.tell("repeats", [sample("parse-0", 160, 1.0)])
+    until(told.source, "repeats", lambda points: points["parse-0"][-1].received == 160)
+
+    found = told.source.read(["repeats", "one"], time.time())
+
+    history = found.histories["repeats"]["parse"]
+    assert (history.step_s, len(history.rates)) == (30.0, 4)
+    assert history.rates[-1] is not None
+    assert history.rates[-1] > 0
+    assert history.rates[0] is None, "nothing was scraped then"

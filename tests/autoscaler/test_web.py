@@ -7,63 +7,17 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from autoscaler.collect.prometheus import Prometheus
 from autoscaler.collect.web import Access
 from streamer.errors import MetricsError
+from tests.autoscaler.answering import Answering, answering
 
 EMPTY = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": []}})
-
-
-class Answering(HTTPServer):
-    """Gives one answer to every request, and keeps what it was asked with."""
-
-    def __init__(self, code: int, content_type: str, body: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = code, content_type, body.encode(), headers or {}
-        self.asked: list[dict[str, str]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Answering
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
-        code, content_type, body, headers = self.server.answer
-        self.send_response(code)
-        for name, value in {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST  # noqa: N815 - the base class names it
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-        pass
-
-
-@contextmanager
-def answering(server: Answering) -> Iterator[Answering]:
-    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def ask(url: str, access: Access = Access()) -> str:  # noqa: B008 - it is frozen

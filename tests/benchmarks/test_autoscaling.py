@@ -7,7 +7,7 @@ from benchmarks.scenario.autoscaling import CASES, Case, measured, simulated, ta
 
 
 def test_a_trace_is_driven_through_real_processes_and_simulated_beside() -> None:
-    case = Case("short", (5.0, 5.0, 20.0), 0.01, settings=Settings(tick_s=1.0, window_s=2.0))
+    case = Case("short", (5.0, 5.0, 20.0), 0.01, copies=2, settings=Settings(tick_s=1.0, window_s=2.0))
 
     live, simulation = measured(case), simulated(case)
 

@@ -84,7 +84,7 @@ def test_it_says_why_since_when_and_what_would_change_it(
         "parse: 7 replicas, for ",
         "because it wants 9 replicas",
         "100 messages/s arrive",
-        "it wants 9, and has 7",
+        "  wants 9, has 7",
         "6 would take less than 90 messages/s",
         "it may have 0 to 40",
         "1970-01-01T00:16:40Z  1 -> 7  100 messages/s keep it busy",

@@ -28,7 +28,7 @@ MAY_PRINT = frozenset(
 )
 MAY_CATCH_ALL: Mapping[PurePosixPath, str] = {
     PurePosixPath("autoscaler/loop.py"): "a supervising loop: a defect costs one pass, is shown whole and is counted",
-    PurePosixPath("streamer/cli/main.py"): "the outermost frame: a defect of ours gets its traceback and exit code 70",
+    PurePosixPath("streamer/cli/entry.py"): "the outermost frame: a defect of ours gets its traceback and exit code 70",
     PurePosixPath("streamer/connectors/installed.py"): "whatever a package raises at import is that package's error",
     PurePosixPath("streamer/control/cluster/faust_app.py"): "whatever Faust raises, jobs must be led again",
     PurePosixPath("streamer/control/cluster/leading.py"): "a defect of ours is shown whole, and jobs must be led again",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamer.descriptor.algorithm import Algorithm, AlgorithmCode
+from streamer.descriptor.algorithm import Algorithm, AlgorithmCode, Placement, Resources
 from streamer.descriptor.document import Document
 from streamer.descriptor.fields import Report
 from streamer.descriptor.node import StateType
@@ -188,6 +189,17 @@ def test_a_call_may_take_a_part_of_a_second(algorithms: dict[str, Algorithm], tt
     node = compiled(algorithms, "in >> work >> out", work(ttl=ttl)).nodes["work"]
 
     assert (node.ttl_s, node.args["ttl"]) == (ttl, ttl)
+
+
+def test_a_node_needs_the_accelerators_of_its_algorithm_of_the_kind_that_it_selects(
+    algorithms: dict[str, Algorithm],
+) -> None:
+    chosen = Placement(node_selector={"nvidia.com/gpu.product": "NVIDIA-L4"})
+    fast = replace(algorithms["work"], resources=Resources(gpu=2), placement=chosen)
+    plain = replace(algorithms["work"], placement=chosen)
+
+    assert compiled({"work": fast}, "in >> work >> out", work()).nodes["work"].needs.kinds == {"NVIDIA-L4": 2}
+    assert compiled({"work": plain}, "in >> work >> out", work()).nodes["work"].needs.kinds == {}
 
 
 def test_args_are_those_that_algorithms_know(algorithms: dict[str, Algorithm]) -> None:

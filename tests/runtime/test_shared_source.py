@@ -61,6 +61,8 @@ class Parts:
 
     def close(self) -> None: ...
 
+    unread = 7
+
 
 class Life:
     """One instance of the source `lines`, with the edges lines >> parse and lines >> keep."""

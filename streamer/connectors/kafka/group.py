@@ -64,6 +64,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
         self._ends: dict[TopicPartition, int] | None = None
         self._dealt = False
         self._commit_at = 0.0
+        self.behind: int | None = None
+        """Records between what was fetched and the ends of the partitions, of about a second ago; None: unknown."""
 
     async def keep_reading(self) -> None:
         """Until it is cancelled: a cluster that cannot be used is tried again, less and less often."""
@@ -122,7 +124,20 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.room.wait(), KAFKA_FETCH_S)
             if time.monotonic() >= self._commit_at:
+                await self._measure(consumer)
                 await self.commit()
+
+    async def _measure(self, consumer: AIOKafkaConsumer) -> None:
+        """By the ends that came with what was fetched: nothing more is asked for it."""
+        held = [place for place in self._shares if place in consumer.assignment()]
+        ends = [consumer.last_stable_offset(place) for place in held]
+        behind = None
+        if self._dealt and held and None not in ends:
+            with suppress(KafkaError, TimeoutError):  # partitions are being dealt, or nobody answers
+                async with asyncio.timeout(KAFKA_REQUEST_S):
+                    places = [await consumer.position(place) for place in held]
+                    behind = sum(max(0, end - at) for end, at in zip(ends, places, strict=True))
+        self.behind = behind
 
     async def _at_end(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
         if not self._dealt:

@@ -62,6 +62,10 @@ class Shelf:
             return max(0, room)
 
     @property
+    def records(self) -> int:
+        return self._records
+
+    @property
     def empty(self) -> bool:
         return not self._pieces
 

@@ -51,6 +51,11 @@ class KafkaSource:
     def ended(self) -> bool:
         return self._group is not None and self._group.finished and self._shelf.empty
 
+    @property
+    def unread(self) -> int | None:
+        behind = None if self._group is None else self._group.behind
+        return None if behind is None else behind + self._shelf.records
+
     def begin(self) -> None:
         settings = settings_of(self._spec, os.environ)
         spec = {**self._spec, "group": resolved(self._spec["group"], os.environ)}

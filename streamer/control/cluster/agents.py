@@ -100,5 +100,12 @@ def chosen(there: Mapping[str, Beat], used: Mapping[str, Needs], state: JobState
 def _larger(one: Needs, other: Needs) -> Needs:
     """Of each the larger: what was just placed may not be in use yet, and what others placed is not known here."""
     return Needs(
-        max(one.cpu, other.cpu), max(one.gpu, other.gpu), max(one.mem, other.mem), max(one.instances, other.instances)
+        max(one.cpu, other.cpu),
+        max(one.gpu, other.gpu),
+        max(one.mem, other.mem),
+        max(one.instances, other.instances),
+        {
+            kind: max(one.kinds.get(kind, 0.0), other.kinds.get(kind, 0.0))
+            for kind in dict.fromkeys((*one.kinds, *other.kinds))
+        },
     )

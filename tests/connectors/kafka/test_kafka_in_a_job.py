@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from streamer.control.hosts.embedded import EmbeddedHost
+from streamer.descriptor.load import load
+from streamer.plan.compile import compile_plan
 from streamer.state.dead_letters import DeadLetters
 from tests.cli.command import Desk
 from tests.kafka.broker import bootstrap
@@ -50,3 +55,27 @@ def test_instances_share_a_topic_and_commit_what_is_settled(desk: Desk) -> None:
     assert sum(numbers.committed(group)) == COUNT, "also what is a dead letter is done with"
     (error,) = {kept.letter.error for kept in DeadLetters(desk.jobs()[0] / "dead-letters.sqlite").find()}
     assert error.startswith(f"topic {numbers.name}, partition 1, offset 194: not json")
+
+
+def test_a_source_tells_what_it_has_still_to_read(desk: Desk) -> None:
+    """While a slow node behind it holds it up: what it has read and what it has not are all that there is."""
+    numbers, results = Topic(bootstrap(), 2), Topic(bootstrap())
+    many = 20 * COUNT
+    numbers.fill(b"%d" % n for n in range(many))
+    desk.write("double.py", "import time\ndef start(args, api):\n    time.sleep(0.01)\n    return 1\n")
+    loaded = load([desk.pipeline(nodes(numbers, results, f"group-{uuid.uuid4().hex[:12]}"), FLOWS, ALGORITHMS)])
+    assert loaded.pipeline is not None
+    plan = compile_plan(loaded.pipeline, loaded.algorithms, folder=desk.folder)
+    host = EmbeddedHost(plan, desk.home, on_output=lambda *_: None)
+
+    with closing(host):
+        host.start()
+        deadline = time.monotonic() + 60
+        while True:
+            sample = host.poll(0.1).samples.get("numbers-0")
+            if sample is not None and sample.unread and sample.received + sample.unread == many:
+                break
+            assert time.monotonic() < deadline, sample
+        host.kill()
+        while not host.poll(0.1).status.ended:
+            pass

@@ -8,7 +8,9 @@ from streamer.cluster_limits import (
     AGENT_RETURNS_S,
 )
 from streamer.control.cluster.agents import Agents
-from streamer.control.cluster.wire import Beat
+from streamer.control.cluster.wire import Beat, beat_entry, beat_of
+from streamer.descriptor.resources import Needs, parse_capacity
+from streamer.log.base import Record
 
 
 class _Room:
@@ -67,3 +69,10 @@ def test_what_is_kept_in_a_folder_of_two_is_not_lost_with_one() -> None:
     room.agents.heard(Beat("c", "127.0.0.1", "its own"))
     assert room.agents.is_shared("a")
     assert not room.agents.is_shared("c")
+
+
+def test_an_agent_tells_its_accelerators_by_kind() -> None:
+    beat = Beat("a", "127.0.0.1", "home", parse_capacity("gpu:l4=2"), Needs(gpu=1.0, kinds={"l4": 1.0}))
+    entry = beat_entry(beat)
+
+    assert beat_of(Record(entry.topic, 0, 0, entry.key, entry.value, None, 0.0)) == beat
