@@ -140,11 +140,11 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
         self.behind = behind
 
     async def _at_end(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-        if not self._dealt:
-            return False
+        shares = self._shares
         with suppress(KafkaError, TimeoutError):  # partitions are being dealt, or nobody answers: it is asked again
             async with asyncio.timeout(KAFKA_REQUEST_S):
-                return all([await consumer.position(place) >= ends.get(place, 0) for place in self._shares])
+                at_end = all([await consumer.position(place) >= ends.get(place, 0) for place in shares])
+                return at_end and self._dealt and self._shares is shares
         return False
 
     def _why(self) -> str:
@@ -157,7 +157,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
         self._dealt, self.finished = True, False
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002 -- it is all
-        self._dealt = False
+        self._dealt = self.finished = False  # before the shelf is emptied: that looks like an end
         held = list(self._shares.values())
         self._shelf.drop(held)
         until = time.monotonic() + HANDOVER_S
@@ -184,6 +184,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships 
                     share.committed_to = told[share.place]
 
     async def _leave(self) -> None:
+        self.finished = False
         self._shelf.drop(list(self._shares.values()))
         self._shares = {}
         consumer, self._consumer = self._consumer, None

@@ -49,7 +49,8 @@ class KafkaSource:
 
     @property
     def ended(self) -> bool:
-        return self._group is not None and self._group.finished and self._shelf.empty
+        # in this order: whoever empties the shelf, since others get its partitions, has said before that it is no end
+        return self._shelf.empty and self._group is not None and self._group.finished
 
     @property
     def unread(self) -> int | None:
