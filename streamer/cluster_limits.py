@@ -30,6 +30,8 @@ AGENT_LOOK_S = 0.05
 """At most this often does an agent, or a controller of a cluster, look at what has changed."""
 CONTROLLER_SESSION_S = 6.0
 """A controller that was silent for this long is replaced by another one."""
+CONTROLLER_END_S = 8.0
+"""A controller that is to end says goodbye to its brokers for so long."""
 CONTROLLER_GATHER_S = 0.03
 """Reports that come one after the other gather for so long before a controller looks at them."""
 CONTROLLER_TAKE_UP_S = 0.2

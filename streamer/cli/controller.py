@@ -20,6 +20,7 @@ from streamer.cli.interrupts import is_orphaned
 from streamer.cli.output import tell
 from streamer.cluster_limits import (
     AGENT_BEAT_S,
+    CONTROLLER_END_S,
 )
 from streamer.control.cluster.faust_app import Controller
 
@@ -42,7 +43,14 @@ async def _serve(bootstrap: str, name: str, folder: Path, attached: int) -> int:
     log = await asyncio.to_thread(patient_log, settings, tell)
     worker = Controller(settings, log, name, folder, tell)
     watch = asyncio.create_task(_watch(stop, attached)) if attached else None
-    await worker.serve(stop, lambda: tell(f"controller {name} is ready at {bootstrap}"))
+    serving = asyncio.create_task(worker.serve(stop, lambda: tell(f"controller {name} is ready at {bootstrap}")))
+    await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    ended, _ = await asyncio.wait({serving}, timeout=CONTROLLER_END_S)
+    if not ended:  # a client of Kafka's waits for brokers that are gone, and another controller needs no goodbye
+        tell(f"no broker has answered for {CONTROLLER_END_S:g} s: this controller ends without a word to them")
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(OK)
+    await serving
     if watch is not None:
         watch.cancel()
     return OK

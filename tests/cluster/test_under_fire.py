@@ -161,3 +161,13 @@ def test_jobs_go_on_without_brokers_and_controllers_and_catch_up(
     account = machines.stopped(job)
     _whole(account, machines.lines("words"))
     tell(f"{meanwhile} messages without a broker, {machines.lines('words')} in all, 0 lost")
+
+
+def test_a_controller_ends_when_it_is_told_to_though_nobody_answers(machines: Machines, brokers: Cluster) -> None:
+    controller = machines.controller("c1")
+    brokers.kill()
+
+    controller.signal(signal.SIGTERM)
+    assert controller.process.wait(_TAKEN_OVER_S) == 0, controller.said()
+
+    brokers.resume()

@@ -64,7 +64,7 @@ def test_a_kill_at_any_effect_leaves_an_account_that_balances(instance: str, ope
 
 @pytest.mark.parametrize("operations", range(1, 12))
 def test_a_life_may_end_at_its_beginning(operations: int) -> None:
-    world = scene("chain", KillNewborn(0.33, "a-0", operations)).run()
+    world = scene("chain", KillNewborn(0.2, "a-0", operations)).run()
 
     assert world.deaths["a-0"] == 2
 

@@ -34,7 +34,7 @@ def test_a_second_kill_before_the_first_is_made_good_loses_nothing_either(operat
     assert {str(record) for record in world.disks["s-0"].accepted()} == set(arrived(world))
 
 
-@pytest.mark.parametrize("operations", range(1, 18))
+@pytest.mark.parametrize("operations", range(1, 17))  # the next one is behind its end
 def test_each_root_of_an_algorithm_arrives_as_often_as_it_was_accepted(operations: int) -> None:
     world = scene("logged-starter", Kill(0.12, "g-0", operations)).run()
 
