@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.machines import PARSE, Machines
+from tests.cluster.machines import Machines
 from tests.kafka.broker import bootstrap
 
 
@@ -45,29 +45,6 @@ def test_a_job_is_submitted_looked_at_changed_and_stopped(machines: Machines) ->
     assert json.loads(machines.ok("ps", "--json")) == []
     assert machines.status(job)["account"] == account, "it is kept, though pages lie on other machines"
     machines.until(lambda: not machines.pids(job))
-
-
-def test_a_job_that_has_failed_is_resumed_where_it_stood(machines: Machines) -> None:
-    machines.start("controller", "controller")
-    machines.agent("a1")
-    job = machines.submit("words")
-    machines.until(lambda: machines.lines("words") > 100)
-    code = machines.folder / "parse.py"
-    code.write_text("raise ValueError('not yet')\n")
-    os.kill(machines.pids(job)["parse-0"], signal.SIGKILL)
-    machines.until(lambda: not machines.pids(job))
-    assert machines.status(job)["status"] == "failed"
-    written = machines.lines("words")
-
-    code.write_text(PARSE)
-    assert machines.ok("resume", job).split() == [job]
-
-    assert machines.status(job)["status"] == "running"
-    machines.until(lambda: machines.lines("words") > written + 100)
-    machines.stopped(job)
-    numbers = {json.loads(line)["id"] for line in (machines.folder / "words.jsonl").read_text().splitlines()}
-    assert numbers == set(range(len(numbers))), "it began where it stood, and nothing is missing"
-    assert f"job {job} is stopped" in machines.run("resume", job).stderr
 
 
 def test_a_run_brings_what_it_needs_and_starts_it_again(machines: Machines) -> None:
