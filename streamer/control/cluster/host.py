@@ -233,7 +233,17 @@ class ClusterHost:
         self._say(f"leads job {job}")
         if led.state is None:
             self._happened(led, JobSubmitted(job, kept.plan))
+        self._catch_up(job)
         return self._led.get(job)
+
+    def _catch_up(self, job: str) -> None:
+        """What was wanted and not done by whoever led before: Faust carries it, too, once all workers have agreed."""
+        batch = self._log.read(Topic.COMMANDS, scope=job)
+        while batch.records:
+            for record in batch.records:
+                if job in self._led and submitted(record) is None:
+                    self.take(record)
+            batch = self._log.read(Topic.COMMANDS, batch.position, scope=job)
 
     def _begin(self, facts: JobFacts, plan: Plan) -> None:
         if facts.job in self._led:

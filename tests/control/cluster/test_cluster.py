@@ -30,13 +30,7 @@ _ENDLESS = "{connector: generator, rate: 200}"
 
 def flowing(scene: Scene, job: str) -> None:
     """Every instance is at work."""
-    scene.until(
-        lambda: (
-            scene.has(job)
-            and bool(scene.kept(job).instances)
-            and all(line.phase is InstancePhase.RUNNING for line in scene.kept(job).instances)
-        )
-    )
+    scene.until(lambda: all_running(scene, job))
 
 
 def _balanced(scene: Scene, job: str) -> tuple[int, int]:
@@ -167,6 +161,20 @@ def test_a_controller_that_was_killed_after_the_submission_is_made_up_for(
     scene.controller("next")
     scene.agent("a1")
     assert _balanced(scene, job) == (500, 500)
+
+
+def test_what_was_wanted_while_nobody_led_is_done_by_whoever_takes_the_job_up(scene: Scene, tmp_path: Path) -> None:
+    """Faust carries it as well, but not before its workers have agreed on who has which partition."""
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    flowing(scene, job)
+    del scene.hosts["c1"]
+    want_replicas(scene.log, job, "parse", 3)
+    scene.forget_carried()
+
+    scene.controller("c2")
+
+    scene.until(lambda: sum("parse-2" in lives for lives in scene.lives().values()) == 1)
+    scene.drain(job)
 
 
 def test_a_controller_that_takes_up_many_jobs_looks_at_those_that_it_has_in_between(
