@@ -19,7 +19,7 @@ it deletes its key. One thread uses a log object; open another for another threa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -177,15 +177,20 @@ class ControlLog(Protocol):
 def newest(log: ControlLog, topic: Topic, *, scope: str | None = None) -> dict[str, Record]:
     """The newest record of each key that was not deleted, claims left out: the state that a topic holds now."""
     table: dict[str, Record] = {}
+    for record in everything(log, topic, scope=scope):
+        if record.value is None:
+            table.pop(record.key, None)
+        elif not record.is_claim:
+            table[record.key] = record
+    return table
+
+
+def everything(log: ControlLog, topic: Topic, *, scope: str | None = None) -> Iterator[Record]:
+    """All records that a topic holds now, in the order of their partitions."""
     batch = log.read(topic, scope=scope)
     while batch.records:
-        for record in batch.records:
-            if record.value is None:
-                table.pop(record.key, None)
-            elif not record.is_claim:
-                table[record.key] = record
+        yield from batch.records
         batch = log.read(topic, batch.position, scope=scope)
-    return table
 
 
 def check_entries(entries: Sequence[Entry], claim: Claim | None) -> None:

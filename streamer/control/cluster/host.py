@@ -12,10 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from streamer import clock as clocks
-from streamer.cluster_limits import (
-    AGENT_BEAT_S,
-    CONTROLLER_TAKE_UP_S,
-)
+from streamer.cluster_limits import AGENT_BEAT_S, CONTROLLER_TAKE_UP_S
 from streamer.control.book import Book, find, lines
 from streamer.control.cluster.accounts import Pages
 from streamer.control.cluster.agents import Agents, chosen, used_by
@@ -57,7 +54,7 @@ from streamer.control.step import step
 from streamer.control.wishes import wishes
 from streamer.descriptor.resources import NOTHING, Needs
 from streamer.errors import ClaimError, StateError
-from streamer.log.base import ControlLog, Entry, Position, Record
+from streamer.log.base import ControlLog, Entry, Position, Record, everything
 from streamer.log.topics import Topic
 from streamer.plan.assignment import Peers, Verb, Wiring
 from streamer.plan.compile import Plan
@@ -129,6 +126,8 @@ class ClusterHost:
         self._led: dict[str, _Led] = {}
         self._awaited: deque[JobFacts] = deque()
         """What is to be taken up, the job that began first before the others."""
+        self._unbegun: deque[Record] = deque()
+        """Commands for jobs that nobody has begun."""
         self._agents = Agents(clock)
         self._used: dict[str, Needs] | None = None
         """What instances ask for by agent, for as long as one tick lasts."""
@@ -151,7 +150,11 @@ class ClusterHost:
         for job in self.jobs:
             if not is_mine(job):
                 self._let_go(job)
-        self._awaited = deque(line.facts for line in lines(self._log) if line.live and is_mine(line.facts.job))
+        found = lines(self._log)
+        self._awaited = deque(line.facts for line in found if line.live and is_mine(line.facts.job))
+        known = {line.facts.job for line in found}
+        commands = everything(self._log, Topic.COMMANDS)
+        self._unbegun = deque(one for one in commands if one.scope not in known and is_mine(one.scope))
 
     def take(self, record: Record) -> None:
         """A command, or a report of a job. Raises LogError: it is to be handed over again."""
@@ -216,6 +219,9 @@ class ClusterHost:
             self._awaited.popleft()
             if self._clock() - began >= CONTROLLER_TAKE_UP_S:
                 return
+        while self._unbegun and self._clock() - began < CONTROLLER_TAKE_UP_S:
+            self.take(self._unbegun[0])
+            self._unbegun.popleft()
 
     def _found(self, job: str, *, revive: bool) -> _Led | None:
         """None if there is no such job, or it has ended and nobody wants to `revive` it."""
@@ -238,12 +244,9 @@ class ClusterHost:
 
     def _catch_up(self, job: str) -> None:
         """What was wanted and not done by whoever led before: Faust carries it, too, once all workers have agreed."""
-        batch = self._log.read(Topic.COMMANDS, scope=job)
-        while batch.records:
-            for record in batch.records:
-                if job in self._led and submitted(record) is None:
-                    self.take(record)
-            batch = self._log.read(Topic.COMMANDS, batch.position, scope=job)
+        for record in everything(self._log, Topic.COMMANDS, scope=job):
+            if job in self._led and submitted(record) is None:
+                self.take(record)
 
     def _begin(self, facts: JobFacts, plan: Plan) -> None:
         if facts.job in self._led:

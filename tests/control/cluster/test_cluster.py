@@ -163,6 +163,16 @@ def test_a_controller_that_was_killed_after_the_submission_is_made_up_for(
     assert _balanced(scene, job) == (500, 500)
 
 
+def test_a_job_that_was_submitted_while_nobody_led_is_begun_by_whoever_comes(scene: Scene, tmp_path: Path) -> None:
+    del scene.hosts["c1"]
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    scene.forget_carried()
+
+    scene.controller("c2")
+
+    assert _balanced(scene, job) == (500, 500)
+
+
 def test_what_was_wanted_while_nobody_led_is_done_by_whoever_takes_the_job_up(scene: Scene, tmp_path: Path) -> None:
     """Faust carries it as well, but not before its workers have agreed on who has which partition."""
     job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
