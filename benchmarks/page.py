@@ -1,4 +1,4 @@
-"""The tables of `docs/benchmarks.md`: written by the commands that took the figures, between two marks each.
+"""The tables of the documents: written by the commands that took the figures, between two marks each.
 
 A table that a person copies is soon wrong. The text around the marks is a person's, and is left alone.
 """
@@ -14,6 +14,7 @@ from benchmarks.record import ROOT
 from streamer.errors import StreamerError
 
 PAGE = ROOT / "docs" / "benchmarks.md"
+_ELSEWHERE = {"scenario.autoscaling": ROOT / "docs" / "autoscaling.md"}
 
 
 class PageError(StreamerError):
@@ -38,8 +39,17 @@ def provenance(record: Mapping[str, Any]) -> str:
     )
 
 
-def put(name: str, text: str, page: Path = PAGE) -> None:
-    """Replace what stands between the marks of `name`. Raises PageError if they are not there."""
+def page_of(name: str) -> Path:
+    """The page on which a table stands."""
+    return _ELSEWHERE.get(name, PAGE)
+
+
+def put(name: str, text: str, page: Path | None = None) -> None:
+    """Replace what stands between the marks of `name`, on its own page unless another one is given.
+
+    Raises PageError if they are not there.
+    """
+    page = page or page_of(name)
     before = page.read_text(encoding="utf-8")
     pattern = re.compile(rf"(<!-- begin {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)", re.DOTALL)
     after, found = pattern.subn(lambda m: f"{m[1]}\n{text}\n\n{m[2]}", before)

@@ -42,9 +42,9 @@ BENCHMARKS = (
     "peers.kafka",
 )
 """All that are taken by `make bench`, in this order."""
-ON_KAFKA = ("scenario.control_plane",)
-"""Those that need brokers, and are taken by their own commands."""
-RECORDED = (*BENCHMARKS, *ON_KAFKA)
+BY_THEMSELVES = ("scenario.control_plane", "scenario.autoscaling")
+"""Those that need brokers, or play traces for a quarter of an hour, and are taken by their own commands."""
+RECORDED = (*BENCHMARKS, *BY_THEMSELVES)
 """All that have a record and a table."""
 _PACKAGES = ("pyzmq", "msgpack", "msgspec", "psutil")
 

@@ -112,8 +112,10 @@ class Tally:
     def second(self, t: int) -> None:
         """What is there at the end of second `t`."""
         world, rate = self.world, self.trace.rates[t]
+        if world.disturbance.selectivity_changes(t) or world.disturbance.work_changes(t):
+            self._needs.clear()
         needs = self._needs.get(rate)
-        if needs is None or world.disturbance.selectivity_changes(t):
+        if needs is None:
             needs = tuple(oracle(state.stage, rate * state.unit_demand) for state in world.scaled)
             self._needs[rate] = needs
         jumped = self._has_jumped(t)

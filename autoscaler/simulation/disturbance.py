@@ -24,6 +24,7 @@ class Disturbance:
     this part of the instances (0 to 1) reports nothing, in `silent_span`. `reset`: in this second all counters begin
     anew. `clock_step_s`: so far the clock jumps at `clock_step_at`. `refusing`: the platform starts nothing. `dying`:
     replicas die as they start. `selectivity`: every edge carries so many times its messages from `selectivity_at` on.
+    `work`: a message takes so many times its time from `work_at` on.
     """
 
     gone: Span = NEVER
@@ -39,6 +40,8 @@ class Disturbance:
     dying: Span = NEVER
     selectivity: float = 1.0
     selectivity_at: int = -1
+    work: float = 1.0
+    work_at: int = -1
 
     def is_gone(self, now: int) -> bool:
         return _within(self.gone, now)
@@ -68,6 +71,9 @@ class Disturbance:
 
     def selectivity_changes(self, now: int) -> bool:
         return now == self.selectivity_at
+
+    def work_changes(self, now: int) -> bool:
+        return now == self.work_at
 
     def selectivity_factor(self, now: int) -> float:
         return self.selectivity if 0 <= self.selectivity_at <= now else 1.0

@@ -9,7 +9,7 @@ of five traces under seven rules must be a matter of a minute in plain Python.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.demand import System
 from autoscaler.simulation.disturbance import CALM, Disturbance
@@ -115,6 +115,12 @@ class World:
         for state in self.stages:
             state.unit_demand = unit.rates[state.name]
 
+    def _slow_down(self, factor: float) -> None:
+        for state in self.scaled:
+            assert state.stage.rate is not None
+            state.stage = replace(state.stage, rate=state.stage.rate / factor)
+            state.refresh()
+
     def _leaves_first(self) -> Iterable[StageState]:
         """Targets before their sources, as far as cycles allow."""
         done: dict[str, None] = {}
@@ -140,6 +146,8 @@ class World:
         now = self.now
         if self.disturbance.selectivity_changes(now):
             self._wire()
+        if self.disturbance.work_changes(now):
+            self._slow_down(self.disturbance.work)
         self._start_and_die(now)
         arriving = rate / len(self.sources)
         for state in self.sources:

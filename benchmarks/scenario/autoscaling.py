@@ -3,7 +3,8 @@
 A load generator outside of the pipeline drives a gateway; behind it stands a node whose handlers sleep for the time of
 their work, so that dozens of replicas fit on a small machine. Every second the job is looked at as the simulation looks
 at its own: late is a second in which over five seconds of work wait, the cost is replicas (those that start included)
-over those of an oracle that holds the least that carry the rate. Delays are those of the messages themselves.
+over those of an oracle that holds the least that carry the rate. Each decision that changed something is kept with its
+second. Delays are those of the messages themselves.
 
     python -m benchmarks.scenario.autoscaling [--only TEXT] [--json FILE]
 """
@@ -25,15 +26,18 @@ from typing import Any
 from autoscaler.embedded import EmbeddedAutoscaler
 from autoscaler.journal import journal_of
 from autoscaler.settings import DEFAULT, Settings
+from autoscaler.simulation.disturbance import Disturbance
 from autoscaler.simulation.experiment import Conditions, simulate
 from autoscaler.simulation.layout import Layout, Link, Stage
 from autoscaler.simulation.rules.streamer import Streamer
 from autoscaler.simulation.traces import Trace
-from benchmarks import record
-from benchmarks.command import chosen, parser_of
+from autoscaler.simulation.world import World
+from benchmarks import page, record
+from benchmarks.command import chosen, parser_of, publish
 from benchmarks.scenario.engine import Node, algorithm, plan_of
 from benchmarks.scenario.side import BenchmarkError
-from streamer.cli.output import say, tell
+from streamer import clock
+from streamer.cli.output import tell
 from streamer.control.hosts.embedded import EmbeddedHost
 from streamer.control.hosts.home import open_log
 from streamer.control.jobs import JobSnapshot, JobStatus
@@ -79,20 +83,25 @@ CASES = (
 
 @dataclass(slots=True)
 class Course:
-    """What was seen of a run: by second, seconds of work that wait, replicas, and those of the oracle."""
+    """What was seen of a run: by second, seconds of work that wait, replicas, and those of the oracle.
 
-    late: list[float] = field(default_factory=list)
+    `decisions` are the seconds and replicas of those that changed something; the trace began at `began_at`.
+    """
+
+    waits: list[float] = field(default_factory=list)
     replicas: list[int] = field(default_factory=list)
     oracle: list[int] = field(default_factory=list)
-    changes: int = 0
+    decisions: list[tuple[int, int]] = field(default_factory=list)
+    began_at: float = 0.0
 
     def figures(self) -> dict[str, Any]:
-        seconds = max(1, len(self.late))
+        seconds = max(1, len(self.waits))
         return {
-            "late_fraction": round(sum(late > _LATE_S for late in self.late) / seconds, 4),
+            "late_fraction": round(sum(wait > _LATE_S for wait in self.waits) / seconds, 4),
             "cost": round(sum(self.replicas) / max(1, sum(self.oracle)), 3),
             "max_replicas": max(self.replicas, default=0),
-            "changes": self.changes,
+            "waits_p99_s": _quantile(sorted(self.waits), 0.99),
+            "decisions": self.decisions,
         }
 
 
@@ -111,7 +120,9 @@ def measured(case: Case) -> dict[str, Any]:
             host.drain()
             _until_ended(host)
             with closing(open_log(folder / "home")) as log:
-                course.changes = len(journal_of(log, host.job).nodes[_NODE].changes)
+                changes = journal_of(log, host.job).nodes[_NODE].changes
+            end = course.began_at + len(course.waits)
+            course.decisions = [(round(one.at - course.began_at), one.wanted) for one in changes if one.at < end]
         delays = sorted(json.loads(line)["delay_s"] for line in (folder / "out.jsonl").open())
     if len(delays) < sent * case.copies:
         raise BenchmarkError(f"{case.name}: {sent} messages were sent {case.copies} times, {len(delays)} came through")
@@ -141,6 +152,7 @@ def _driven(case: Case, host: EmbeddedHost, autoscaler: EmbeddedAutoscaler, cour
     if case.then_s is not None:
         parts = [(case.work_s, case.rates[:middle]), (case.then_s, case.rates[middle:])]
     sent = second = 0
+    course.began_at = clock.wall()
     for work_s, rates in parts:
         command = [sys.executable, "-m", "benchmarks.scenario.load", str(work_s), json.dumps(rates), *urls]
         began = second
@@ -162,7 +174,7 @@ def _note(course: Course, snapshot: JobSnapshot, work_s: float, rate: float) -> 
     states = [state for name, state in snapshot.instances.items() if name.startswith(f"{_NODE}-")]
     ready = max(1, states.count("running"))
     waiting = sum(e.backlog_messages for s in snapshot.samples.values() for e in s.edges if e.target == _NODE)
-    course.late.append(waiting * work_s / ready)
+    course.waits.append(waiting * work_s / ready)
     course.replicas.append(len(states))
     course.oracle.append(math.ceil(rate * work_s - 1e-9))
 
@@ -198,44 +210,57 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def simulated(case: Case, start_up_s: int = 1) -> dict[str, Any]:
-    """The same trace in the simulation, with a start-up as it is on this machine. None of one whose work changes."""
+    """The same trace in the simulation, with a start-up as it is on this machine."""
+    stage = Stage(_NODE, 1.0 / case.work_s, min_replicas=0, contention=0.0)
+    layout = Layout("live", (Stage("door", role=Role.SOURCE), stage), (Link("door", _NODE),))
+    change = Disturbance()
     if case.then_s is not None:
-        return {}
-    work = Stage(_NODE, 1.0 / case.work_s, min_replicas=0, contention=0.0)
-    layout = Layout("live", (Stage("door", role=Role.SOURCE), work), (Link("door", _NODE),))
-    rule = Streamer(case.settings)
-    conditions = Conditions(start_up_s=start_up_s, noise=0.0, initial={_NODE: 1})
+        change = Disturbance(work=case.then_s / case.work_s, work_at=len(case.rates) // 2)
+    conditions = Conditions(start_up_s=start_up_s, noise=0.0, initial={_NODE: 1}, disturbance=change)
+    decisions: list[tuple[int, int]] = []
+
+    def note(world: World, _rate: float) -> None:
+        held = world.by_name[_NODE].held
+        if held != (decisions[-1][1] if decisions else 1):
+            decisions.append((world.now, held))
+
     trace = Trace("live", tuple(rate * case.copies for rate in case.rates))
-    criteria = simulate(layout, trace, rule, conditions)
+    criteria = simulate(layout, trace, Streamer(case.settings), conditions, note)
     return {
         "late_fraction": round(criteria.late_fraction, 4),
         "cost": round(criteria.oracle_ratio, 3),
         "max_replicas": criteria.max_replicas,
-        "changes": criteria.decisions,
-        "p99_s": round(criteria.queueing_p99_s, 3),
+        "waits_p99_s": round(criteria.queueing_p99_s, 3),
+        "decisions": decisions,
     }
 
 
 def table(figures: Sequence[dict[str, Any]]) -> str:
-    """For docs/autoscaling.md: live, and simulated after the slash."""
-    lines = [
-        "| trace and work | late, % of the time | cost ÷ oracle | most replicas | changes | live delay p50, p99 |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    """Live, and simulated after the slash; then the decisions of both."""
+    criteria, decisions = [], []
     for one in figures:
         live, sim = one["live"], one["simulated"]
-        late = _both(f"{100 * live['late_fraction']:.1f}", sim and f"{100 * sim['late_fraction']:.1f}")
-        cost = _both(f"{live['cost']:.2f}", sim and f"{sim['cost']:.2f}")
-        most = _both(live["max_replicas"], sim and sim["max_replicas"])
-        changes = _both(live["changes"], sim and sim["changes"])
-        lines.append(
-            f"| {one['case']} | {late} | {cost} | {most} | {changes} | {live['p50_s']:.2f} s, {live['p99_s']:.2f} s |"
+        criteria.append(
+            (
+                one["case"],
+                f"{100 * live['late_fraction']:.1f} / {100 * sim['late_fraction']:.1f}",
+                f"{live['cost']:.2f} / {sim['cost']:.2f}",
+                f"{live['max_replicas']} / {sim['max_replicas']}",
+                f"{live['waits_p99_s']:.1f} s / {sim['waits_p99_s']:.1f} s",
+                f"{live['p50_s']:.2f} s, {live['p99_s']:.2f} s",
+            )
         )
-    return "\n".join(lines)
+        decisions.append((one["case"], _told(live["decisions"]), _told(sim["decisions"])))
+    heads = ("late, % of the time", "cost ÷ oracle", "most replicas", "work that waits, p99", "live delay p50, p99")
+    parts = (
+        page.table(("trace and work",), heads, criteria),
+        page.table(("trace and work", "decisions live", "decisions simulated"), (), decisions),
+    )
+    return "\n\n".join(parts)
 
 
-def _both(live: object, sim: object) -> str:
-    return f"{live} / {sim}" if sim != {} else f"{live}"
+def _told(decisions: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"{replicas} at {second} s" for second, replicas in decisions)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -245,10 +270,7 @@ def main(arguments: Sequence[str]) -> int:
     for case in chosen(parser, CASES, options.only):
         figures.append({"case": case.name, "live": measured(case), "simulated": simulated(case)})
         tell(f"{case.name}: {figures[-1]}")
-    if options.json is not None:
-        document = {"machine": record.machine(), "commit": record.commit(), "figures": figures}
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
-    say(table(figures))
+    publish(NAME, arguments, figures, table(figures), options.json)
     return 0
 
 

@@ -37,7 +37,7 @@ def test_a_table_has_names_to_the_left_and_figures_to_the_right() -> None:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_every_benchmark_has_its_place_on_the_page_and_a_record_of_its_own(name: str) -> None:
-    assert f"<!-- begin {name} -->" in page.PAGE.read_text()
+    assert f"<!-- begin {name} -->" in page.page_of(name).read_text()
     assert len({record.home_of(other) for other in RECORDED}) == len(RECORDED)
 
 
