@@ -1,8 +1,8 @@
 """Where a Kafka cluster is, and how to be let in.
 
 They come from the environment, under the names that Kafka's own tools and images use, so that a pod, a shell and a
-systemd unit set them alike, and no secret stands in a descriptor or in a command that others can list. What is shown of
-them never has a secret in it.
+systemd unit set them alike, or from a file that it names; no secret stands in a descriptor or in a command that others
+can list. What is shown of them never has a secret in it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from streamer.kafka.names import (
     PROTOCOLS,
     USER_NAME,
 )
+from streamer.kafka.settings_file import with_file
 from streamer.limits import KAFKA_PARTITIONS
 
 PREFIX = "streamer"
@@ -75,7 +76,11 @@ class KafkaSettings:
 
 
 def from_environment(bootstrap: str, environment: Mapping[str, str]) -> KafkaSettings:
-    """The settings of a cluster at these addresses. Raises OptionError with all that is wrong."""
+    """The settings of a cluster at these addresses; a file that the environment names comes before its other variables.
+
+    Raises OptionError with all that is wrong.
+    """
+    environment = with_file(environment)
     findings = [*_addresses(bootstrap)]
     protocol = environment.get(PROTOCOL_NAME, "PLAINTEXT").upper()
     mechanism = environment.get(MECHANISM_NAME, "PLAIN").upper()

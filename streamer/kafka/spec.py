@@ -16,6 +16,7 @@ from typing import Any
 from streamer.errors import ConnectorError, OptionError
 from streamer.kafka import names
 from streamer.kafka.settings import KafkaSettings, from_environment
+from streamer.kafka.settings_file import variables_of, with_file
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _VARIABLES = {
@@ -32,10 +33,10 @@ _VARIABLES = {
 
 def settings_of(spec: Mapping[str, Any], environment: Mapping[str, str]) -> KafkaSettings:
     """What `bootstrap`, `security` and the file `settings` of a spec say. Raises ConnectorError."""
-    of_file = variables_of(Path(spec["settings"])) if "settings" in spec else {}
     said = {_VARIABLES[field]: resolved(text, environment) for field, text in spec.get("security", {}).items() if text}
     try:
-        return from_environment(resolved(spec["bootstrap"], environment), {**environment, **of_file, **said})
+        of_file = variables_of(Path(spec["settings"])) if "settings" in spec else {}
+        return from_environment(resolved(spec["bootstrap"], environment), {**with_file(environment), **of_file, **said})
     except OptionError as error:
         raise ConnectorError(str(error), remedy=error.advice) from error
 
@@ -48,33 +49,3 @@ def resolved(text: str, environment: Mapping[str, str]) -> str:
             remedy="Set what the spec names by ${...} in the environment of whoever starts the instances.",
         )
     return _REFERENCE.sub(lambda found: environment[found[1]], text)
-
-
-def variables_of(path: Path) -> dict[str, str]:
-    """The KAFKA_* variables of a file of lines NAME=VALUE; empty lines and those behind # say nothing.
-
-    Raises ConnectorError.
-    """
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConnectorError(
-            f"the settings file {path} cannot be read: {why}",
-            remedy="Correct spec.settings: it names a file with a line NAME=VALUE for each KAFKA_* variable.",
-        ) from error
-    found = {}
-    for number, line in enumerate((line.strip() for line in lines), start=1):
-        if line and not line.startswith("#"):
-            name, equals, value = line.removeprefix("export ").partition("=")
-            if not equals or not name.strip().startswith("KAFKA_"):
-                raise ConnectorError(
-                    f"line {number} of the settings file {path} sets no KAFKA_* variable",
-                    remedy="Write NAME=VALUE in each line, or # before what is to be left out.",
-                )
-            found[name.strip()] = _unquoted(value.strip())
-    return found
-
-
-def _unquoted(value: str) -> str:
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value

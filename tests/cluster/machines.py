@@ -13,10 +13,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.cli.command import Done
@@ -67,11 +68,15 @@ class Part:
 
 
 class Machines:
-    """All parts of one cluster; `prefix` keeps its topics apart from those of other tests."""
+    """All parts of one cluster; `prefix` keeps its topics apart from those of other tests.
 
-    def __init__(self, folder: Path, bootstrap: str) -> None:
+    `variables` are further ones of the environment.
+    """
+
+    def __init__(self, folder: Path, bootstrap: str, variables: Mapping[str, str] = MappingProxyType({})) -> None:
         self.folder = folder
         self.bootstrap = bootstrap
+        self.variables = variables
         self.prefix = f"test-{uuid.uuid4().hex[:10]}"
         self.parts: list[Part] = []
         (folder / "parse.py").write_text(PARSE)
@@ -193,6 +198,7 @@ class Machines:
             "STREAMER_HOME": str(self.folder / (home or "home")),
             "STREAMER_KAFKA": self.bootstrap,
             "KAFKA_TOPIC_PREFIX": self.prefix,
+            **self.variables,
         }
 
 

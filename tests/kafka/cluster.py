@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kafka.jars import KafkaUnavailableError, jars
+from tests.kafka.keys import Keys
 
 _JVM = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 _READY_S = 180.0
@@ -34,15 +35,36 @@ controller.quorum.election.timeout.ms=500
 controller.quorum.fetch.timeout.ms=1000
 """
 """A dead broker is noticed in two seconds, and not in eleven."""
+_PROTOCOLS = ("PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT", "SASL_PLAINTEXT:SASL_PLAINTEXT", "SASL_SSL:SASL_SSL")
 
 
 @dataclass(frozen=True)
 class Door:
-    """One more port of a single broker, for clients that say who they are by SASL/PLAIN."""
+    """One more port of a single broker, for clients that say who they are by SASL/PLAIN, over TLS if it has keys."""
 
     port: int
     user: str
     password: str
+    keys: Keys | None = None
+
+    @property
+    def protocol(self) -> str:
+        return "SASL_PLAINTEXT" if self.keys is None else "SASL_SSL"
+
+    def properties(self) -> str:
+        listener = f"listener.name.{self.protocol.lower()}"
+        lines = [
+            "sasl.enabled.mechanisms=PLAIN",
+            f"{listener}.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
+            f'user_{self.user}="{self.password}";',
+        ]
+        if self.keys is not None:
+            lines += [
+                f"{listener}.ssl.keystore.type=PKCS12",
+                f"{listener}.ssl.keystore.location={self.keys.store}",
+                f"{listener}.ssl.keystore.password={self.keys.password}",
+            ]
+        return "\n".join(lines) + "\n"
 
 
 class Cluster:
@@ -140,15 +162,8 @@ class Cluster:
     def _properties(self, number: int) -> str:
         port, inner_port = self.ports[number]
         listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{inner_port}"
-        door = ""
         if self.door is not None:
-            listeners += f",SASL_PLAINTEXT://127.0.0.1:{self.door.port}"
-            door = (
-                "sasl.enabled.mechanisms=PLAIN\n"
-                "listener.name.sasl_plaintext.plain.sasl.jaas.config="
-                "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                f'user_{self.door.user}="{self.door.password}";\n'
-            )
+            listeners += f",{self.door.protocol}://127.0.0.1:{self.door.port}"
         copies = min(3, len(self.ports))
         least = 2 if copies == 3 else 1
         return f"""\
@@ -157,7 +172,7 @@ node.id={number + 1}
 listeners={listeners}
 advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+listener.security.protocol.map={",".join(_PROTOCOLS)}
 controller.quorum.bootstrap.servers={",".join(f"127.0.0.1:{inner}" for _, inner in self.ports)}
 log.dirs={self.folder / f"broker-{number + 1}"}
 default.replication.factor={copies}
@@ -176,7 +191,7 @@ auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=4194304
 log.segment.bytes=67108864
 metadata.log.segment.bytes=16777216
-{door}{_FAST}"""
+{"" if self.door is None else self.door.properties()}{_FAST}"""
 
 
 def free_ports(brokers: int) -> list[tuple[int, int]]:

@@ -33,6 +33,20 @@ def test_variables_say_how_to_be_let_in() -> None:
     }
 
 
+def test_a_file_that_the_environment_names_comes_before_its_other_variables(tmp_path: Path) -> None:
+    file = tmp_path / "kafka.env"
+    file.write_text("KAFKA_SASL_PASSWORD=word-of-the-file\n")
+
+    found = from_environment("a:9092", {**SASL, "KAFKA_SETTINGS": str(file)})
+
+    assert (found.user, found.password) == ("me", "word-of-the-file")
+
+
+def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"the settings file .*none\.env cannot be read: No such file"):
+        from_environment("a:9092", {"KAFKA_SETTINGS": str(tmp_path / "none.env")})
+
+
 def test_no_secret_is_shown() -> None:
     settings = from_environment("a:9092", {**SASL, "KAFKA_SSL_PASSWORD": "of-the-key"})
 

@@ -43,6 +43,15 @@ def test_a_descriptor_comes_before_its_file_and_a_file_before_the_environment(tm
     assert of_file.user == "of the file"
 
 
+def test_a_file_that_the_environment_names_gives_way_to_the_descriptor(tmp_path: Path) -> None:
+    file = tmp_path / "kafka.env"
+    file.write_text("KAFKA_SASL_USERNAME=nobody\nKAFKA_SSL_CAFILE=file.pem\n")
+
+    found = settings_of(spec(security=SECURITY), {**ENVIRONMENT, "KAFKA_SETTINGS": str(file)})
+
+    assert (found.user, found.ca_file) == ("someone", "file.pem")
+
+
 def test_a_variable_that_is_not_set_is_named() -> None:
     with pytest.raises(ConnectorError, match="A, B are not set where this instance runs"):
         settings_of(spec(bootstrap="${A}:1,${B}:2"), {})
@@ -59,6 +68,7 @@ def test_a_variable_that_is_not_set_is_named() -> None:
         pytest.param(None, "cannot be read: No such file", id="no-file"),
         pytest.param(b"\xff", "cannot be read: it is not UTF-8", id="no-text"),
         pytest.param(b"KAFKA_SSL_CAFILE=a\nhunter2\n", "line 2 of the settings file", id="no-variable"),
+        pytest.param(b"KAFKA_SETTINGS=other\n", "line 1 of the settings file", id="a-further-file"),
         pytest.param(b"PASSWORD=hunter2\n", "line 1 of the settings file", id="a-variable-of-another"),
     ],
 )
