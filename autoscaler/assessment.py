@@ -71,7 +71,13 @@ class _Known:
 
 
 def assess(job: JobView, memory: Memory, c: Circumstances) -> Assessed:
-    figures = {node.name: figures_of(node, c.settings.stale_s) for node in job.nodes}
+    known_before = {node.name: memory.nodes.get((job.job, node.name), _NEW) for node in job.nodes}
+    figures = {
+        node.name: figures_of(
+            node, c.settings.stale_s, just_changed=known_before[node.name].work_just_changed(c.now, c.settings)
+        )
+        for node in job.nodes
+    }
     before = {edge: memory.gains.get((job.job, *edge)) for edge in ((edge.source, edge.target) for edge in job.edges)}
     gains = gains_of(job, figures, {edge: gain for edge, gain in before.items() if gain is not None})
     waiting = backlogs(job, figures, gains)
@@ -81,7 +87,7 @@ def assess(job: JobView, memory: Memory, c: Circumstances) -> Assessed:
     known: dict[str, _Known] = {}
     unread: dict[str, float] = {}
     for node in job.nodes:
-        old = memory.nodes.get((job.job, node.name), _NEW)
+        old = known_before[node.name]
         waits = Waits(waiting[node.name], node.name in pressed)
         found = known[node.name] = _known(node, figures[node.name], waits, old, c, at_least=node.name in silent)
         unread[node.name] = _growth(found.figures, old, c.elapsed_s)

@@ -3,7 +3,8 @@
 Everything here is one pass and no judgement: an instance whose newest sample is too old is left out, and how many were
 left out is told. Rates are added up instance by instance, each over its own stretch of time, so that an instance that
 came a second ago does not make the others look slow. A sudden change shows in the last two samples long before the
-window is full of it, so a rate is taken from them where they differ by more than chance; so is the time of a message.
+window is full of it, so a rate is taken from them where they differ by more than chance; so is the time of a message,
+and then for as long as the window still holds messages of before.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class NodeFigures:
     instances together, over the window; `handled_now` is the same with sudden changes seen. `gains`: messages to each
     target for each one handled. (Of a source that does not count what it reads, what it sends to the target that gets
     most stands for it.) `weight`: on how many messages they rest. `busy`: the mean part of its time that an instance
-    was busy. `true_rates`: messages per busy second of one replica, by kind of accelerator. `queued` and `fullness`:
-    what waits at this node for each target, and how full the fullest such queue is. Unknown is None, or missing."""
+    was busy. `true_rates`: messages per busy second of one replica, by kind of accelerator; `work_changed`: in the last
+    samples a message takes another time than in the window. `queued` and `fullness`: what waits at this node for each
+    target, and how full the fullest such queue is. Unknown is None, or missing."""
 
     ready: int
     fresh: int = 0
@@ -42,6 +44,7 @@ class NodeFigures:
     handled_now: float | None = None
     busy: float | None = None
     true_rates: Mapping[str, float] = field(default_factory=dict)
+    work_changed: bool = False
     gains: Mapping[str, float] = field(default_factory=dict)
     weight: float = 0.0
     queued: Mapping[str, float] = field(default_factory=dict)
@@ -55,11 +58,13 @@ class NodeFigures:
         return max(1.0, self.ready / self.fresh) if self.fresh else 1.0
 
 
-def figures_of(view: NodeView, stale_s: float) -> NodeFigures:
+def figures_of(view: NodeView, stale_s: float, *, just_changed: bool = False) -> NodeFigures:
+    """`just_changed`: the window holds messages of a time of work that is over."""
     known = [one for one in view.instances if one.age_s is not None and one.age_s <= stale_s]
     grown = [(one, one.window) for one in known if one.window is not None and one.window.span_s > 0]
     busy = [window.busy_s / window.span_s for _, window in grown if window.busy_s is not None]
     handled, handled_now, weight, sent = _flows(grown)
+    true_rates, work_changed = _true_rates(grown, just_changed=just_changed)
     return NodeFigures(
         ready=view.replicas.ready,
         fresh=len(grown),
@@ -68,7 +73,8 @@ def figures_of(view: NodeView, stale_s: float) -> NodeFigures:
         handled=handled,
         handled_now=handled_now,
         busy=sum(busy) / len(busy) if busy else None,
-        true_rates=_true_rates(grown),
+        true_rates=true_rates,
+        work_changed=work_changed,
         gains={target: rate / handled for target, rate in sent.items()} if handled else {},
         weight=weight,
         queued=_added(one.backlog for one in known),
@@ -107,16 +113,19 @@ def _units(growth: Growth) -> float | None:
     return max(growth.sent.values(), default=None)
 
 
-def _true_rates(grown: Sequence[tuple[InstanceView, Growth]]) -> dict[str, float]:
+def _true_rates(grown: Sequence[tuple[InstanceView, Growth]], *, just_changed: bool) -> tuple[dict[str, float], bool]:
     whole = _work([(one.accelerator, window) for one, window in grown])
     latest = _work([(one.accelerator, one.latest) for one, _ in grown if one.latest is not None])
-    rates = {}
+    rates, changed = {}, False
     for kind, work in whole.items():
         now = latest.get(kind)
-        work = now if now is not None and now.differs_from(work) else work
+        if now is not None and now.is_known:
+            differs = now.differs_from(work)
+            changed = changed or differs
+            work = now if differs or just_changed else work
         if work.is_known:
             rates[kind] = work.received / work.busy_s
-    return rates
+    return rates, changed
 
 
 @dataclass(slots=True)
@@ -133,9 +142,7 @@ class _Work:
 
     def differs_from(self, usual: _Work) -> bool:
         """Whether a message now takes another time than usual, by more than chance: times of work are taken to vary as
-        much as their mean, as those of an exponential distribution do."""
-        if not self.is_known or not usual.is_known:
-            return False
+        much as their mean, as those of an exponential distribution do. Both are known."""
         now_s, usual_s = self.busy_s / self.received, usual.busy_s / usual.received
         jumped = max(now_s, usual_s) > _OTHER_WORK * min(now_s, usual_s)
         return jumped and abs(now_s - usual_s) > _SIGNIFICANT * usual_s / math.sqrt(self.received)

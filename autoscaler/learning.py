@@ -15,7 +15,7 @@ from autoscaler.figures import NodeFigures
 from autoscaler.memory import NodeMemory
 from autoscaler.settings import Settings
 from autoscaler.snapshot import NodeView
-from autoscaler.speed import Speed
+from autoscaler.speed import Speed, Work
 
 _SATURATED_S = 2.0
 """So many seconds of work must wait at both ends of a window for its replicas to have been busy in all of it."""
@@ -83,6 +83,9 @@ def learn(
 ) -> NodeMemory:
     """What is known after this pass."""
     started = _start_up(memory, view, elapsed_s)
+    if figures.work_changed:  # what was learnt of other work says nothing of this one
+        since = memory.work_changed_at if memory.work_just_changed(now, settings) else now
+        memory = replace(memory, work=Work(), trial=None, work_changed_at=since)
     if not figures.true_rates:
         return replace(memory, start_up_s=started, starting_ages_s=view.starting_ages_s, unread=figures.unread)
     work = memory.work

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from autoscaler.settings import Settings
 from autoscaler.speed import Work
 
 Key = tuple[str, str]
@@ -35,7 +36,8 @@ class Trial:
 class NodeMemory:
     """`rates`: the last true rates, by kind of accelerator. `calibration`: what a replica really handles at full load
     over what its busy time says. `starting_ages_s` are those of the last pass. `saturated_since`: from when on more
-    work has waited than its replicas do in some seconds. `peaks`: recommendations by time, each the largest since;
+    work has waited than its replicas do in some seconds. `work_changed_at`: when a message last began to take another
+    time. `peaks`: recommendations by time, each the largest since;
     `watched_since` is when they begin. `patience`: by how much the delay of scale-in is longer than usual. `trials`
     that gained nothing are counted in `fruitless`, and stop growth until `stopped_until`."""
 
@@ -48,6 +50,7 @@ class NodeMemory:
     unread: float | None = None
     coming_in: tuple[float, ...] = ()
     saturated_since: float | None = None
+    work_changed_at: float | None = None
     peaks: tuple[tuple[float, int], ...] = ()
     watched_since: float | None = None
     idle_since: float | None = None
@@ -60,6 +63,10 @@ class NodeMemory:
     wanted: int | None = None
     since: float = 0.0
 
+    def work_just_changed(self, now: float, settings: Settings) -> bool:
+        """Whether a window still has messages in it that took another time."""
+        return self.work_changed_at is not None and now - self.work_changed_at < settings.window_s
+
     def shifted(self, by: float) -> NodeMemory:
         """As if all that is remembered had been `by` seconds later."""
 
@@ -69,6 +76,7 @@ class NodeMemory:
         return replace(
             self,
             saturated_since=later(self.saturated_since),
+            work_changed_at=later(self.work_changed_at),
             peaks=tuple((at + by, size) for at, size in self.peaks),
             watched_since=later(self.watched_since),
             idle_since=later(self.idle_since),

@@ -90,8 +90,11 @@ def _regretted(s: Situation, memory: NodeMemory, now: float) -> NodeMemory:
 
 
 def _trial(s: Situation, wanted: int, speed: Speed | None, now: float) -> Trial | None:
-    """Only a node that had more to do than it could shows by what it handles whether more replicas help."""
+    """Only a node that had more to do than it could shows by what it handles whether more replicas help; and only once
+    all that it has handled lately was the same work."""
     if speed is None or s.figures.handled is None or s.memory.saturated_since is None:
+        return None
+    if s.memory.work_just_changed(now, s.settings):
         return None
     gain = speed.capacity(wanted) - speed.capacity(s.held)
     before = s.memory.trial  # one that is just over: its rate is still in force

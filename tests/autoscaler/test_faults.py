@@ -12,10 +12,11 @@ from autoscaler.decision import Action, Guard
 from autoscaler.settings import DEFAULT
 from autoscaler.simulation.disturbance import Disturbance
 from autoscaler.simulation.experiment import Conditions, simulate
-from autoscaler.simulation.layout import three_stages
+from autoscaler.simulation.layout import Layout, Link, Stage, three_stages
 from autoscaler.simulation.rules.streamer import Streamer
 from autoscaler.simulation.traces import Trace
 from autoscaler.simulation.world import World
+from streamer.plan.assignment import Role
 from tests.autoscaler.jobs import Autoscaler, instance, source, work
 
 SETTLED_S = 200
@@ -100,6 +101,22 @@ def test_a_selectivity_that_changes_is_followed() -> None:
     held = _replicas(CONSTANT, Disturbance(selectivity=1.5, selectivity_at=BEGIN_S))
 
     assert held[-1] > 1.3 * held[SETTLED_S]
+
+
+@pytest.mark.parametrize("work_at", range(BEGIN_S, BEGIN_S + 5))
+@pytest.mark.parametrize("factor", [10, 100])
+def test_work_that_becomes_longer_is_followed_wherever_between_two_looks_it_does(factor: int, work_at: int) -> None:
+    worker = Stage("work", 2.0 * factor, min_replicas=0, contention=0.0)
+    layout = Layout("one", (Stage("door", role=Role.SOURCE), worker), (Link("door", "work"),))
+    trace = Trace("constant", (20.0,) * 500)
+    disturbance = Disturbance(work=factor, work_at=work_at)
+
+    criteria = simulate(
+        layout, trace, Streamer(DEFAULT), Conditions(start_up_s=1, initial={"work": 1}, disturbance=disturbance)
+    )
+
+    assert criteria.late_fraction * len(trace.rates) <= 12
+    assert criteria.oracle_ratio <= 1.6
 
 
 def test_an_alarm_says_that_the_metrics_server_is_gone() -> None:

@@ -57,6 +57,17 @@ def test_messages_that_take_another_time_are_seen_at_once(latest: Growth, true_r
     assert figures_of(work(1, 0, instances=ones), STALE_S).true_rates == {"": pytest.approx(true_rate)}
 
 
+def test_while_a_window_holds_other_work_the_last_samples_count_though_they_hardly_differ() -> None:
+    window, latest = Growth(15.0, 4, received=60.0, busy_s=12.0), Growth(5.0, 2, received=10.0, busy_s=5.0)
+    ones = (instance("a", 0, window=window, latest=latest),)
+
+    usual = figures_of(work(1, 0, instances=ones), STALE_S)
+    just_changed = figures_of(work(1, 0, instances=ones), STALE_S, just_changed=True)
+
+    assert (usual.true_rates, usual.work_changed) == ({"": 5.0}, False)
+    assert just_changed.true_rates == {"": 2.0}
+
+
 def test_what_is_stale_or_unknown_is_left_out_and_counted() -> None:
     ones = (
         instance("a", 100, 1.0),

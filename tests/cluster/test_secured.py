@@ -1,4 +1,4 @@
-"""A Kafka that lets nobody in without TLS and a password: all parts of a cluster get in, and strangers are told why not.
+"""A Kafka that lets nobody in without TLS and a password: all parts of a cluster get in, strangers are told why not.
 
 Two clients are at work in a controller, Faust's and ours, and both must be let in. The password lies in a file, as it
 does where it is mounted.
