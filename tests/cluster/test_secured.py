@@ -76,7 +76,7 @@ def test_who_is_not_let_in_is_told_by_whom_and_why(
     done = machines.run("ps")
 
     assert done.code == 1
-    assert f"Kafka at 127.0.0.1:{door.port} (SASL_SSL as user me) cannot be used now" in done.stderr
+    assert f"Kafka at 127.0.0.1:{door.port} (SASL_SSL) cannot be used now" in done.stderr
     assert told in done.stderr
     assert "KAFKA_*" in done.stderr
     assert "Traceback" not in done.stderr
