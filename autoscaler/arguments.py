@@ -32,6 +32,11 @@ Season = Annotated[
     ),
 ]
 
+Spares = Annotated[
+    int,
+    typer.Option("--spares", metavar="N", help="Replicas of each node at work beyond what its demand asks for."),
+]
+
 TraceName = Annotated[
     str,
     typer.Option(

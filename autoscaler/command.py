@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from autoscaler.arguments import CaFile, Rates, RuleName, Season, Selectivities, Tenant, TokenFile, TraceName
+from autoscaler.arguments import CaFile, Rates, RuleName, Season, Selectivities, Spares, Tenant, TokenFile, TraceName
 from autoscaler.settings import DEFAULT, Settings
 from streamer.cli.arguments import CapacityList
 from streamer.cli.durations import parse_duration_s
@@ -41,6 +41,7 @@ def service_command(
     ca_file: CaFile = None,
     tenant: Tenant = "",
     season: Season = None,
+    spares: Spares = 0,
     capacity: CapacityList = "",
     metrics_port: Annotated[
         int | None,
@@ -67,7 +68,7 @@ def service_command(
         access=Access(token_file, ca_file, tenant),
         capacity=parse_capacity(capacity),
         metrics_port=metrics_port,
-        settings=_settings(season),
+        settings=_settings(season, spares),
     )
     serve(options, tell)
 
@@ -96,6 +97,7 @@ def simulate_command(
     ca_file: CaFile = None,
     tenant: Tenant = "",
     season: Season = None,
+    spares: Spares = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the criteria to stdout as one line of JSON: {rule: {trace: {...}}}.")
     ] = False,
@@ -123,15 +125,15 @@ def simulate_command(
             rates=tuple(rates or ()),
             selectivities=tuple(selectivities or ()),
             access=Access(token_file, ca_file, tenant),
-            settings=_settings(season),
+            settings=_settings(season, spares),
             as_json=as_json,
             picture=picture,
         )
     )
 
 
-def _settings(season: str | None) -> Settings:
-    return DEFAULT if season is None else replace(DEFAULT, season_s=parse_duration_s(season))
+def _settings(season: str | None, spares: int) -> Settings:
+    return replace(DEFAULT, season_s=None if season is None else parse_duration_s(season), spares=spares)
 
 
 def main() -> None:

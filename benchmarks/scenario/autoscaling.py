@@ -75,7 +75,7 @@ CASES = (
     Case("spikes, 100 ms", _held(*(((20, 35), (120, 10)) * 3)), 0.1),
     Case("on and off, 100 ms", _held(*(((60, 30), (0, 30)) * 2)), 0.1, settings=Settings(idle_s=15.0)),
     Case("step, 1 ms", _held((40, 15), (300, 40), (40, 15)), 0.001, copies=10),
-    Case("step, 2 s", _held((1, 20), (12, 60), (1, 20)), 2.0),
+    Case("step, 2 s", _held((1, 20), (18, 60), (1, 20)), 2.0),
     Case("two gateways, 100 ms", _held((10, 15), (80, 45)), 0.1, gateways=2),
     Case("work grows from 5 to 500 ms", _held((20, 80)), 0.005, then_s=0.5),
 )

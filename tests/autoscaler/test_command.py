@@ -168,16 +168,28 @@ def test_a_picture_is_drawn_if_matplotlib_is_there(trace: str, tmp_path: Path) -
     assert (tmp_path / "picture.svg").stat().st_size > 1000
 
 
-def test_the_command_ends_with_a_clear_error_and_code_two() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "autoscaler", "simulate", "--rule", "oracle"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def _typed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autoscaler", "simulate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--rule", "oracle", "there is no rule oracle"), ("--spares", "-1", "spares is -1, and must not be negative")],
+)
+def test_the_command_ends_with_a_clear_error_and_code_two(option: str, value: str, told: str) -> None:
+    done = _typed(option, value)
 
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "there is no rule oracle" in done.stderr
+    assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_spares_are_at_work_beside_what_the_load_needs(trace: str) -> None:
+    most = []
+    for spares in ("0", "3"):
+        done = _typed("--trace", trace, "--rule", "streamer", "--json", "--spares", spares)
+        most.append(json.loads(done.stdout)["streamer"]["jump.csv"]["max_replicas"])
+
+    assert most[1] > most[0]

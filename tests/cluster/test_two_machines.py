@@ -6,20 +6,26 @@ root there are no such namespaces: then this is skipped on a laptop and fails wh
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from streamer.cluster_limits import AGENT_GONE_S
 from streamer.control.book import find
 from streamer.kafka.settings import KafkaSettings
 from streamer.log.kafka.log import KafkaLog
 from tests.cluster.machines import Machines
+from tests.conftest import Tell
 from tests.kafka.broker import bootstrap
 
 _ADDRESSES = ("10.203.117.1", "10.203.117.2")
@@ -70,13 +76,33 @@ socket.close(0)
 """
 
 
+@dataclass(frozen=True)
+class _Namespace:
+    """A machine, and the process that brings the broker into it."""
+
+    name: str
+    address: str
+    carrier: subprocess.Popen[bytes]
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return ("ip", "netns", "exec", self.name)
+
+    def cut(self) -> None:
+        """From the broker: what is sent there goes nowhere, and nobody says so."""
+        self.carrier.send_signal(signal.SIGSTOP)
+
+    def mend(self) -> None:
+        self.carrier.send_signal(signal.SIGCONT)
+
+
 @contextmanager
-def _carried(arguments: list[str]) -> Iterator[None]:
+def _carried(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
@@ -87,7 +113,7 @@ def _ip(*words: str) -> None:
 
 
 @contextmanager
-def _namespaces(folder: Path, broker: str) -> Iterator[list[str]]:
+def _namespaces(folder: Path, broker: str) -> Iterator[list[_Namespace]]:
     """Two of them, joined, each with the broker at its usual address."""
     names = [f"streamer-{uuid.uuid4().hex[:6]}" for _ in range(2)]
     with ExitStack() as undo:
@@ -103,36 +129,82 @@ def _namespaces(folder: Path, broker: str) -> Iterator[list[str]]:
             pytest.skip(f"no namespaces of the network: {error}")
         unix = str(folder / "broker")
         undo.enter_context(_carried([sys.executable, "-c", _CARRY, unix, broker]))
+        found = []
         for name, end, address in zip(names, ends, _ADDRESSES, strict=True):
             _ip("-n", name, "address", "add", f"{address}/24", "dev", end)
             _ip("-n", name, "link", "set", end, "up")
             _ip("-n", name, "link", "set", "lo", "up")
             inside = ["ip", "netns", "exec", name, sys.executable, "-c", _CARRY, broker, unix]
-            undo.enter_context(_carried(inside))
-        yield names
+            found.append(_Namespace(name, address, undo.enter_context(_carried(inside))))
+        yield found
 
 
-def test_instances_on_two_machines_meet_through_the_log_and_speak_curve(tmp_path: Path) -> None:
-    with _namespaces(tmp_path, bootstrap()) as names:
-        machines = Machines(tmp_path, bootstrap())
-        try:
-            machines.start("controller", "controller")
-            for name, address in zip(names, _ADDRESSES, strict=True):
-                machines.agent(name, "--advertise", address, prefix=("ip", "netns", "exec", name))
-            job = machines.submit("words")
-            by_agent = {one["instance"]: one["agent"] for one in machines.status(job)["instances"]}
-            assert set(by_agent.values()) == set(names)
-            machines.until(lambda: machines.lines("words") > 200)
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[list[_Namespace]]:
+    with _namespaces(tmp_path, bootstrap()) as found:
+        yield found
 
-            endpoint = _endpoint_of(machines, job)
-            knock = ["ip", "netns", "exec", names[1], sys.executable, "-c", _KNOCK, endpoint]
-            assert subprocess.run(knock, check=True, capture_output=True, text=True).stdout == "turned away\n"
 
-            account = machines.stopped(job)
-            into_sink = sum(edge["sent"] for edge in account["edges"] if edge["target"] == "save")
-            assert machines.lines("words") == into_sink > 200
-        finally:
-            machines.close()
+@pytest.fixture
+def machines(tmp_path: Path, two: list[_Namespace]) -> Iterator[Machines]:
+    """A controller outside of both, and an agent on each."""
+    made = Machines(tmp_path, bootstrap())
+    try:
+        made.start("controller", "controller")
+        for one in two:
+            made.agent(one.name, "--advertise", one.address, prefix=one.prefix)
+        yield made
+    finally:
+        made.close()
+
+
+def test_instances_on_two_machines_meet_through_the_log_and_speak_curve(
+    machines: Machines, two: list[_Namespace]
+) -> None:
+    job = machines.submit("words")
+    by_agent = {one["instance"]: one["agent"] for one in machines.status(job)["instances"]}
+    assert set(by_agent.values()) == {one.name for one in two}
+    machines.until(lambda: machines.lines("words") > 200)
+
+    endpoint = _endpoint_of(machines, job)
+    knock = [*two[1].prefix, sys.executable, "-c", _KNOCK, endpoint]
+    assert subprocess.run(knock, check=True, capture_output=True, text=True).stdout == "turned away\n"
+
+    account = machines.stopped(job)
+    into_sink = sum(edge["sent"] for edge in account["edges"] if edge["target"] == "save")
+    assert machines.lines("words") == into_sink > 200
+
+
+@pytest.mark.parametrize("gone_s", [pytest.param(3.0, id="for a moment"), pytest.param(15.0, id="given up by then")])
+def test_a_machine_that_is_cut_from_kafka_goes_on_with_its_messages_and_catches_up(
+    machines: Machines, two: list[_Namespace], gone_s: float, tell: Tell
+) -> None:
+    """Its instances are cut from the control log and not from each other. After 6 s what keeps nothing is started
+    elsewhere as well; its older life is turned away then, and what it had in hand is handled again."""
+    job = machines.submit("words")
+    before = machines.status(job)["instances"]
+    cut = two[0] if any(one["agent"] == two[0].name and one["node"] == "parse" for one in before) else two[1]
+    machines.until(lambda: machines.lines("words") > 100)
+
+    cut.cut()
+    began, slowest = time.monotonic(), 0.0
+    while (now := time.monotonic()) < began + gone_s:
+        at = machines.lines("words")
+        machines.until(lambda at=at: machines.lines("words") > at)  # type: ignore[misc]  # it goes on all the time
+        slowest = max(slowest, time.monotonic() - now)
+    meanwhile = machines.lines("words")
+    cut.mend()
+
+    machines.ok("scale", job, "parse", 3)
+    machines.until(lambda: len(machines.pids(job)) == 5)
+    after = {one["instance"]: one["starts"] for one in machines.status(job)["instances"]}
+    if gone_s < AGENT_GONE_S:
+        assert after == {**{one["instance"]: 1 for one in before}, "parse-2": 1}, "nobody was started again"
+    account = machines.stopped(job)
+    numbers = {json.loads(line)["id"] for line in (machines.folder / "words.jsonl").open()}
+    (read,) = {edge["sent"] - edge["abandoned"] for edge in account["edges"] if edge["source"] == "lines"}
+    assert numbers == set(range(read))
+    tell(f"cut for {gone_s:g} s: {meanwhile} messages by then, {slowest:.2f} s without one, {len(numbers)} in all, 0 lost")
 
 
 def _endpoint_of(machines: Machines, job: str) -> str:

@@ -24,6 +24,7 @@ from streamer.log.base import Entry, Record
 from streamer.log.marks import Marks
 from streamer.log.sqlite import SqliteLog
 from streamer.log.topics import POLICIES, Topic
+from tests.disks import fill, small_disk
 from tests.log.processes import Program, finish, start
 
 NOBODY = 65534
@@ -114,19 +115,9 @@ class TestKills:
 
 class TestFullDisk:
     @pytest.fixture
-    def small_disk(self) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp())
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True, check=False
-        )
-        try:
-            if mounted.returncode:
-                pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    def small_disk(self, tmp_path: Path) -> Iterator[Path]:
+        with small_disk(tmp_path / "disk", 2) as folder:
             yield folder
-        finally:
-            if not mounted.returncode:
-                subprocess.run(["umount", folder], check=True)
-            folder.rmdir()
 
     def test_a_log_on_a_full_disk_keeps_what_it_has_and_goes_on_when_there_is_room(self, small_disk: Path) -> None:
         filler = small_disk / "filler"
@@ -155,15 +146,13 @@ class TestFullDisk:
     def test_a_log_that_is_opened_on_a_full_disk_says_so(self, small_disk: Path) -> None:
         with closing(SqliteLog(small_disk / "log")) as log:
             log.append(Topic.COMMANDS, "job", b"kept")
-        with pytest.raises(OSError, match="No space"), (small_disk / "filler").open("wb", buffering=0) as filler:
-            while True:
-                filler.write(b"x" * 4096)
+        filler = fill(small_disk)
 
         for folder in ("log", "new log"):
             with pytest.raises(LogError, match=r"cannot be used now|could not be written"):
                 SqliteLog(small_disk / folder)
 
-        (small_disk / "filler").unlink()
+        filler.unlink()
         assert [record.value for record in _contents(small_disk / "log")[Topic.COMMANDS]] == [b"kept"]
         assert _contents(small_disk / "new log")[Topic.COMMANDS] == ()
 

@@ -25,6 +25,7 @@ from streamer.errors import StateError
 from streamer.state.base import Checkpoint, Entry, EntryKey, Outgoing, StateStore
 from streamer.state.sqlite import SqliteStateStore
 from streamer.testing.state_contract import at, entry
+from tests.disks import fill, small_disk
 from tests.state.processes import Program, finish, start
 
 NOBODY = 65534
@@ -186,19 +187,9 @@ class TestTwoAtOnce:
 
 class TestFullDisk:
     @pytest.fixture
-    def small_disk(self) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp())
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=3m", "none", folder], capture_output=True, check=False
-        )
-        try:
-            if mounted.returncode:
-                pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    def small_disk(self, tmp_path: Path) -> Iterator[Path]:
+        with small_disk(tmp_path / "disk", 3) as folder:
             yield folder
-        finally:
-            if not mounted.returncode:
-                subprocess.run(["umount", folder], check=True)
-            folder.rmdir()
 
     def test_a_full_disk_keeps_the_last_checkpoint_and_takes_the_next_when_there_is_room(
         self, small_disk: Path
@@ -230,15 +221,13 @@ class TestFullDisk:
     def test_a_state_that_is_opened_on_a_full_disk_says_so(self, small_disk: Path) -> None:
         with closing(opened(small_disk / "state")) as store:
             store.commit(Checkpoint({at("a"): entry(1)}))
-        with pytest.raises(OSError, match="No space"), (small_disk / "filler").open("wb", buffering=0) as filler:
-            while True:
-                filler.write(b"x" * 4096)
+        filler = fill(small_disk)
 
         for folder in ("state", "new state"):
             with pytest.raises(StateError, match=r"cannot be used now|could not be written"):
                 opened(small_disk / folder)
 
-        (small_disk / "filler").unlink()
+        filler.unlink()
         assert contents(small_disk / "state")[0] == {at("a"): entry(1)}
         assert contents(small_disk / "new state")[0] == {}
 
