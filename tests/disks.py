@@ -31,7 +31,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def fill(folder: Path) -> Path:
+def fill_up(folder: Path) -> Path:
     """Until not a block is left; the file that takes it all, which is deleted to make room."""
     filler = folder / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:

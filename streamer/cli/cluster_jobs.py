@@ -23,7 +23,7 @@ from streamer.cluster_limits import (
 from streamer.control.cluster.accounts import Pages
 from streamer.control.cluster.code import code_entries
 from streamer.control.cluster.wire import MEMBERS, Member, member_of, report_of
-from streamer.control.hosts.home import folder_of
+from streamer.control.hosts.home import INSTANCES_FOLDER, folder_of
 from streamer.control.jobs import JobAccount, account
 from streamer.control.kept_code import ReadCode
 from streamer.control.records import JobLine, KeptJob, kept_job
@@ -105,6 +105,16 @@ class ClusterJobs(Jobs):
         if kept is None:
             raise NoSuchJobError(f"job {job} is not in the control log any more")
         return kept
+
+    def elsewhere(self, kept: KeptJob) -> str:
+        here = Path(kept.line.facts.folder) / INSTANCES_FOLDER
+        agents = sorted({one.agent for one in kept.instances if one.agent and not (here / one.instance).is_dir()})
+        if not agents:
+            return ""
+        return (
+            f"instances of job {kept.job} run under {', '.join(agents)}; what they have left is read there, "
+            f"or with the same $STREAMER_HOME, and not here ({self.home})"
+        )
 
     def see_to(self, line: JobLine) -> None:
         """Controllers do."""

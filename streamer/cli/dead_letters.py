@@ -166,7 +166,7 @@ def _refuse(letters: Sequence[KeptLetter], why: str, *, remedy: str | None = Non
 def _opened(name: str, search: LetterSearch) -> Iterator[tuple[Jobs, KeptJob, DeadLetters]]:
     """The store of the job that is meant. Raises NoSuchJobError, and StateError for a store that is none of ours."""
     with opened_jobs() as jobs:
-        kept = jobs.find(name)
+        kept = jobs.find_here(name)
         if search.node is not None and search.node not in kept.plan.nodes:
             raise NoSuchJobError(
                 f"pipeline {kept.line.facts.pipeline} has no node {search.node}"

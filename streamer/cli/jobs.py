@@ -54,6 +54,17 @@ class Jobs:
         """The job that is meant. Raises NoSuchJobError."""
         return self.again(_meant(self.lines(), name).facts.job)
 
+    def find_here(self, name: str) -> KeptJob:
+        """The job that is meant, to read in its folder; what of it lies elsewhere is told. Raises NoSuchJobError."""
+        kept = self.find(name)
+        if elsewhere := self.elsewhere(kept):
+            tell(elsewhere)
+        return kept
+
+    def elsewhere(self, kept: KeptJob) -> str:  # noqa: ARG002  # all jobs of one home lie in it
+        """What is not in the job's folder on this machine; empty if all of it is."""
+        return ""
+
     def again(self, job: str) -> KeptJob:
         """The job as it is now."""
         kept = find(self.log, job)

@@ -26,7 +26,7 @@ _READ_BYTES = MIB
 
 def logs(name: str, node: str | None, *, follow: bool, as_json: bool) -> int:
     with opened_jobs() as jobs:
-        kept = jobs.find(name)
+        kept = jobs.find_here(name)
         tails: dict[str, _Tail] = {}
         _show(kept, node, tails, as_json=as_json)
         while follow and kept.line.live:

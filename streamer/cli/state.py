@@ -96,7 +96,7 @@ def _asked_for(reader: StateReader, node: str, state: str, key: str, field: str 
 
 def _found(name: str, node: str | None) -> KeptJob:
     with opened_jobs() as jobs:
-        kept = jobs.find(name)
+        kept = jobs.find_here(name)
     if node is not None and node not in kept.plan.nodes:
         raise NoSuchJobError(
             f"pipeline {kept.plan.pipeline} has no node {node}{nearest(node, list(kept.plan.nodes))}",

@@ -1,4 +1,4 @@
-"""A job whose control log has no room left: messages, settlement and restarts go on, and it catches up when there is."""
+"""A job whose control log has no room left: messages, settlement and restarts go on, and it catches up afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cli.command import Desk
 from tests.conftest import Tell
-from tests.disks import fill, small_disk
+from tests.disks import fill_up, small_disk
 
 _NODES = """\
   - {nodeName: numbers, kind: source, spec: {connector: generator, rate: 400}}
@@ -25,7 +25,7 @@ def test_a_job_goes_on_while_its_log_has_no_room_and_nothing_happens_twice(tmp_p
     desk.pipeline(_NODES, "{main: numbers >> relay >> save}", "---\nname: relay\ncode: {path: relay.py}\n")
     with small_disk(desk.home / "log", 4) as disk, desk.started("run", "pipeline.yaml", "--json") as job:
         _until_more(desk, 200)
-        filler = fill(disk)
+        filler = fill_up(disk)
         before = _written(desk)
         _until_more(desk, 800)
         killed = desk.process_of("relay-0")

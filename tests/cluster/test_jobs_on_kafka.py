@@ -39,6 +39,13 @@ def test_a_job_is_submitted_looked_at_changed_and_stopped(machines: Machines) ->
     assert json.loads(machines.ok("flows", "show", job, "--json"))["default"] == "direct"
     assert len(machines.ok("tap", job, "lines:save", "-n", 3).splitlines()) == 3
 
+    for command in (["logs", job], ["dlq", "list", job], ["state", "ls", job]):
+        assert (
+            f"instances of job {job} run under a2; what they have left is read there"
+            in machines.run(*command, home="a1").stderr
+        ), "and not taken for nothing"
+        assert "run under a1, a2;" in machines.run(*command).stderr
+
     account = machines.stopped(job)
     sent = sum(edge["sent"] for edge in account["edges"] if edge["target"] == "save")
     assert machines.lines("words") == sent

@@ -204,7 +204,7 @@ def test_a_machine_that_is_cut_from_kafka_goes_on_with_its_messages_and_catches_
     numbers = {json.loads(line)["id"] for line in (machines.folder / "words.jsonl").open()}
     (read,) = {edge["sent"] - edge["abandoned"] for edge in account["edges"] if edge["source"] == "lines"}
     assert numbers == set(range(read))
-    tell(f"cut for {gone_s:g} s: {meanwhile} messages by then, {slowest:.2f} s without one, {len(numbers)} in all, 0 lost")
+    tell(f"cut for {gone_s:g} s: at most {slowest:.2f} s without a message, {meanwhile} by then, {len(numbers)} in all")
 
 
 def _endpoint_of(machines: Machines, job: str) -> str:

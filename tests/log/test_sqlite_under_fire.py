@@ -10,7 +10,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from streamer.log.base import Entry, Record
 from streamer.log.marks import Marks
 from streamer.log.sqlite import SqliteLog
 from streamer.log.topics import POLICIES, Topic
-from tests.disks import fill, small_disk
+from tests.disks import fill_up, small_disk
 from tests.log.processes import Program, finish, start
 
 NOBODY = 65534
@@ -146,7 +145,7 @@ class TestFullDisk:
     def test_a_log_that_is_opened_on_a_full_disk_says_so(self, small_disk: Path) -> None:
         with closing(SqliteLog(small_disk / "log")) as log:
             log.append(Topic.COMMANDS, "job", b"kept")
-        filler = fill(small_disk)
+        filler = fill_up(small_disk)
 
         for folder in ("log", "new log"):
             with pytest.raises(LogError, match=r"cannot be used now|could not be written"):

@@ -25,7 +25,7 @@ from streamer.errors import StateError
 from streamer.state.base import Checkpoint, Entry, EntryKey, Outgoing, StateStore
 from streamer.state.sqlite import SqliteStateStore
 from streamer.testing.state_contract import at, entry
-from tests.disks import fill, small_disk
+from tests.disks import fill_up, small_disk
 from tests.state.processes import Program, finish, start
 
 NOBODY = 65534
@@ -221,7 +221,7 @@ class TestFullDisk:
     def test_a_state_that_is_opened_on_a_full_disk_says_so(self, small_disk: Path) -> None:
         with closing(opened(small_disk / "state")) as store:
             store.commit(Checkpoint({at("a"): entry(1)}))
-        filler = fill(small_disk)
+        filler = fill_up(small_disk)
 
         for folder in ("state", "new state"):
             with pytest.raises(StateError, match=r"cannot be used now|could not be written"):
