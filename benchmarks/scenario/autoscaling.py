@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,8 @@ def simulated(case: Case, start_up_s: int = 1) -> dict[str, Any]:
             decisions.append((world.now, held))
 
     trace = Trace("live", tuple(rate * case.copies for rate in case.rates))
-    criteria = simulate(layout, trace, Streamer(case.settings), conditions, note)
+    rule = Streamer(replace(case.settings, start_up_s=float(start_up_s)))  # instances tell how long they took to start
+    criteria = simulate(layout, trace, rule, conditions, note)
     return {
         "late_fraction": round(criteria.late_fraction, 4),
         "cost": round(criteria.oracle_ratio, 3),
