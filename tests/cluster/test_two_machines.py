@@ -193,12 +193,15 @@ def test_a_machine_that_is_cut_from_kafka_goes_on_with_its_messages_and_catches_
         machines.until(lambda at=at: machines.lines("words") > at)  # type: ignore[misc]  # it goes on all the time
         slowest = max(slowest, time.monotonic() - now)
     meanwhile = machines.lines("words")
+    seen = machines.status(job)["instances"]
     cut.mend()
 
     machines.ok("scale", job, "parse", 3)
     machines.until(lambda: len(machines.pids(job)) == 5)
     after = {one["instance"]: one["starts"] for one in machines.status(job)["instances"]}
-    if gone_s < AGENT_GONE_S:
+    elsewhere = {one["agent"] for one in seen if one["node"] == "parse"} == {one.name for one in two if one is not cut}
+    assert elsewhere == (gone_s > AGENT_GONE_S)
+    if not elsewhere:
         assert after == {**{one["instance"]: 1 for one in before}, "parse-2": 1}, "nobody was started again"
     account = machines.stopped(job)
     numbers = {json.loads(line)["id"] for line in (machines.folder / "words.jsonl").open()}
