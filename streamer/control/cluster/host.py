@@ -207,7 +207,7 @@ class ClusterHost:
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def _take_up_some(self) -> None:
-        """Of the jobs that wait for it: those in hand must not wait for as long as all of them take."""
+        """Of the jobs that wait for it, as those in hand must not wait for all of them."""
         began = self._clock()
         while self._awaited:
             facts = self._awaited[0]
@@ -228,10 +228,16 @@ class ClusterHost:
         kept = find(self._log, job)
         return None if kept is None or not (kept.line.live or revive) else self._take_up(kept.line.facts, revive=revive)
 
-    def _take_up(self, facts: JobFacts, *, revive: bool = False) -> _Led | None:
-        """As the log has it once it is claimed: whoever led it may have written until then, and may have ended it."""
+    def _take_up(self, facts: JobFacts, *, revive: bool = False, plan: Plan | None = None) -> _Led | None:
+        """As the log has it once it is claimed: others may have written till then. One that is not there has `plan`."""
         job, led = facts.job, self._claimed(facts)
         kept = find(self._log, job)
+        if kept is None and plan is not None:
+            self._led[job] = led
+            led.book.begin(plan)
+            self._say(f"leads job {job}, which begins")
+            self._happened(led, JobSubmitted(job, plan))
+            return led
         if kept is None or not (kept.line.live or revive):
             return None
         self._led[job] = led
@@ -249,16 +255,12 @@ class ClusterHost:
                 self.take(record)
 
     def _begin(self, facts: JobFacts, plan: Plan) -> None:
+        """Unless it has begun: the command may come again, and another controller may have been faster."""
         if facts.job in self._led:
             return
-        if self._log.claimed(facts.job) is not None and (kept := find(self._log, facts.job)) is not None:
-            if kept.line.live:
-                self._take_up(kept.line.facts)  # the command came again
-            return
-        led = self._led[facts.job] = self._claimed(facts)
-        led.book.begin(plan)
-        self._say(f"leads job {facts.job}, which begins")
-        self._happened(led, JobSubmitted(facts.job, plan))
+        kept = find(self._log, facts.job) if self._log.claimed(facts.job) is not None else None
+        if kept is None or kept.line.live:
+            self._take_up(facts, plan=plan)
 
     def _claimed(self, facts: JobFacts) -> _Led:
         book = Book(self._log, facts, holder=self.name, listens=False)

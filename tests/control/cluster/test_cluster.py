@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from streamer import limits
 from streamer.cluster_limits import (
     AGENT_GONE_S,
@@ -19,6 +21,9 @@ from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
 from streamer.control.wishes import want_replicas, want_resumption
 from streamer.descriptor.resources import Capacity
+from streamer.log.base import Claim
+from streamer.log.memory import MemoryLog
+from streamer.log.topics import Topic
 from streamer.state.life import read_life
 from tests.control.cluster.conftest import MakeScene
 from tests.control.cluster.scene import Scene
@@ -171,6 +176,32 @@ def test_a_job_that_was_submitted_while_nobody_led_is_begun_by_whoever_comes(sce
     scene.controller("c2")
 
     assert _balanced(scene, job) == (500, 500)
+
+
+def test_a_job_that_two_controllers_begin_at_once_is_begun_once(
+    make_scene: MakeScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As partitions change hands: the slower one has found no job, and the faster one begins it before its claim."""
+    scene = make_scene()
+    slower, faster = scene.controller("slower"), scene.controller("faster")
+    scene.agent("a1")
+    scene.turn()
+    scene.turn()
+    job = scene.submit(plan_of(tmp_path, _ECHO))
+    (submission,) = [one for one in scene.carried_again() if one.topic is Topic.COMMANDS]
+    claim = MemoryLog.claim
+
+    def late(log: MemoryLog, scope: str, holder: str) -> Claim:
+        if holder == "slower":
+            faster.take(submission)
+            faster.tick()
+        return claim(log, scope, holder)
+
+    monkeypatch.setattr(MemoryLog, "claim", late)
+    slower.take(submission)
+
+    assert _balanced(scene, job) == (500, 500)
+    assert [word for word in scene.words if "which begins" in word] == [f"faster: leads job {job}, which begins"]
 
 
 def test_what_was_wanted_while_nobody_led_is_done_by_whoever_takes_the_job_up(scene: Scene, tmp_path: Path) -> None:
