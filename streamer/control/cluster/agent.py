@@ -23,7 +23,18 @@ from streamer.cluster_limits import (
 )
 from streamer.control.cluster.code import Arrived
 from streamer.control.cluster.feed import Feed, Post
-from streamer.control.cluster.held import HeldJob, Life, Over, is_due, is_to_end, needs_of, plan_of, remember, tell
+from streamer.control.cluster.held import (
+    HeldJob,
+    Life,
+    Over,
+    is_ahead,
+    is_due,
+    is_to_end,
+    needs_of,
+    plan_of,
+    remember,
+    tell,
+)
 from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, facts_of, report_entry
 from streamer.control.events import NOT_STARTED, Exited
 from streamer.control.hosts.exits import exited
@@ -163,7 +174,8 @@ class Agent:
         if not line.live:
             self._finish(job, line, now)
             return
-        wanted = {name: one for name, one in job.lines.items() if one.agent == self._machine.agent and one.phase.living}
+        own = {name: one for name, one in job.lines.items() if one.agent == self._machine.agent}
+        wanted = {name: one for name, one in own.items() if one.phase.living or is_ahead(job, one)}
         for instance in job.lives:
             if is_to_end(job, instance, wanted.get(instance)):
                 job.kill(instance)

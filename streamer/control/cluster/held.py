@@ -15,6 +15,7 @@ from streamer.cluster_limits import (
 )
 from streamer.control.cluster.wire import Left, Told, Word, word_of
 from streamer.control.hosts.link import ControlLink
+from streamer.control.lifecycle import InstancePhase
 from streamer.control.records import InstanceLine, JobLine, instance_line, job_line, job_plan, plan_key, update_key
 from streamer.descriptor.resources import Needs
 from streamer.log.base import Record
@@ -136,6 +137,12 @@ def is_to_end(job: HeldJob, instance: str, wanted: InstanceLine | None) -> bool:
         return True
     other = wanted.epoch == life.epoch and wanted.generation != life.generation
     return other or (told is not None and told.kill and told.epoch == life.epoch)
+
+
+def is_ahead(job: HeldJob, one: InstanceLine) -> bool:
+    """Whether a life was begun here while nobody led, and the log tells no more yet than that the last one died."""
+    life = job.lives.get(one.instance)
+    return life is not None and one.phase is InstancePhase.RESTARTING and life.epoch > one.epoch
 
 
 def is_due(job: HeldJob, one: InstanceLine, now: float) -> bool:

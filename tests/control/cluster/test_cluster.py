@@ -15,7 +15,7 @@ from streamer.cluster_limits import (
     AGENT_LOOK_S,
     PLACED_EPOCHS,
 )
-from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, report_entry
+from streamer.control.cluster.wire import Beat, JobReport, Left, beat_entry, report_entry, report_of
 from streamer.control.events import Exited
 from streamer.control.jobs import JobStatus
 from streamer.control.lifecycle import InstancePhase
@@ -323,6 +323,38 @@ def test_a_machine_starts_its_instance_again_while_nobody_leads_the_job(make_sce
     scene.drain(job)
     sent, received = _balanced(scene, job)
     assert received >= sent
+
+
+def test_a_life_that_a_machine_has_begun_goes_on_when_its_controller_hears_of_the_death_first(
+    make_scene: MakeScene, tmp_path: Path
+) -> None:
+    """What was said while the brokers were away comes in its order, and the agent may read the answer in between."""
+    scene = make_scene()
+    controller = scene.controller("c1")
+    agent = scene.agent("a1")
+    job = scene.submit(plan_of(tmp_path, _ECHO, _ENDLESS))
+    flowing(scene, job)
+    del scene.hosts["c1"]
+    folder = tmp_path / "a1" / "jobs" / job / "instances" / "parse-0"
+    life = read_life(folder)
+    assert life is not None
+    os.killpg(life.pid, signal.SIGKILL)
+    scene.until(lambda: scene.lives()["a1"].get("parse-0") == 2)
+    reports = [one for one in scene.carried_again() if one.topic is Topic.REPORTS and one.scope == job]
+
+    controller.take(next(one for one in reports if report_of(one).left))
+    controller.tick()
+    assert next(one.phase for one in scene.kept(job).instances if one.instance == "parse-0") == "restarting"
+    agent.serve()
+
+    scene.hosts["c1"] = controller
+    flowing(scene, job)
+    scene.drain(job)
+    sent, received = _balanced(scene, job)
+    assert received >= sent
+    last = read_life(folder)
+    assert last is not None
+    assert last.epoch == 2
 
 
 class Time:
