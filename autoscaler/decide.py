@@ -60,6 +60,8 @@ def _decided(
 ) -> tuple[Decision, NodeMemory]:
     held, wanted = s.held, grant.wanted
     guard, reasons = verdict.guard, [verdict.reason]
+    if s.memory.wanted == 0 and held and s.view.pinned is None:
+        reasons.insert(0, "the controller woke it for the first message that came")
     if grant.bound is not None:
         guard = Guard.MINIMUM if grant.bound > verdict.wanted else Guard.MAXIMUM
         reasons.insert(0, f"it can have {'no less' if guard is Guard.MINIMUM else 'no more'} than {grant.bound}")

@@ -6,7 +6,7 @@ takes no thread: whoever serves the job looks in between two polls, and a pass c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from prometheus_client import Metric
@@ -19,7 +19,8 @@ from autoscaler.settings import DEFAULT, Settings
 from streamer import clock
 from streamer.control.jobs import JobSnapshot
 from streamer.descriptor.resources import Capacity
-from streamer.log.base import Entry
+from streamer.log.base import Entry, Record
+from streamer.log.topics import Topic
 
 
 class Host(Protocol):
@@ -27,6 +28,9 @@ class Host(Protocol):
 
     def decide(self, node: str, replicas: int) -> None:
         """Have the controller know what was decided."""
+
+    def records(self, topic: Topic) -> Iterable[Record]:
+        """What the control log has of the job."""
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append to the control log."""
@@ -61,6 +65,9 @@ class _OneJob:
 
     def jobs(self) -> Sequence[JobSnapshot]:
         return () if self.snapshot is None else (self.snapshot,)
+
+    def decisions(self, job: str) -> Iterable[Record]:  # noqa: ARG002  # there is but one
+        return self._host.records(Topic.DECISIONS)
 
     def carry_out(self, decision: Decision) -> None:
         self._host.decide(decision.node, decision.wanted)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from autoscaler.snapshot import Growth, InstanceView, NodeView
 
 _BUSY_LEAST = 0.01
-"""A true rate is only known of instances that were busy for more than this part of the time."""
+"""A true rate is well known of instances that were busy for more than this part of the time, and roughly below it."""
 _OTHER_WORK = 3.0
 """The time of a message is taken from the last samples if it is so many times as long as in the window, or as short:
 twice as long it is for a moment on any machine that others use."""
@@ -32,9 +32,10 @@ class NodeFigures:
     instances together, over the window; `handled_now` is the same with sudden changes seen. `gains`: messages to each
     target for each one handled. (Of a source that does not count what it reads, what it sends to the target that gets
     most stands for it.) `weight`: on how many messages they rest. `busy`: the mean part of its time that an instance
-    was busy. `true_rates`: messages per busy second of one replica, by kind of accelerator; `work_changed`: in the last
-    samples a message takes another time than in the window. `queued` and `fullness`: what waits at this node for each
-    target, and how full the fullest such queue is. Unknown is None, or missing."""
+    was busy. `true_rates`: messages per busy second of one replica, by kind of accelerator; `rough_rates`: those of
+    replicas that were hardly busy; `work_changed`: in the last samples a message takes another time than in the window.
+    `queued` and `fullness`: what waits at this node for each target, and how full the fullest such queue is. Unknown is
+    None, or missing."""
 
     ready: int
     fresh: int = 0
@@ -44,6 +45,7 @@ class NodeFigures:
     handled_now: float | None = None
     busy: float | None = None
     true_rates: Mapping[str, float] = field(default_factory=dict)
+    rough_rates: Mapping[str, float] = field(default_factory=dict)
     work_changed: bool = False
     gains: Mapping[str, float] = field(default_factory=dict)
     weight: float = 0.0
@@ -64,7 +66,7 @@ def figures_of(view: NodeView, stale_s: float, *, just_changed: bool = False) ->
     grown = [(one, one.window) for one in known if one.window is not None and one.window.span_s > 0]
     busy = [window.busy_s / window.span_s for _, window in grown if window.busy_s is not None]
     handled, handled_now, weight, sent = _flows(grown)
-    true_rates, work_changed = _true_rates(grown, just_changed=just_changed)
+    rates = _true_rates(grown, just_changed=just_changed)
     return NodeFigures(
         ready=view.replicas.ready,
         fresh=len(grown),
@@ -73,8 +75,9 @@ def figures_of(view: NodeView, stale_s: float, *, just_changed: bool = False) ->
         handled=handled,
         handled_now=handled_now,
         busy=sum(busy) / len(busy) if busy else None,
-        true_rates=true_rates,
-        work_changed=work_changed,
+        true_rates=rates.known,
+        rough_rates=rates.rough,
+        work_changed=rates.changed,
         gains={target: rate / handled for target, rate in sent.items()} if handled else {},
         weight=weight,
         queued=_added(one.backlog for one in known),
@@ -113,19 +116,26 @@ def _units(growth: Growth) -> float | None:
     return max(growth.sent.values(), default=None)
 
 
-def _true_rates(grown: Sequence[tuple[InstanceView, Growth]], *, just_changed: bool) -> tuple[dict[str, float], bool]:
+@dataclass(slots=True)
+class _Rates:
+    known: dict[str, float] = field(default_factory=dict)
+    rough: dict[str, float] = field(default_factory=dict)
+    changed: bool = False
+
+
+def _true_rates(grown: Sequence[tuple[InstanceView, Growth]], *, just_changed: bool) -> _Rates:
     whole = _work([(one.accelerator, window) for one, window in grown])
     latest = _work([(one.accelerator, one.latest) for one, _ in grown if one.latest is not None])
-    rates, changed = {}, False
+    rates = _Rates()
     for kind, work in whole.items():
         now = latest.get(kind)
         if now is not None and now.is_known:
             differs = now.differs_from(work)
-            changed = changed or differs
+            rates.changed = rates.changed or differs
             work = now if differs or just_changed else work
-        if work.is_known:
-            rates[kind] = work.received / work.busy_s
-    return rates, changed
+        if work.received > 0 and work.busy_s > 0:
+            (rates.known if work.is_known else rates.rough)[kind] = work.received / work.busy_s
+    return rates
 
 
 @dataclass(slots=True)

@@ -9,13 +9,13 @@ week, and no more than so many: see `streamer.log.topics`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autoscaler.decision import Action, Decision, ScalingPlan
 from streamer.errors import StateError
-from streamer.log.base import BEGINNING, ControlLog, Entry, Record
+from streamer.log.base import ControlLog, Entry, Record, everything
 from streamer.log.topics import Topic
 
 _FIGURES_S = 60.0
@@ -26,7 +26,10 @@ _CALM_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class NodeJournal:
-    """What was decided of one node: `last` is the newest record, `changes` those that changed its replicas."""
+    """What was decided of one node: `last` is the newest record, `changes` those that changed its replicas.
+
+    What others have changed (a person, or the controller for the first message at zero) is among them, as it was seen.
+    """
 
     last: Decision
     changes: tuple[Decision, ...]
@@ -87,20 +90,24 @@ def _entry(key: str, document: Mapping[str, object]) -> Entry:
 
 def journal_of(log: ControlLog, job: str) -> JobJournal:
     """What was decided of a job. Raises StateError for a record that cannot be read."""
+    return journal_from(everything(log, Topic.DECISIONS, scope=job))
+
+
+def journal_from(records: Iterable[Record]) -> JobJournal:
+    """The same of the records themselves, the oldest first."""
     last: dict[str, Decision] = {}
     changes: dict[str, list[Decision]] = {}
     alarms: tuple[str, ...] = ()
-    batch = log.read(Topic.DECISIONS, BEGINNING, scope=job)
-    while batch.records:
-        for record in batch.records:
-            node = record.key.partition("/")[2]
-            if not node:
-                alarms = _alarms(record)
-                continue
-            last[node] = _decision(record)
-            if last[node].action is not Action.HOLD:
-                changes.setdefault(node, []).append(last[node])
-        batch = log.read(Topic.DECISIONS, batch.position, scope=job)
+    for record in records:
+        node = record.key.partition("/")[2]
+        if not node:
+            alarms = _alarms(record)
+            continue
+        before, last[node] = last.get(node), _decision(record)
+        if last[node].action is not Action.HOLD:
+            changes.setdefault(node, []).append(last[node])
+        elif before is not None and before.wanted != last[node].wanted:
+            changes.setdefault(node, []).append(replace(last[node], had=before.wanted))
     return JobJournal({node: NodeJournal(last[node], tuple(changes.get(node, ()))) for node in last}, alarms)
 
 

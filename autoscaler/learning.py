@@ -86,6 +86,8 @@ def learn(
     if figures.work_changed:  # what was learnt of other work says nothing of this one
         since = memory.work_changed_at if memory.work_just_changed(now, settings) else now
         memory = replace(memory, work=Work(), trial=None, work_changed_at=since)
+    if not memory.rates:
+        memory = replace(memory, rates=figures.rough_rates)
     if not figures.true_rates:
         return replace(memory, start_up_s=started, starting_ages_s=view.starting_ages_s, unread=figures.unread)
     work = memory.work

@@ -7,7 +7,7 @@ one node would undo each other's work. The log is followed and not read anew, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from autoscaler.decision import Decision
@@ -15,7 +15,7 @@ from streamer.clock import Clock
 from streamer.control.jobs import JobSnapshot, snapshot
 from streamer.control.records import KeptJob, kept_job
 from streamer.control.wishes import want_decided
-from streamer.log.base import ControlLog, Entry, Record
+from streamer.log.base import ControlLog, Entry, Record, everything
 from streamer.log.topics import Topic
 
 
@@ -36,6 +36,9 @@ class LocalJobs:
                 self._take(record)
         self._kept = [kept for job in self._names() if (kept := self._job(job)) is not None]
         return [found for kept in self._kept if (found := self._snapshot(kept)) is not None]
+
+    def decisions(self, job: str) -> Iterable[Record]:
+        return everything(self._log, Topic.DECISIONS, scope=job)
 
     def carry_out(self, decision: Decision) -> None:
         want_decided(self._log, decision.job, decision.node, decision.wanted)

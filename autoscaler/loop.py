@@ -8,22 +8,24 @@ pass, is shown with its traceback, and is counted. Whoever owns the jobs calls `
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from autoscaler.collect.base import MetricsSource, Reading
 from autoscaler.collect.jobs import can_be_scaled, comes_to_its_end, snapshot_of
 from autoscaler.decide import decide
-from autoscaler.decision import Decision, ScalingPlan
+from autoscaler.decision import Action, Decision, Guard, ScalingPlan
 from autoscaler.instruments import Instruments
-from autoscaler.journal import Journal
+from autoscaler.journal import Journal, journal_from
 from autoscaler.memory import EMPTY
+from autoscaler.recall import recalled
 from autoscaler.settings import Settings
 from streamer.clock import Clock
 from streamer.control.jobs import JobSnapshot
 from streamer.descriptor.resources import Capacity
-from streamer.errors import MetricsError, StreamerError
-from streamer.log.base import Entry
+from streamer.errors import MetricsError, StateError, StreamerError
+from streamer.log.base import Entry, Record
 
 
 class Platform(Protocol):
@@ -31,6 +33,9 @@ class Platform(Protocol):
 
     def jobs(self) -> Sequence[JobSnapshot]:
         """Those that this autoscaler is to scale."""
+
+    def decisions(self, job: str) -> Iterable[Record]:
+        """What the control log has of its topic, the oldest first."""
 
     def carry_out(self, decision: Decision) -> None:
         """Have the node get its replicas."""
@@ -61,6 +66,9 @@ class Autoscaler:
         self._wall = wall
         self._tell = tell
         self._memory = EMPTY
+        self._known: set[str] = set()
+        """Jobs whose journal was looked into."""
+        self._carried_out: dict[tuple[str, str], int] = {}
         self._journal = Journal()
         self._due_at = clock() + settings.tick_s
         self._told = ""
@@ -84,16 +92,33 @@ class Autoscaler:
     def _pass(self) -> None:
         began = self._clock()
         jobs = [job for job in self._platform.jobs() if can_be_scaled(job)]
+        self._recall(job.job for job in jobs)
         now = self._wall()
         reading = self._read([job.job for job in jobs], now)
         snapshot = snapshot_of(jobs, reading, self._capacity, now, self._settings)
         plan, self._memory = decide(snapshot, self._memory, now, self._settings)
         plan = _without(plan, {(job.job, node) for job in jobs for node in comes_to_its_end(job)})
-        for decision in plan.changes:
-            self._platform.carry_out(decision)
+        for decision in plan.decisions:
+            self._carry_out(decision)
         self._write(plan)
         self.instruments.passed(plan, self._clock() - began)
         self._tell_once("; ".join(plan.alarms))
+
+    def _recall(self, jobs: Iterable[str]) -> None:
+        for job in jobs:
+            if job not in self._known:
+                self._known.add(job)
+                with suppress(StateError):  # of another version, which was told when it was read
+                    self._memory = recalled(self._memory, job, journal_from(self._platform.decisions(job)))
+
+    def _carry_out(self, decision: Decision) -> None:
+        """What changes something, and once what a node has: it stays if a person who has set it gives it back."""
+        key = decision.job, decision.node
+        if decision.guard is Guard.SINGLE:
+            return
+        if decision.action is not Action.HOLD or self._carried_out.get(key) != decision.wanted:
+            self._platform.carry_out(decision)
+            self._carried_out[key] = decision.wanted
 
     def _read(self, jobs: Sequence[str], now: float) -> Reading:
         try:

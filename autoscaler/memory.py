@@ -1,8 +1,8 @@
 """What the rule remembers from one pass to the next: everything, in one frozen value.
 
 A pass is given a memory and returns the next one, so the rule has no other state: it can be kept in the control log,
-handed to another host, or thrown away. A rule that begins anew knows no rates and no peaks, and so changes nothing for
-the worse: it takes its first decisions later, and the first scale-in only after a whole delay.
+handed to another host, or thrown away. A rule that begins anew takes rates from the journal (`recall`) and knows no
+peaks, and so changes nothing for the worse: the first scale-in comes only after a whole delay.
 """
 
 from __future__ import annotations

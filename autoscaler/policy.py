@@ -83,7 +83,8 @@ def judge(s: Situation) -> Verdict:
         return _first(_AGAINST_MORE, s) or Verdict(wanted, _why_more(s))
     if wanted < s.held:
         return _first(_AGAINST_FEWER, s) or Verdict(max(1, s.highest), _why_fewer(s))
-    return Verdict(s.held, f"its {s.held} replicas are what demand and backlog ask for")
+    what = "its 1 replica is" if s.held == 1 else f"its {s.held} replicas are"
+    return Verdict(s.held, f"{what} what demand and backlog ask for")
 
 
 def _twice(s: Situation) -> int:
@@ -209,7 +210,7 @@ def _why_more(s: Situation) -> str:
         return "the queue before it is full, and how much more its source has is not known: twice as many are tried"
     if s.size.replicas > s.size.steady:
         return f"{s.ahead_s:.0f} s of work will wait when new replicas are ready, besides {s.demand:.0f} messages/s"
-    would = f"would keep its {s.held} replicas busy for {s.size.utilisation:.0%}"
+    would = f"would keep its {s.held} replica{'' if s.held == 1 else 's'} busy for {s.size.utilisation:.0%}"
     if s.demand is not None and s.size.expected > s.demand:
         return f"{s.size.expected:.0f} messages/s, which are expected when new replicas are at work, {would}"
     return f"{s.size.expected:.0f} messages/s {would}"
@@ -268,4 +269,5 @@ _AGAINST_FEWER: tuple[_Check, ...] = (_fallback, _clock, _backlog, _near_enough,
 
 
 def _why_fewer(s: Situation) -> str:
-    return f"for {s.delay_s:.0f} s no more than {s.highest} replicas were asked for"
+    most = max(1, s.highest)
+    return f"for {s.delay_s:.0f} s no more than {most} replica{' was' if most == 1 else 's were'} asked for"

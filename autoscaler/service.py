@@ -55,6 +55,7 @@ def serve(options: ServiceOptions, tell: Callable[[str], None]) -> None:
     """Scale the platform's jobs until SIGINT or SIGTERM. Raises StreamerError for what cannot be used as given."""
     check_platform(options.platform)
     _check_season(options)
+    options.access.check()
     with ExitStack() as held:
         log = open_log(options.home)
         held.callback(log.close)

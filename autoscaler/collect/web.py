@@ -42,6 +42,11 @@ class Access:
     ca_file: Path | None = None
     tenant: str = ""
 
+    def check(self) -> None:
+        """Raises MetricsError for a file that cannot be read by now: what is wrong from the start is said then."""
+        self.headers()
+        self.context()
+
     def headers(self) -> dict[str, str]:
         headers = {"X-Scope-OrgID": self.tenant} if self.tenant else {}
         if self.token_file is not None:

@@ -51,10 +51,12 @@ def _check(kept: KeptJob, node: str | None) -> None:
 
 def _lines(kept: KeptJob, node: str, known: NodeJournal, now: float) -> Iterator[str]:
     last, planned = known.last, kept.plan.nodes[node]
-    yield in_words(last, now, planned.max_replicas)
+    yield in_words(last, now if kept.line.live else last.at, planned.max_replicas)
+    if not kept.line.live:
+        yield f"  as it was: the job is {kept.line.status}"
     if last.short:
         yield f"  wants {last.wanted + last.short}, has {kept.line.replicas.get(node, 0)}"
-    elif last.wanted != kept.line.replicas.get(node, 0):
+    elif kept.line.live and last.wanted != kept.line.replicas.get(node, 0):
         yield f"  it is on its way there, and has {kept.line.replicas.get(node, 0)}"
     if (below := fewer_below(last)) is not None and last.wanted > planned.min_replicas:
         yield f"  {last.wanted - 1} would take less than {below:.3g} messages/s, for as long as it is waited for that"

@@ -7,7 +7,7 @@ is to go wrong is put between the reports and the loop.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from autoscaler.collect.at_hand import AtHand
@@ -20,8 +20,9 @@ from streamer.control.events import Decided
 from streamer.control.jobs import JobSnapshot, snapshot
 from streamer.descriptor.resources import Capacity
 from streamer.errors import LogError, MetricsError
-from streamer.log.base import Entry
+from streamer.log.base import Entry, Record, everything
 from streamer.log.memory import MemoryLog, MemoryStore
+from streamer.log.topics import Topic
 from streamer.metrics.samples import EdgeSample
 from tests.control.plans import LINE
 from tests.control.stage import Stage
@@ -49,7 +50,7 @@ class Rehearsal:
         self.settings = Settings(**settings)  # type: ignore[arg-type]  # those of them that are floats
         self.log = MemoryLog(MemoryStore())
         self.told: list[str] = []
-        self.decisions: list[Decision] = []
+        self.carried_out: list[Decision] = []
         self.source: MetricsSource | None = None
         self.past: Callable[[float], Histories] | None = None
         self.mute: set[str] = set()
@@ -58,12 +59,17 @@ class Rehearsal:
         self.full = False
         self._rate = rate
         self._start_up_s = start_up_s
-        self._at_hand = AtHand(span_s(self.settings))
+        self._capacity = capacity or Capacity()
         self._read = self._sent = 0
         self.queue = 0
         self._handled: dict[str, float] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Whoever decided was killed, and the next one has nothing but the control log."""
+        self._at_hand = AtHand(span_s(self.settings))
         self.autoscaler = Autoscaler(
-            self, self, capacity or Capacity(), settings=self.settings,
+            self, self, self._capacity, settings=self.settings,
             clock=lambda: self.stage.now, wall=self.wall, tell=self.told.append,
         )  # fmt: skip
 
@@ -130,8 +136,11 @@ class Rehearsal:
             raise ZeroDivisionError(self.broken)
         return (self.snapshot(),)
 
+    def decisions(self, job: str) -> Iterable[Record]:
+        return everything(self.log, Topic.DECISIONS, scope=job)
+
     def carry_out(self, decision: Decision) -> None:
-        self.decisions.append(decision)
+        self.carried_out.append(decision)
         self.stage.take(Decided(decision.node, decision.wanted))
 
     def write(self, entries: Sequence[Entry]) -> None:

@@ -115,8 +115,8 @@ def _constant(held: int, rate: float, seed: int, seconds: int) -> tuple[list[dic
 
 @pytest.mark.parametrize(
     ("held", "rate", "seed"),
-    [(1, 40.0, 1), (1, 900.0, 2), (40, 300.0, 3)],
-    ids=["from little", "from one", "from many"],
+    [(1, 40.0, 1), (1, 900.0, 2), (40, 300.0, 3), (1, 0.5, 4), (90, 1.0, 5), (90, 110.0, 6)],
+    ids=["from little", "from one", "from many", "next to nothing", "next to nothing from many", "little from many"],
 )
 def test_at_constant_load_the_size_is_right_and_stays(held: int, rate: float, seed: int) -> None:
     seen, world = _constant(held, rate, seed, 700)

@@ -32,10 +32,10 @@ def test_a_load_gets_its_replicas_in_a_few_decisions_and_then_there_is_peace() -
     rehearsal.play(120, 200)
 
     assert 5 <= rehearsal.replicas <= 7
-    made = len(rehearsal.decisions)
+    made = len(rehearsal.carried_out)
     assert 1 <= made <= 3
     rehearsal.play(300, 200)
-    assert len(rehearsal.decisions) == made
+    assert len(rehearsal.carried_out) == made
 
 
 def test_a_load_that_goes_takes_its_replicas_with_it_and_one_that_comes_back_finds_one_at_once(
@@ -55,11 +55,11 @@ def test_without_metrics_for_ten_minutes_every_node_keeps_what_it_has_and_the_jo
     steady: Rehearsal, source: Gone | Empty
 ) -> None:
     before = steady.replicas
-    made = len(steady.decisions)
+    made = len(steady.carried_out)
     steady.source = source
     steady.play(600, 0)
 
-    assert (steady.replicas, len(steady.decisions)) == (before, made)
+    assert (steady.replicas, len(steady.carried_out)) == (before, made)
     assert last(steady) == (before, Guard.UNKNOWN)
     [alarm] = journal_of(steady.log, JOB).alarms
     assert "does not answer" in alarm or "no series" in alarm
@@ -72,21 +72,21 @@ def test_without_metrics_for_ten_minutes_every_node_keeps_what_it_has_and_the_jo
 
 
 def test_instances_that_report_nothing_count_against_fewer_and_nothing_flaps(steady: Rehearsal) -> None:
-    before, made = steady.replicas, len(steady.decisions)
+    before, made = steady.replicas, len(steady.carried_out)
     steady.mute = {"lines-0", "parse-0", "parse-1", "parse-2"}
     steady.play(300, 0)
 
-    assert (steady.replicas, len(steady.decisions)) == (before, made)
+    assert (steady.replicas, len(steady.carried_out)) == (before, made)
     assert last(steady)[1] is Guard.UNKNOWN
 
 
 def test_a_clock_that_is_set_changes_nothing(steady: Rehearsal) -> None:
-    before, made = steady.replicas, len(steady.decisions)
+    before, made = steady.replicas, len(steady.carried_out)
     for leap_s in (3600.0, -7200.0):
         steady.leap_s += leap_s
         steady.play(60, 100)
 
-    assert (steady.replicas, len(steady.decisions)) == (before, made)
+    assert (steady.replicas, len(steady.carried_out)) == (before, made)
 
 
 def test_more_than_the_platform_has_is_told_and_not_tried() -> None:
@@ -151,6 +151,56 @@ def test_every_change_stands_in_the_journal_with_its_reason() -> None:
     rehearsal.play(120, 5)
 
     changes = journal_of(rehearsal.log, JOB).nodes["parse"].changes
-    assert list(changes) == rehearsal.decisions
+    assert list(changes) == rehearsal.carried_out
     assert {change.action for change in changes} == {Action.UP, Action.DOWN}
     assert all(change.reasons and change.formula for change in changes)
+
+
+@pytest.mark.parametrize("per_s", [0, 1])
+def test_whoever_takes_over_a_peak_takes_it_down_though_next_to_nothing_comes(per_s: int) -> None:
+    rehearsal = Rehearsal(rate=1000.0)
+    rehearsal.play(90, 4000)
+    peak = rehearsal.replicas
+    assert peak > 4
+    rehearsal.queue = 0
+
+    rehearsal.restart()
+    rehearsal.play(120, per_s)
+
+    assert rehearsal.replicas == 1
+
+
+def test_since_when_is_known_whoever_decides_by_now(steady: Rehearsal) -> None:
+    since = journal_of(steady.log, JOB).nodes["parse"].last.since
+
+    steady.restart()
+    steady.play(60, 100)
+
+    assert journal_of(steady.log, JOB).nodes["parse"].last.since == since
+
+
+def test_a_node_that_a_person_gives_back_stays_as_it_is_until_there_is_a_reason() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.stage.take(Scaled("parse", 4, 1))
+    rehearsal.play(20, 150)
+
+    rehearsal.stage.take(Scaled("parse", None, 2))
+    replicas = []
+    for _ in range(20):
+        rehearsal.play(1, 150)
+        replicas.append(rehearsal.replicas)
+
+    assert set(replicas) == {4}
+
+
+def test_what_others_change_stands_in_the_journal_too(steady: Rehearsal) -> None:
+    steady.stage.take(Scaled("parse", 5, 1))
+    steady.play(10, 100)
+    steady.stage.take(Scaled("parse", None, 2))
+    steady.play(500, 0)
+    steady.play(10, 1)
+
+    changes = journal_of(steady.log, JOB).nodes["parse"].changes
+    assert [(change.had, change.wanted) for change in changes][-5:] == [(3, 5), (5, 3), (3, 1), (1, 0), (0, 1)]
+    assert changes[-5].guard is Guard.PINNED
+    assert changes[-1].reasons[0] == "the controller woke it for the first message that came"

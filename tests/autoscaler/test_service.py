@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from autoscaler.collect.web import Access
 from autoscaler.decision import Action, Decision, Guard, ScalingPlan
 from autoscaler.instruments import Instruments, shown
 from autoscaler.local import LocalJobs
@@ -89,6 +90,13 @@ def test_a_season_without_a_server_that_has_a_history_is_refused(tmp_path: Path)
         serve(ServiceOptions(tmp_path, settings=Settings(season_s=60.0)), lambda _: None)
 
     assert "--prometheus" in refused.value.advice
+
+
+def test_a_token_that_cannot_be_read_is_told_at_the_start(tmp_path: Path) -> None:
+    access = Access(token_file=tmp_path / "none")
+
+    with pytest.raises(MetricsError, match=r"the token in .*none cannot be read"):
+        serve(ServiceOptions(tmp_path, prometheus="http://127.0.0.1:9", access=access), lambda _: None)
 
 
 def test_two_services_of_one_home_do_not_fight(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -58,8 +58,9 @@ from streamer.control.records import JobFacts, KeptJob
 from streamer.control.state import JobState
 from streamer.control.step import step
 from streamer.errors import LogError, PlatformError, StateError
-from streamer.log.base import Entry
+from streamer.log.base import Entry, Record, everything
 from streamer.log.sqlite import SqliteLog
+from streamer.log.topics import Topic
 from streamer.plan.compile import Plan
 from streamer.platform.alone import AlonePlatform, is_locked
 from streamer.platform.base import OnOutput
@@ -182,6 +183,10 @@ class EmbeddedHost:
     def decide(self, node: str, replicas: int) -> None:
         """An autoscaler wants so many replicas of a node."""
         self._take(Decided(node, replicas))
+
+    def records(self, topic: Topic) -> Iterable[Record]:
+        """What the control log has of this job, the oldest first. Raises LogError."""
+        return () if self._log is None else everything(self._log, topic, scope=self.job)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Append what needs no claim to the control log. Raises LogError."""
