@@ -114,7 +114,8 @@ def _machine(options: AgentOptions, home: Path) -> Machine:
             remedy=f"Use at most {NAME_CHARS_MAX} letters, digits, and - _ . between them.",
         )
     _check_address(options.advertise)
-    return Machine(name, home, home_id, options.advertise, parse_capacity(options.capacity))
+    capacity = parse_capacity(options.capacity)
+    return Machine(name, home, home_id, options.advertise, capacity, of_run=bool(options.attached))
 
 
 def _check_address(address: str) -> None:

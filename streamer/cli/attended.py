@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -44,11 +45,12 @@ _END_S = 10.0
 def run_attended(plan: Plan, bootstrap: str, *, duration_s: float | None, as_json: bool) -> int:
     """The exit code. Raises OptionError, StateError or LogError."""
     with ClusterJobs.opened(bootstrap, home_folder()) as jobs, Interrupts() as interrupts, _helpers() as helpers:
-        helpers.start("agent", "--name", f"run-{os.getpid()}")
+        agent = f"run-{os.getpid()}-{secrets.token_hex(3)}"  # there may be this number on another machine
+        helpers.start("agent", "--name", agent)
         hearing = Hearing(jobs.log)
         while not hearing.is_there(Member.CONTROLLER) and hearing.for_s() < 2 * AGENT_BEAT_S:
             time.sleep(_LOOK_S)
-        job = put(jobs.log, plan, duration_s=duration_s)
+        job = put(jobs.log, plan, duration_s=duration_s, run_by=agent)
         tell(f"job {job} of pipeline {plan.pipeline} at {bootstrap}\n  logs     {helpers.folder}")
         watch = _Watch(jobs, job, helpers, hearing, to_stderr=as_json)
         kept = watch.until_ended(interrupts)

@@ -48,7 +48,7 @@ class Jobs:
     log: ControlLog
 
     def lines(self) -> list[JobLine]:
-        return lines(self.log)
+        return lines(self.log, lambda error: tell(f"{error}; left out. {error.advice}"))
 
     def find(self, name: str) -> KeptJob:
         """The job that is meant. Raises NoSuchJobError."""

@@ -101,10 +101,10 @@ def _begun(jobs: ClusterJobs, hearing: Hearing, job: str, *, as_json: bool, wish
     return OK
 
 
-def put(log: ControlLog, plan: Plan, *, duration_s: float | None) -> str:
+def put(log: ControlLog, plan: Plan, *, duration_s: float | None, run_by: str = "") -> str:
     """The job is to begin, with its code as it is now; its id. Raises CodeError or LogError."""
     code = read_code(plan)
-    facts = replace(new_job(plan, home_folder(), detached=True), duration_s=duration_s)
+    facts = replace(new_job(plan, home_folder(), detached=not run_by), duration_s=duration_s, run_by=run_by)
     log.append_all(code_entries(facts.job, code))
     log.append_all([submit_entry(facts, code.plan)])
     return facts.job

@@ -9,7 +9,7 @@ touching anything. Records that have not changed are not written again: a report
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from streamer import clock
@@ -30,7 +30,7 @@ from streamer.control.records import (
 )
 from streamer.control.state import InstanceRecord, JobState
 from streamer.control.wishes import wishes
-from streamer.errors import ClaimError, LogError
+from streamer.errors import ClaimError, LogError, StateError
 from streamer.log.base import ControlLog, Entry, newest
 from streamer.log.topics import Topic
 from streamer.plan.compile import Plan
@@ -141,8 +141,16 @@ def find(log: ControlLog, job: str) -> KeptJob | None:
     return kept_job(newest(log, Topic.JOBS, scope=job), newest(log, Topic.ASSIGNMENTS, scope=job), job)
 
 
-def lines(log: ControlLog) -> list[JobLine]:
-    """All jobs that the log has, in the order in which they began."""
+def lines(log: ControlLog, unreadable: Callable[[StateError], object]) -> list[JobLine]:
+    """All jobs that the log has, in the order in which they began; a record that cannot be read costs its job alone."""
     jobs = newest(log, Topic.JOBS)
-    found = [job_line(jobs, job) for job in dict.fromkeys(record.scope for record in jobs.values())]
-    return sorted((line for line in found if line is not None), key=lambda line: line.facts.started_at)
+    found = []
+    for job in dict.fromkeys(record.scope for record in jobs.values()):
+        try:
+            line = job_line(jobs, job)
+        except StateError as error:
+            unreadable(error)
+            continue
+        if line is not None:
+            found.append(line)
+    return sorted(found, key=lambda line: line.facts.started_at)

@@ -51,7 +51,8 @@ class JobFacts:
 
     `detached`: it outlives the command that began it. `directory` is where its instances work, `control` and `metrics`
     are the addresses at which it is served, '' before that. After `duration_s`, if given, it is drained. Whoever
-    supervises it scales it as well, within `capacity` (a text for `parse_capacity`), unless that is None.
+    supervises it scales it as well, within `capacity` (a text for `parse_capacity`), unless that is None. `run_by` is
+    the agent of the `run` on a cluster that it belongs to: its instances are on that one, and it ends with it.
     """
 
     job: str
@@ -65,6 +66,7 @@ class JobFacts:
     control: str = ""
     metrics: str = ""
     capacity: str | None = None
+    run_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +378,10 @@ def _encoded(value: object) -> bytes:
 
 
 def _decoded(kind: type[_T], record: Record) -> _T:
+    where = f"the record of {record.key} at {record.offset} in {record.topic} of the control log cannot be read"
     try:
         return typed(kind, json.loads(record.value or b""))
+    except StateError as error:
+        raise StateError(f"{where}: {error}", remedy=error.advice) from error
     except ValueError as error:
-        raise StateError(f"the record of {record.key} in the control log cannot be read: {error}") from error
+        raise StateError(f"{where}: {error}") from error

@@ -69,20 +69,29 @@ def _wish(record: Record) -> Wanted:
     try:
         raw = json.loads(record.value or b"")
         if raw["wish"] == "scale":
-            return Scaled(raw["node"], raw["replicas"], record.offset)
+            replicas = raw["replicas"]
+            return Scaled(_text(raw["node"]), None if replicas is None else int(replicas), record.offset)
         if raw["wish"] == "decided":
-            return Decided(raw["node"], int(raw["replicas"]), record.offset)
+            return Decided(_text(raw["node"]), int(raw["replicas"]), record.offset)
         if raw["wish"] == "flows":
-            change = FlowsChange(raw["flows"], raw["default"], raw.get("parts", CANARY_PARTS))
+            flows = {_text(name): None if flow is None else _text(flow) for name, flow in raw["flows"].items()}
+            change = FlowsChange(flows, _text(raw["default"]), int(raw.get("parts", CANARY_PARTS)))
             return FlowsSet(change, record.offset, record.written_at)
         if raw["wish"] == "rollback":
-            return FlowsSet(FlowsRollback(raw["to"]), record.offset, record.written_at)
+            to = raw["to"]
+            return FlowsSet(FlowsRollback(None if to is None else int(to)), record.offset, record.written_at)
         if raw["wish"] == "update":
             return UpdateWanted(typed(Plan, raw["plan"]), record.offset)
         if raw["wish"] == "replay":
-            return ReplayWanted(raw["node"], record.offset)
+            return ReplayWanted(_text(raw["node"]), record.offset)
         if raw["wish"] == "resume":
             return Resumed(record.offset, {node: typed(Code, one) for node, one in raw["code"].items()})
         return Asked(Ask(raw["wish"]), record.offset)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(f"the command {record.offset} for {record.key} cannot be read: {error}") from error
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise TypeError(f"{raw!r} is no text")
+    return raw

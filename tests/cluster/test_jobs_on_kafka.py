@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -36,7 +38,10 @@ def test_a_job_is_submitted_looked_at_changed_and_stopped(machines: Machines) ->
     machines.ok("scale", job, "parse", 3)
     assert len(machines.status(job)["instances"]) == 5
     machines.ok("flows", "set", job, "direct=lines >> save", "--default", "direct")
-    assert json.loads(machines.ok("flows", "show", job, "--json"))["default"] == "direct"
+    shown = json.loads(machines.ok("flows", "show", job, "--json"))
+    assert shown["default"] == "direct"
+    since = [datetime.fromisoformat(version["since"]).timestamp() for version in shown["versions"]]
+    assert all(abs(time.time() - at) < 600 for at in since)
     assert len(machines.ok("tap", job, "lines:save", "-n", 3).splitlines()) == 3
 
     for command in (["logs", job], ["dlq", "list", job], ["state", "ls", job]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from streamer.control.events import (
 from streamer.control.jobs import JobStatus
 from streamer.control.records import (
     JobFacts,
+    JobLine,
     KeptJob,
     instance_entry,
     job_entry,
@@ -281,4 +283,17 @@ def test_a_job_that_has_not_begun_is_starting() -> None:
 
     assert found is not None
     assert found.state(clock.wall(), 0) is None
-    assert [(line.facts, line.status, line.live) for line in lines(log)] == [(FACTS, JobStatus.STARTING, True)]
+    (line,) = lines(log, lambda error: pytest.fail(str(error)))
+    assert (line.facts, line.status, line.live) == (FACTS, JobStatus.STARTING, True)
+
+
+def test_a_record_that_cannot_be_read_costs_its_job_alone_and_is_named() -> None:
+    log = MemoryLog(MemoryStore())
+    told: list[StateError] = []
+    good = json.dumps(plain(JobLine(FACTS))).encode()
+    for job, value in ((FACTS.job, good), ("other", b"null")):
+        log.append(Topic.JOBS, job, value, claim=log.claim(job, "me"))
+
+    assert [line.facts for line in lines(log, told.append)] == [FACTS]
+    assert str(told[0]).startswith("the record of other at ")
+    assert "in jobs of the control log cannot be read: " in str(told[0])

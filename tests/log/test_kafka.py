@@ -17,6 +17,7 @@ from streamer.kafka.settings import KafkaSettings
 from streamer.limits import KAFKA_FETCH_S
 from streamer.log.base import newest
 from streamer.log.kafka.log import KafkaLog
+from streamer.log.kafka.topics import configuration
 from streamer.log.topics import POLICIES, Topic
 from streamer.testing.claim_contract import ClaimContract
 from streamer.testing.log_contract import PATIENCE_S, LogContract, OpenLog
@@ -137,6 +138,22 @@ def test_a_topic_that_keeps_something_else_is_refused_by_name_and_setting(settin
         f"{settings.prefix}.commands has max.message.bytes=1000",
     ):
         assert words in str(refusal.value)
+
+
+def test_commands_and_reports_of_a_job_must_lie_in_partitions_of_one_number(settings: KafkaSettings) -> None:
+    make(replace(settings, partitions=settings.partitions + 1), Topic.REPORTS, configuration(POLICIES[Topic.REPORTS]))
+
+    with pytest.raises(StateError, match=r"partitions of .*\.commands, and .* of .*\.reports: they must be as many"):
+        KafkaLog(settings)
+
+
+def test_a_prefix_that_is_refused_is_left_as_it_was(settings: KafkaSettings) -> None:
+    make(settings, Topic.JOBS, {"cleanup.policy": "delete"})
+
+    with pytest.raises(StateError):
+        KafkaLog(settings)
+
+    assert [topic for topic, values in configurations(settings).items() if values] == [Topic.JOBS]
 
 
 def test_a_broker_that_does_not_answer_is_named() -> None:

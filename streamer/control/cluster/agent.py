@@ -75,13 +75,14 @@ ORDERS = (Topic.CODE, Topic.JOBS, Topic.ASSIGNMENTS)
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`address` is the host at which instances of other machines reach those of this one."""
+    """`address` is the host at which instances of other machines reach those of this one. `of_run`: see `Beat`."""
 
     agent: str
     home: Path
     home_id: str
     address: str
     capacity: Capacity
+    of_run: bool = False
 
 
 class Agent:
@@ -313,7 +314,7 @@ class Agent:
             for instance in job.lives:
                 used = used.plus(needs_of(job, instance))
         machine = self._machine
-        return Beat(machine.agent, machine.address, machine.home_id, machine.capacity, used)
+        return Beat(machine.agent, machine.address, machine.home_id, machine.capacity, used, machine.of_run)
 
     def _folder(self, job: HeldJob) -> Path:
         return folder_of(self._machine.home, job.name)

@@ -17,6 +17,7 @@ from streamer.cluster_limits import (
     AGENT_RETURNS_S,
 )
 from streamer.control.cluster.wire import Beat
+from streamer.control.records import JobFacts
 from streamer.control.state import JobState
 from streamer.descriptor.resources import NOTHING, Needs
 
@@ -61,6 +62,12 @@ class Agents:
         seen = self._seen.get(agent)
         return self._heard_at - (self._since if seen is None else seen.at) >= AGENT_GONE_S
 
+    def is_lost(self, agent: str) -> bool:
+        """Whether it was silent for so long that one which is started again would have been heard."""
+        seen = self._seen.get(agent)
+        silent_s = self._heard_at - (self._since if seen is None else seen.at)
+        return self.is_gone(agent) and silent_s >= AGENT_RETURNS_S
+
     def is_shared(self, agent: str) -> bool:
         """Whether one that is there has the same folder of jobs."""
         seen = self._seen.get(agent)
@@ -77,6 +84,11 @@ def used_by(states: Iterable[JobState]) -> dict[str, Needs]:
             if record.agent and not record.phase.gone:
                 used[record.agent] = used.get(record.agent, NOTHING).plus(state.node_of(record).needs)
     return used
+
+
+def for_job(there: Mapping[str, Beat], facts: JobFacts) -> Mapping[str, Beat]:
+    """The agents that take instances of this job: that of its `run`, or all that belong to none."""
+    return {name: beat for name, beat in there.items() if (name == facts.run_by if facts.run_by else not beat.of_run)}
 
 
 def chosen(there: Mapping[str, Beat], used: Mapping[str, Needs], state: JobState, node: str) -> tuple[str | None, str]:

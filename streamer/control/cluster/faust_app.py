@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from streamer.control.cluster.wire import MEMBERS
 from streamer.control.records import job_line
 from streamer.errors import LogError, StateError
 from streamer.kafka.settings import KafkaSettings
-from streamer.log.base import ControlLog, newest
+from streamer.log.base import ControlLog, Record, newest
 from streamer.log.kafka.log import KafkaLog
 from streamer.log.kafka.records import record_of
 from streamer.log.kafka.topics import name_of
@@ -110,7 +111,7 @@ class Controller:
         @app.agent(commands)
         async def on_commands(stream: Any) -> None:
             async for event in stream.events():
-                record = record_of(Topic.COMMANDS, event.message)
+                record = _record(Topic.COMMANDS, event.message)
                 if record is not None:
                     await _carried(leading, record)
                     jobs[record.scope] = await asyncio.to_thread(self._line, record.scope)
@@ -118,7 +119,7 @@ class Controller:
         @app.agent(reports)
         async def on_reports(stream: Any) -> None:
             async for event in stream.events():
-                record = record_of(Topic.REPORTS, event.message)
+                record = _record(Topic.REPORTS, event.message)
                 if record is not None:
                     leading.carry(record)
 
@@ -152,6 +153,22 @@ class Controller:
         if text != self._complaint:
             self._complaint = text
             self._say(text)
+
+
+@dataclass(slots=True)
+class _Message:
+    """As clients of Kafka have it: Faust gives the time in seconds, and they in milliseconds."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
+    partition: int
+    timestamp: int
+
+
+def _record(topic: Topic, found: Any) -> Record | None:
+    message = _Message(found.key, found.value, found.offset, found.partition, round(found.timestamp * 1000))
+    return record_of(topic, message)
 
 
 async def _carried(leading: Leading, record: Any) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from streamer import clock as clocks
 from streamer.cluster_limits import AGENT_BEAT_S, CONTROLLER_TAKE_UP_S
 from streamer.control.book import Book, find, lines
-from streamer.control.cluster.accounts import Pages
-from streamer.control.cluster.agents import Agents, chosen, used_by
+from streamer.control.cluster.agents import Agents, chosen, for_job, used_by
 from streamer.control.cluster.feed import Feed, Post
+from streamer.control.cluster.led import Led
 from streamer.control.cluster.pace import may_be_due_after, pause_s
 from streamer.control.cluster.wire import (
     JobReport,
@@ -54,49 +54,13 @@ from streamer.control.step import step
 from streamer.control.wishes import wishes
 from streamer.descriptor.resources import NOTHING, Needs
 from streamer.errors import ClaimError, StateError
-from streamer.log.base import ControlLog, Entry, Position, Record, everything
+from streamer.log.base import ControlLog, Entry, Record, everything
 from streamer.log.topics import Topic
 from streamer.plan.assignment import Peers, Verb, Wiring
 from streamer.plan.compile import Plan
 
 _VERSIONS_OF_AN_EPOCH = 1 << 24
 """Peers are numbered on from here under each claim, so that what is told is newer than what was told under the last."""
-
-
-@dataclass(slots=True)
-class _Led:
-    """One job in hand. `waits` tells why some of its instances are not placed.
-
-    `told` is what was said to each instance, and `words` what to all of a node: said again and again, and made a record
-    of once. `unsaid` are those that the log does not have yet.
-
-    `reported` is how far its reports have been taken. Those from before it was taken up count as taken: whoever wrote
-    one says it again, and an old one that came now would speak of what is over.
-    """
-
-    book: Book
-    reported: Position
-    state: JobState | None = None
-    events: deque[Event] = field(default_factory=deque)
-    told: dict[str, Told] = field(default_factory=dict)
-    words: dict[tuple[str, Verb], tuple[Peers | Wiring, Entry]] = field(default_factory=dict)
-    unsaid: dict[str, Entry] = field(default_factory=dict)
-    pages: Pages = field(default_factory=Pages)
-    active: bool = True
-    ticked_at: float = 0.0
-    waits: str = ""
-
-    def is_news(self, report: Record) -> bool:
-        """Whether it was not taken yet; from now on it was."""
-        if report.offset <= self.reported.offset(report.topic, report.partition):
-            return False
-        self.reported = self.reported.after(report)
-        return True
-
-    def is_over(self) -> bool:
-        """Whether it has gone on for as long as it was to."""
-        facts = self.book.facts
-        return facts.duration_s is not None and clocks.wall() - facts.started_at >= facts.duration_s
 
 
 class ClusterHost:
@@ -123,7 +87,7 @@ class ClusterHost:
         self._post = post
         self._say = say
         self._clock = clock
-        self._led: dict[str, _Led] = {}
+        self._led: dict[str, Led] = {}
         self._awaited: deque[JobFacts] = deque()
         """What is to be taken up, the job that began first before the others."""
         self._unbegun: deque[Record] = deque()
@@ -150,7 +114,7 @@ class ClusterHost:
         for job in self.jobs:
             if not is_mine(job):
                 self._let_go(job)
-        found = lines(self._log)
+        found = lines(self._log, lambda error: self._say(f"{error}; left out"))
         self._awaited = deque(line.facts for line in found if line.live and is_mine(line.facts.job))
         known = {line.facts.job for line in found}
         commands = everything(self._log, Topic.COMMANDS)
@@ -186,6 +150,8 @@ class ClusterHost:
                 self._look_at_machines(led)
                 if led.is_over():
                     self._happened(led, Asked(Ask.DRAIN))
+                if led.book.facts.run_by and self._agents.is_lost(led.book.facts.run_by):
+                    self._happened(led, Asked(Ask.KILL))  # its run was killed, and nobody else is to go on with it
                 self._happened(led, Ticked())
 
     def close(self) -> None:
@@ -223,14 +189,14 @@ class ClusterHost:
             self.take(self._unbegun[0])
             self._unbegun.popleft()
 
-    def _found(self, job: str, *, revive: bool) -> _Led | None:
+    def _found(self, job: str, *, revive: bool) -> Led | None:
         """None if there is no such job, or it has ended and nobody wants to `revive` it."""
         kept = find(self._log, job)
         return None if kept is None or not (kept.line.live or revive) else self._take_up(kept.line.facts, revive=revive)
 
-    def _take_up(self, facts: JobFacts, *, revive: bool = False, plan: Plan | None = None) -> _Led | None:
+    def _take_up(self, facts: JobFacts, *, revive: bool = False, plan: Plan | None = None) -> Led | None:
         """As the log has it once it is claimed: others may have written till then. One that is not there has `plan`."""
-        job, led = facts.job, self._claimed(facts)
+        job, led = facts.job, self._claimed(replace(facts, run_by="") if revive else facts)
         kept = find(self._log, job)
         if kept is None and plan is not None:
             self._led[job] = led
@@ -262,9 +228,9 @@ class ClusterHost:
         if kept is None or kept.line.live:
             self._take_up(facts, plan=plan)
 
-    def _claimed(self, facts: JobFacts) -> _Led:
+    def _claimed(self, facts: JobFacts) -> Led:
         book = Book(self._log, facts, holder=self.name, listens=False)
-        return _Led(book, self._log.end([Topic.REPORTS]))
+        return Led(book, self._log.end([Topic.REPORTS]))
 
     def _let_go(self, job: str) -> None:
         led = self._led.pop(job)
@@ -283,7 +249,7 @@ class ClusterHost:
             if led is not None:
                 self._happened(led, wish)
 
-    def _report(self, led: _Led, report: JobReport) -> None:
+    def _report(self, led: Led, report: JobReport) -> None:
         led.pages.take(report)
         state = led.state
         if state is None:
@@ -299,7 +265,7 @@ class ClusterHost:
             if record is not None and record.agent == report.agent:
                 self._happened(led, left.exit)
 
-    def _look_at_machines(self, led: _Led) -> None:
+    def _look_at_machines(self, led: Led) -> None:
         """Lost ones, and places for what has none."""
         if led.state is None:
             return
@@ -310,25 +276,26 @@ class ClusterHost:
         for record in tuple(led.state.instances.values()):
             if record.phase.living and not record.agent:
                 waits = self._placed(led, record) or waits
-            elif not record.phase.gone and self._agents.is_gone(record.agent):
+            elif not record.phase.gone and record.agent and self._agents.is_gone(record.agent):
                 waits = f"{record.instance} waits for agent {record.agent}, which has what it keeps"
         if waits and waits != led.waits:
             self._say(f"job {led.state.job}: {waits}")
         led.waits = waits
 
-    def _placed(self, led: _Led, record: InstanceRecord) -> str:
+    def _placed(self, led: Led, record: InstanceRecord) -> str:
         """Find a machine for it, or give the reason why there is none."""
         assert led.state is not None
         if self._used is None:
             self._used = used_by(one.state for one in self._led.values() if one.state is not None)
-        agent, missing = chosen(self._agents.there(), self._used, led.state, record.node)
+        there = for_job(self._agents.there(), led.book.facts)
+        agent, missing = chosen(there, self._used, led.state, record.node)
         if agent is None:
             return f"{record.instance} waits for a machine: {missing}"
         self._used[agent] = self._used.get(agent, NOTHING).plus(led.state.node_of(record).needs)
         self._happened(led, Placed(record.instance, record.epoch, agent))
         return ""
 
-    def _happened(self, led: _Led, event: Event) -> None:
+    def _happened(self, led: Led, event: Event) -> None:
         """Step, and put into the log what comes of it; nothing of a job that was let go meanwhile."""
         if self._led.get(led.book.facts.job) is not led:
             return
@@ -355,7 +322,7 @@ class ClusterHost:
         if ended and led.book.complaint is None:
             self._let_go(led.state.job)
 
-    def _words(self, led: _Led, state: JobState, effects: tuple[Effect, ...], event: Event) -> list[Entry]:
+    def _words(self, led: Led, state: JobState, effects: tuple[Effect, ...], event: Event) -> list[Entry]:
         """What agents have to know, the flows before anything that is started with them."""
         starts = [effect.node for effect in effects if isinstance(effect, StartInstance)]
         if isinstance(event, Placed) and event.instance in state.instances:
@@ -376,7 +343,7 @@ class ClusterHost:
                 found[entry.key] = entry
         return list(found.values())
 
-    def _word(self, led: _Led, state: JobState, effect: SendCommand) -> Entry:
+    def _word(self, led: Led, state: JobState, effect: SendCommand) -> Entry:
         node, command = state.instances[effect.instance].node, effect.command
         word = command.peers or command.wiring
         if word is not None:
@@ -387,7 +354,7 @@ class ClusterHost:
         return told_entry(state.job, effect.instance, told)
 
 
-def _of_node(led: _Led, job: str, node: str, verb: Verb, word: Peers | Wiring) -> Entry:
+def _of_node(led: Led, job: str, node: str, verb: Verb, word: Peers | Wiring) -> Entry:
     last, entry = led.words.get((node, verb), (None, None))
     if entry is None or last != word:
         entry = peers_entry(job, node, word) if isinstance(word, Peers) else flows_entry(job, node, word)
@@ -395,6 +362,6 @@ def _of_node(led: _Led, job: str, node: str, verb: Verb, word: Peers | Wiring) -
     return entry
 
 
-def _told_so_far(led: _Led, instance: str, epoch: int) -> Told:
+def _told_so_far(led: Led, instance: str, epoch: int) -> Told:
     told = led.told.get(instance)
     return told if told is not None and told.epoch == epoch else Told(epoch)

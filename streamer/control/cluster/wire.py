@@ -47,7 +47,8 @@ class Member(StrEnum):
 class Beat:
     """An agent is there. `home` names its folder of jobs: two that share one share what instances keep.
 
-    `address` is where its instances can be reached. `used` is what those that it runs have asked for.
+    `address` is where its instances can be reached. `used` is what those that it runs have asked for. `of_run`: it is
+    there for the job of a `run` alone.
     """
 
     agent: str
@@ -55,6 +56,7 @@ class Beat:
     home: str
     capacity: Capacity = field(default_factory=Capacity)
     used: Needs = NOTHING
+    of_run: bool = False
 
 
 def beat_entry(beat: Beat) -> Entry:
@@ -115,7 +117,7 @@ def report_of(record: Record) -> JobReport:
             raw["agent"],
             tuple(InstanceSample.from_wire(one) for one in raw["samples"]),
             tuple(Left(typed(Exited, one["exit"]), _account_of(one["account"])) for one in raw["left"]),
-            raw["lives"],
+            {str(instance): int(epoch) for instance, epoch in raw["lives"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(record, error) from error

@@ -24,8 +24,12 @@ from streamer.log.base import ControlLog
 
 
 def lost_jobs(log: ControlLog, home: Path) -> list[JobLine]:
-    """A copy of a home has the jobs of the other one in its log: whoever supervises those, does it there."""
-    return [line for line in lines(log) if line.live and not is_supervised(folder_of(home, line.facts.job))]
+    """A copy of a home has the jobs of the other one in its log: whoever supervises those, does it there.
+
+    Records that cannot be read are told by the commands that list jobs.
+    """
+    found = lines(log, lambda _error: None)
+    return [line for line in found if line.live and not is_supervised(folder_of(home, line.facts.job))]
 
 
 def can_go_on(line: JobLine, home: Path) -> bool:

@@ -7,7 +7,7 @@ are, and a state that is gone after a week is found out after a week. So what is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -69,11 +69,24 @@ async def prepare(settings: KafkaSettings) -> Layout:
 async def _prepared(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> Layout:
     there = set(await admin.list_topics())
     missing = [topic for topic in Topic if name_of(settings, topic) not in there]
+    await _look(admin, settings, [topic for topic in Topic if topic not in missing])
     if missing:
         await _make(admin, settings, missing)
     layout = await _layout(admin, settings)
-    await _look(admin, settings)  # also at those that another has made meanwhile
+    await _look(admin, settings, missing)  # another may have made them meanwhile
+    _check_partitions(settings, layout)
     return layout
+
+
+def _check_partitions(settings: KafkaSettings, layout: Layout) -> None:
+    """Whoever is given the commands of a job has to be given its reports."""
+    commands, reports = (layout.partitions[topic] for topic in (Topic.COMMANDS, Topic.REPORTS))
+    if commands != reports:
+        raise StateError(
+            f"Kafka at {settings.bootstrap} has {commands} partitions of {name_of(settings, Topic.COMMANDS)}, and "
+            f"{reports} of {name_of(settings, Topic.REPORTS)}: they must be as many",
+            remedy="Make both topics with one number of partitions, or use another prefix (KAFKA_TOPIC_PREFIX).",
+        )
 
 
 async def _make(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: list[Topic]) -> None:
@@ -114,11 +127,13 @@ def _is_led(partitions: list[dict[str, int]]) -> bool:
     return bool(partitions) and all(part["leader"] >= 0 for part in partitions)
 
 
-async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name_of(settings, topic)) for topic in Topic]
+async def _look(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: Sequence[Topic]) -> None:
+    if not topics:
+        return
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name_of(settings, topic)) for topic in topics]
     found = [_values(answer) for answer in await admin.describe_configs(asked)]
     wrong = []
-    for topic in Topic:
+    for topic in topics:
         name = name_of(settings, topic)
         values: dict[str, str] = next((here[name] for here in found if name in here), {})
         for setting, needed in configuration(POLICIES[topic]).items():

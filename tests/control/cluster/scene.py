@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from streamer.control.book import find
@@ -58,11 +59,11 @@ class Scene:
         host.lead(lambda _job: True)
         return host
 
-    def agent(self, name: str, *, home: str = "", capacity: Capacity | None = None) -> Agent:
+    def agent(self, name: str, *, home: str = "", capacity: Capacity | None = None, of_run: bool = False) -> Agent:
         log = MemoryLog(self.store)
         folder = self._folder / (home or name)
         agent = Agent(
-            Machine(name, folder, home or name, "127.0.0.1", capacity or Capacity()),
+            Machine(name, folder, home or name, "127.0.0.1", capacity or Capacity(), of_run),
             INSTANCE_PROGRAM,
             PolledFeed(log.follow(ORDERS)),
             DirectPost(log),
@@ -72,9 +73,9 @@ class Scene:
         self.agents[name] = agent
         return agent
 
-    def submit(self, plan: Plan) -> str:
+    def submit(self, plan: Plan, *, run_by: str = "") -> str:
         code = read_code(plan)
-        facts = new_job(plan, self._folder, detached=True)
+        facts = replace(new_job(plan, self._folder, detached=not run_by), run_by=run_by)
         self.log.append_all([*code_entries(facts.job, code), submit_entry(facts, code.plan)])
         return facts.job
 
