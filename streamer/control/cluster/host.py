@@ -272,6 +272,9 @@ class ClusterHost:
         for agent in sorted({r.agent for r in led.state.instances.values() if r.agent and not r.phase.gone}):
             if self._agents.is_gone(agent):
                 self._happened(led, AgentLost(agent, self._agents.is_shared(agent)))
+        if led.state.phase.ending_by_force:
+            self._happened(led, AgentLost("", shared=False))  # what has no machine needs none any more
+            return
         waits = ""
         for record in tuple(led.state.instances.values()):
             if record.phase.living and not record.agent:

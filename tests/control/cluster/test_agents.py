@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from streamer.cluster_limits import (
     AGENT_BEAT_S,
     AGENT_GONE_S,
     AGENT_RETURNS_S,
 )
-from streamer.control.cluster.agents import Agents
+from streamer.control.cluster.agents import Agents, for_job
 from streamer.control.cluster.wire import Beat, beat_entry, beat_of
+from streamer.control.records import JobFacts
 from streamer.descriptor.resources import Needs, parse_capacity
 from streamer.log.base import Record
 
@@ -76,3 +79,11 @@ def test_an_agent_tells_its_accelerators_by_kind() -> None:
     entry = beat_entry(beat)
 
     assert beat_of(Record(entry.topic, 0, 0, entry.key, entry.value, None, 0.0)) == beat
+
+
+def test_the_agent_of_a_run_is_for_its_job_alone_and_a_job_of_a_run_for_its_agent() -> None:
+    beats = {name: Beat(name, "127.0.0.1", name, of_run=name.startswith("run")) for name in ("a", "run-1", "run-2")}
+    facts = JobFacts("job", "words", "token", "", "", 0.0, detached=True)
+
+    assert set(for_job(beats, facts)) == {"a"}
+    assert set(for_job(beats, replace(facts, run_by="run-1"))) == {"run-1"}
