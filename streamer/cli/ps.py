@@ -75,9 +75,16 @@ def _columns(kept: KeptJob) -> tuple[str, ...]:
 
 
 def _told(kept: KeptJob) -> list[dict[str, object]]:
-    """For people: a run of groups as `0-127`."""
-    rows = _instances(kept)
-    return [{**row, "keyGroups": "-".join(map(str, cast("list[int]", row["keyGroups"])))} for row in rows]
+    """For people: a run of groups as `0-127`, and who waits for a machine."""
+    rows, waiting = _instances(kept), kept.waiting()
+    return [
+        {
+            **row,
+            "keyGroups": "-".join(map(str, cast("list[int]", row["keyGroups"]))),
+            **({"state": "waits for a machine"} if row["instance"] in waiting else {}),
+        }
+        for row in rows
+    ]
 
 
 def _instances(kept: KeptJob) -> list[dict[str, object]]:

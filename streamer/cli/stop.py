@@ -54,7 +54,10 @@ def scale(name: str, node: str, replicas: str, *, as_json: bool) -> int:
             kept = _later(jobs, kept)
     count = kept.line.replicas.get(node, 0)
     if not kept.line.live or not _is_scaled(kept, node, number):
-        tell(f"node {node} has {count} replicas: job {kept.line.facts.job} is {kept.line.status}")
+        waiting = kept.waiting(node)
+        lacking = f", and no machine has room for {', '.join(waiting)}" if waiting else ""
+        has = f"node {node} has {count - len(waiting)} replicas{lacking}"
+        tell(f"{has}: job {kept.line.facts.job} is {kept.line.status}")
         return FAILED
     pinned = kept.line.pins.get(node) is not None
     if as_json:

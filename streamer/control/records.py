@@ -278,6 +278,13 @@ class KeptJob:
         pinned = self.line.pins.get(node)
         return self.line.decided.get(node, self.plan.nodes[node].replicas) if pinned is None else pinned
 
+    def waiting(self, node: str | None = None) -> tuple[str, ...]:
+        """The instances (of this node) for which a cluster has no machine so far."""
+        if not any(line.agent for line in self.instances):
+            return ()
+        meant = (line for line in self.instances if node in (None, line.node))
+        return tuple(line.instance for line in meant if line.phase.living and not line.agent)
+
     def state(self, clock_offset_s: float, version: int) -> JobState | None:
         """The state to go on from; None if the job has not begun. Peers and wirings are told anew, from `version` on.
 

@@ -25,7 +25,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 
 def test_a_job_is_submitted_looked_at_changed_and_stopped(machines: Machines) -> None:
     machines.start("controller", "controller")
-    machines.agent("a1")
+    machines.agent("a1", "--capacity", "instances=4")
     machines.agent("a2", "--capacity", "instances=3")
     job = machines.submit("words")
 
@@ -50,6 +50,10 @@ def test_a_job_is_submitted_looked_at_changed_and_stopped(machines: Machines) ->
             in machines.run(*command, home="a1").stderr
         ), "and not taken for nothing"
         assert "run under a1, a2;" in machines.run(*command).stderr
+
+    machines.start("too-many", "scale", job, "parse", 7)
+    machines.until(lambda: "waits for a machine" in machines.ok("status", job))
+    machines.ok("scale", job, "parse", 3)
 
     account = machines.stopped(job)
     sent = sum(edge["sent"] for edge in account["edges"] if edge["target"] == "save")
