@@ -25,6 +25,7 @@ from benchmarks.scenario.tally import Tally
 
 _READY_S = 60.0
 _END_S = 60.0
+_TOGETHER_S = 0.5
 _QUIET_S = 3.0
 """What has not arrived when the count has stood still for so long is lost. HKube asks again after one second."""
 _POLL_S = 0.02
@@ -115,9 +116,17 @@ class PeerSide:
     def go_on(self, duration_s: float) -> None:
         """Its processes need nobody."""
         time.sleep(duration_s)
-        for name, child in self._children.items():
-            if child.poll() is not None:
-                raise BenchmarkError(f"{name} of the peer has ended{self._last_words(name)}")
+        if any(child.poll() is not None for child in self._children.values()):
+            raise BenchmarkError(
+                "; ".join(f"{name} of the peer has ended{self._last_words(name)}" for name in self._ended())
+            )
+
+    def _ended(self) -> list[str]:
+        """One that ends may take its neighbours with it before it is gone itself: a moment later all are seen."""
+        for child in self._children.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_TOGETHER_S)
+        return [name for name, child in self._children.items() if child.poll() is not None]
 
     def processes(self) -> Mapping[str, psutil.Process]:
         return {name: psutil.Process(child.pid) for name, child in self._children.items()}
