@@ -107,9 +107,9 @@ class Autoscaler:
     def _recall(self, jobs: Iterable[str]) -> None:
         for job in jobs:
             if job not in self._known:
-                self._known.add(job)
-                with suppress(StateError):  # of another version, which was told when it was read
+                with suppress(StateError):  # of another version: nothing is known then, and it is measured
                     self._memory = recalled(self._memory, job, journal_from(self._platform.decisions(job)))
+                self._known.add(job)
 
     def _carry_out(self, decision: Decision) -> None:
         """What changes something, and once what a node has: it stays if a person who has set it gives it back."""
