@@ -1,4 +1,4 @@
-"""One job in the hands of a controller of a cluster: its state, what is to happen to it, and what its agents were told.
+"""One job in the hands of a controller of a cluster: its state, and what its agents were told.
 
 A controller has many of them and looks at each when something has changed or is due, so whatever that needs stands
 beside the state, which is pure and knows of neither logs nor machines.
@@ -6,14 +6,12 @@ beside the state, which is pure and knows of neither logs nor machines.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from streamer import clock as clocks
 from streamer.control.book import Book
 from streamer.control.cluster.accounts import Pages
 from streamer.control.cluster.wire import Told
-from streamer.control.events import Event
 from streamer.control.state import JobState
 from streamer.log.base import Entry, Position, Record
 from streamer.plan.assignment import Peers, Verb, Wiring
@@ -33,7 +31,6 @@ class Led:
     book: Book
     reported: Position
     state: JobState | None = None
-    events: deque[Event] = field(default_factory=deque)
     told: dict[str, Told] = field(default_factory=dict)
     words: dict[tuple[str, Verb], tuple[Peers | Wiring, Entry]] = field(default_factory=dict)
     unsaid: dict[str, Entry] = field(default_factory=dict)
