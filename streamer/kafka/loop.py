@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -36,13 +37,16 @@ class LoopThread:
         return self._thread.ident
 
     def run(self, work: Coroutine[Any, Any, _Found], timeout_s: float) -> _Found:
-        """Wait for it in the calling thread. Raises TimeoutError, and then it is cancelled."""
+        """Wait for it in the calling thread. Raises TimeoutError once it is cancelled, by time or by its client."""
 
         async def bounded() -> _Found:
             async with asyncio.timeout(timeout_s):
                 return await work
 
-        return asyncio.run_coroutine_threadsafe(bounded(), self.loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(bounded(), self.loop).result()
+        except CancelledError as error:  # aiokafka awaits what it has cancelled when it ends without a broker
+            raise TimeoutError("the client has given up") from error
 
     def close(self) -> None:
         """What still runs is cancelled: a client that waits for a broker may wait for long."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamer.errors import OptionError
+from streamer.kafka import rebootstrap
 from streamer.kafka.names import (
     CA_NAME,
     CERTIFICATE_NAME,
@@ -50,6 +51,7 @@ class KafkaSettings:
 
     def client(self) -> dict[str, Any]:
         """What every client of aiokafka is made with. Raises OptionError if a certificate cannot be used."""
+        rebootstrap.enable()
         options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.protocol}
         if self.protocol.startswith("SASL"):
             options |= {

@@ -99,6 +99,11 @@ class Cluster:
         self.processes[number] = self._begin(jars(), number)
         self._await(number)
 
+    def move(self, number: int, port: int) -> None:
+        """The next life of this broker is at another port, as a pod comes back at another address."""
+        self.ports[number] = (port, self.ports[number][1])
+        self._settings(number).write_text(self._properties(number))
+
     def kill_one(self, number: int) -> None:
         self.processes[number].kill()
         self.processes[number].wait()

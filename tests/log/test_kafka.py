@@ -195,10 +195,11 @@ def test_who_says_the_right_password_is_let_in_and_no_other(tmp_path: Path, monk
     assert "wrong-word" not in told
 
 
-def test_a_log_outlives_its_broker(tmp_path: Path) -> None:
+def test_a_log_outlives_its_broker_and_finds_it_at_another_address(tmp_path: Path) -> None:
     """While it is away appends say so, followers wait; then both go on, and nothing is lost or there twice."""
-    cluster = started(Cluster(tmp_path / "cluster", free_ports(1)))
-    log = KafkaLog(KafkaSettings(cluster.bootstrap, partitions=1))
+    (ports, (elsewhere, _)) = free_ports(2)
+    cluster = started(Cluster(tmp_path / "cluster", [ports]))
+    log = KafkaLog(KafkaSettings(f"{cluster.bootstrap},127.0.0.1:{elsewhere}", partitions=1))
     try:
         follower = log.follow([Topic.COMMANDS])
         log.append(Topic.COMMANDS, "job", b"before")
@@ -215,6 +216,13 @@ def test_a_log_outlives_its_broker(tmp_path: Path) -> None:
         while b"after" not in found:
             found += [record.value for record in follower.poll(PATIENCE_S)]
         assert found in ([b"after"], [b"meanwhile", b"after"]), "what has failed may have happened"
+
+        cluster.kill()
+        cluster.move(0, elsewhere)
+        cluster.resume()
+        log.append(Topic.COMMANDS, "job", b"elsewhere")
+        assert [record.value for record in follower.poll(PATIENCE_S)] == [b"elsewhere"]
+        assert newest(log, Topic.COMMANDS)["job"].value == b"elsewhere"
     finally:
         log.close()
         cluster.kill()
