@@ -9,6 +9,15 @@ from __future__ import annotations
 
 import logging
 
+from aiokafka.errors import IncompatibleBrokerVersion
+
+
+def told(error: Exception, waited_s: float) -> str:
+    """What has kept a cluster from being used, as far as the error says it."""
+    if isinstance(error, IncompatibleBrokerVersion):
+        return f"its brokers are too old: {error}"
+    return str(error) or f"no answer within {waited_s:g} s"
+
 
 class LastWords(logging.Handler):
     """The last warning or error of each thread."""

@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from streamer.kafka.settings import KafkaSettings
 from streamer.log.kafka.topics import name_of
 from streamer.log.topics import Topic
+from tests.kafka import topic as topics
 
 
 def messages(settings: KafkaSettings, topic: Topic) -> list[Any]:
@@ -57,7 +58,7 @@ def make(settings: KafkaSettings, topic: Topic, configuration: Mapping[str, str]
         await admin.start()
         try:
             name = name_of(settings, topic)
-            await admin.create_topics([NewTopic(name, settings.partitions, 1, topic_configs=dict(configuration))])
+            await topics.make(admin, NewTopic(name, settings.partitions, 1, topic_configs=dict(configuration)))
         finally:
             await admin.close()
 

@@ -14,6 +14,14 @@ _Found = TypeVar("_Found")
 _PATIENCE_S = 60
 
 
+async def make(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
+    """Also seen by whoever asks next: a broker may answer before it knows of the topic itself."""
+    answer = await admin.create_topics([topic])
+    assert [code for _, code, _ in answer.topic_errors] == [0]
+    while topic.name not in await admin.list_topics():
+        pass
+
+
 class Topic:
     """One that nobody else has, with so many partitions."""
 
@@ -30,10 +38,7 @@ class Topic:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
-            answer = await admin.create_topics(
-                [NewTopic(self.name, self.partitions, self.copies, topic_configs=configuration)]
-            )
-            assert [code for _, code, _ in answer.topic_errors] == [0]
+            await make(admin, NewTopic(self.name, self.partitions, self.copies, topic_configs=configuration))
         finally:
             await admin.close()
 

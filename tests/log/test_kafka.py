@@ -23,6 +23,7 @@ from streamer.testing.claim_contract import ClaimContract
 from streamer.testing.log_contract import PATIENCE_S, LogContract, OpenLog
 from tests.kafka.broker import bootstrap, started
 from tests.kafka.cluster import Cluster, Door, free_ports
+from tests.kafka.old_broker import KAFKA_0_10, old_broker
 from tests.kafka.raw import configurations, make, messages, put
 
 
@@ -164,6 +165,17 @@ def test_a_broker_that_does_not_answer_is_named() -> None:
 
     assert f"Kafka at 127.0.0.1:{port} (PLAINTEXT) cannot be used now" in str(refusal.value)
     assert "Connect call failed" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("speaks", "told"), [(KAFKA_0_10, "its brokers are too old"), (None, "closed")], ids=["0.10", "0.9"]
+)
+def test_brokers_that_are_too_old_are_told(speaks: dict[int, int] | None, told: str) -> None:
+    with old_broker(speaks) as address, pytest.raises(LogError, match=told) as refusal:
+        KafkaLog(KafkaSettings(address))
+
+    assert f"Kafka at {address} (PLAINTEXT) cannot be used now" in str(refusal.value)
+    assert "Kafka 2.1 or later" in refusal.value.advice
 
 
 def test_who_says_the_right_password_is_let_in_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from streamer.kafka.limits import LOOK_AT_START_S
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
 from streamer.kafka.spec import resolved, settings_of
-from streamer.kafka.words import listening
+from streamer.kafka.words import listening, told
 
 
 def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
@@ -36,18 +36,17 @@ def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
     except ConnectorError as error:
         return [f"Kafka at {settings.bootstrap}: {error}. {error.advice}"]
     except KAFKA_ERRORS as error:
-        return [_unusable(settings, str(error), words.take(thread.thread))]
+        return [_unusable(settings, words.take(thread.thread) or told(error, LOOK_AT_START_S))]
     finally:
         thread.close()
     return []
 
 
-def _unusable(settings: KafkaSettings, told: str, why: str) -> str:
+def _unusable(settings: KafkaSettings, why: str) -> str:
     """The client's last words say more than its error, where it has any."""
-    told = why or told or f"no answer within {LOOK_AT_START_S:g} s"
     how = settings.protocol if settings.user is None else f"{settings.protocol} as user {settings.user}"
     return (
-        f"Kafka at {settings.bootstrap} ({how}) cannot be used: {told}. "
+        f"Kafka at {settings.bootstrap} ({how}) cannot be used: {why}. "
         "See that a broker of Kafka 2.1 or later listens at this address, that it can be reached from here, and that "
         "bootstrap, security and the KAFKA_* variables say how it lets users in."
     )

@@ -24,7 +24,7 @@ from streamer.kafka.limits import RETRY_MAX_S, RETRY_S, SINK_ANSWER_S, TRANSACTI
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
 from streamer.kafka.spec import settings_of
-from streamer.kafka.words import LastWords, listening
+from streamer.kafka.words import LastWords, listening, told
 
 _REMEDY = "It is tried again. See that the brokers can be reached from here, and that the user may write to the topic."
 
@@ -116,11 +116,10 @@ class KafkaSink:
         try:
             return self._thread.run(work, timeout_s)
         except KAFKA_ERRORS as error:
-            told = str(error) or f"no answer within {timeout_s:g} s"
             why = self._words.take(self._thread.thread)
             raise ConnectorError(
                 f"topic {self._spec['topic']!r} of Kafka at {self._settings.bootstrap} cannot be written now: "
-                f"{told}{f' ({why})' if why else ''}",
+                f"{told(error, timeout_s)}{f' ({why})' if why else ''}",
                 remedy=_REMEDY,
             ) from error
 

@@ -13,7 +13,9 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
+from aiokafka.protocol.admin import ApiVersionRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streamer.errors import ConnectorError
 from streamer.kafka.limits import MARKS_PARTITIONS, MARKS_SEGMENT_BYTES
@@ -30,6 +32,7 @@ async def partitions_of(options: Mapping[str, Any], topics: Sequence[str]) -> di
     client = AIOKafkaClient(**options)
     try:
         await client.bootstrap()
+        await _see_age(client)
         found = await client.fetch_all_metadata()
     finally:
         await client.close()
@@ -40,6 +43,13 @@ async def partitions_of(options: Mapping[str, Any], topics: Sequence[str]) -> di
             remedy=f"{_nearest(missing, sorted(found.topics()))}Make it first, or correct the spec.",
         )
     return counts
+
+
+async def _see_age(client: AIOKafkaClient) -> None:
+    """Raises IncompatibleBrokerVersion for brokers of before 0.11: no headers, no idempotent producers."""
+    answer = await client.send(client.get_random_node(), ApiVersionRequest())
+    if all(key != InitProducerIdRequest.API_KEY for key, _oldest, _newest in answer.api_versions):
+        raise IncompatibleBrokerVersion("they know no idempotent producers")
 
 
 def _nearest(missing: Sequence[str], known: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from streamer.errors import LogError
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
-from streamer.kafka.words import listening
+from streamer.kafka.words import listening, told
 from streamer.limits import (
     CONTROL_LOG_READ_BYTES,
     CONTROL_LOG_READ_RECORDS_MAX,
@@ -291,13 +291,13 @@ class KafkaLog:
         try:
             return self._thread.run(work, timeout_s)
         except (KafkaError, TimeoutError, OSError) as error:
-            told = str(error) or f"no answer within {timeout_s:g} s"
             why = self._words.take(self._thread.thread)
             raise LogError(
                 f"Kafka at {self._settings.bootstrap} ({self._settings.protocol}) cannot be used now: "
-                f"{told}{f' ({why})' if why else ''}",
-                remedy="See that a broker listens at this address, that it can be reached from here, and that the "
-                "KAFKA_* variables say how it lets users in. It is tried again wherever something runs that needs it.",
+                f"{told(error, timeout_s)}{f' ({why})' if why else ''}",
+                remedy="See that a broker of Kafka 2.1 or later listens at this address, that it can be reached from "
+                "here, and that the KAFKA_* variables say how it lets users in. It is tried again wherever something "
+                "runs that needs it.",
             ) from error
 
     def close(self) -> None:

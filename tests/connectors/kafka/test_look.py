@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-from collections.abc import Iterator
-from contextlib import suppress
-from threading import Thread
-
 import pytest
 
 from streamer.connectors.kafka.look import kafka_problems
@@ -15,32 +9,8 @@ from streamer.connectors.registry import problems
 from streamer.plan.assignment import Connector, Role
 from tests.kafka.broker import bootstrap
 from tests.kafka.cluster import free_ports
+from tests.kafka.old_broker import KAFKA_0_10, old_broker
 from tests.kafka.topic import Topic
-
-
-@pytest.fixture
-def old_broker() -> Iterator[int]:
-    """Answers which requests it knows (none that is needed), and closes the connection at any other."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-
-        def serve() -> None:
-            with suppress(OSError):  # the listener was closed
-                while True:
-                    _answer_once(listener.accept()[0])
-
-        Thread(target=serve, daemon=True).start()
-        yield int(listener.getsockname()[1])
-
-
-def _answer_once(connection: socket.socket) -> None:
-    with connection, connection.makefile("rb") as stream, suppress(struct.error):
-        (size,) = struct.unpack(">i", stream.read(4))
-        (correlation,) = struct.unpack_from(">i", stream.read(size), 4)
-        answer = struct.pack(">ihihhh", correlation, 0, 1, 18, 0, 0)
-        connection.sendall(struct.pack(">i", len(answer)) + answer)
-        stream.read(1)
 
 
 def test_topics_that_are_there_are_no_problem() -> None:
@@ -69,11 +39,19 @@ def test_an_address_where_nobody_listens_is_told() -> None:
     assert "See that a broker of Kafka 2.1 or later listens at this address" in found
 
 
-def test_a_broker_that_is_too_old_is_told(old_broker: int) -> None:
-    (found,) = kafka_problems({"bootstrap": f"127.0.0.1:{old_broker}", "topic": "results"})
+def test_a_broker_that_is_too_old_is_told() -> None:
+    with old_broker(KAFKA_0_10) as address:
+        (found,) = kafka_problems({"bootstrap": address, "topic": "results"})
 
-    assert f"Kafka at 127.0.0.1:{old_broker} (PLAINTEXT) cannot be used" in found
+    assert f"Kafka at {address} (PLAINTEXT) cannot be used: its brokers are too old" in found
     assert "Kafka 2.1 or later" in found
+
+
+def test_a_broker_that_hangs_up_may_be_too_old_to_say_so() -> None:
+    with old_broker(None) as address:
+        (found,) = kafka_problems({"bootstrap": address, "topic": "results"})
+
+    assert f"Connection at {address} closed. See that a broker of Kafka 2.1 or later listens at this address" in found
 
 
 def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
