@@ -82,13 +82,15 @@ def _told(kept: KeptJob) -> list[dict[str, object]]:
             **row,
             "keyGroups": "-".join(map(str, cast("list[int]", row["keyGroups"]))),
             **({"state": "waits for a machine"} if row["instance"] in waiting else {}),
+            **({"state": f"{row['state']}, machine silent"} if row["silent"] else {}),
         }
         for row in rows
     ]
 
 
 def _instances(kept: KeptJob) -> list[dict[str, object]]:
-    """`starts` counts the lives of an instance, `agent` is its machine in a cluster.
+    """`starts` counts the lives of an instance, `agent` is its machine in a cluster, and `silent`
+    that nothing has been heard of this one for too long.
 
     `keyGroups` are the first and the last that it owns, if any."""
     return [
@@ -99,6 +101,7 @@ def _instances(kept: KeptJob) -> list[dict[str, object]]:
             "starts": line.epoch - line.skipped,
             "generation": line.generation,
             "agent": line.agent,
+            "silent": line.silent,
             "keyGroups": _key_groups(kept, line),
         }
         for line in kept.instances

@@ -8,7 +8,7 @@ multiple of `PLACED_EPOCHS` there, and whichever of two lives is the older one i
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 from streamer import cluster_limits
 from streamer.control import topology
@@ -38,14 +38,15 @@ def _placed(state: JobState, event: Placed) -> JobState:
     record = state.instances.get(event.instance)
     if record is None or record.epoch != event.epoch or record.agent or not record.phase.living:
         return state
-    return state.having(dataclasses.replace(record, agent=event.agent))
+    return state.having(replace(record, agent=event.agent))
 
 
 def _lost(state: JobState, event: AgentLost, now: float) -> JobState:
     for record in state.instances.values():
         may_move = event.shared or keeps_nothing(state.node_of(record)) or state.phase.ending_by_force
-        if record.agent == event.agent and not record.phase.gone and may_move:
-            state = _without_machine(state, record, now)
+        if record.agent != event.agent or record.phase.gone:
+            continue
+        state = _without_machine(state, record, now) if may_move else state.having(replace(record, silent=True))
     return state
 
 
@@ -59,7 +60,7 @@ def _without_machine(state: JobState, record: InstanceRecord, now: float) -> Job
     elif record.phase is InstancePhase.RESTARTING:
         return state.having(_elsewhere(record, now))
     phase = follow(INSTANCE, record.phase, event)
-    after = dataclasses.replace(_elsewhere(record, now), phase=phase, exited_at=now, quiet_since=None)
+    after = replace(_elsewhere(record, now), phase=phase, exited_at=now, quiet_since=None)
     state = state.having(after)
     return topology.changed(state, record.node) if phase.gone else state
 
@@ -67,7 +68,7 @@ def _without_machine(state: JobState, record: InstanceRecord, now: float) -> Job
 def _elsewhere(record: InstanceRecord, now: float) -> InstanceRecord:
     """Its next life has the first epoch of another machine, where nobody is bound yet."""
     last = (record.epoch // cluster_limits.PLACED_EPOCHS + 1) * cluster_limits.PLACED_EPOCHS - 1
-    return dataclasses.replace(
+    return replace(
         record,
         agent="",
         endpoint="",
@@ -82,11 +83,11 @@ def _begun_again(state: JobState, event: BegunAgain, now: float) -> JobState:
     if record is None or record.agent != event.agent or event.epoch <= record.epoch or record.phase.gone:
         return state
     if record.phase.living:
-        record = dataclasses.replace(record, phase=follow(INSTANCE, record.phase, InstanceEvent.DIES))
+        record = replace(record, phase=follow(INSTANCE, record.phase, InstanceEvent.DIES))
         if record.phase is not InstancePhase.RESTARTING:
             return topology.changed(state.having(record), record.node)
     if record.phase is not InstancePhase.RESTARTING:
         return state
     phase = follow(INSTANCE, record.phase, InstanceEvent.STARTS)
     alive = record.next_life(phase, now, 0, record.generation)  # nobody had told the machine of another one
-    return topology.changed(state.having(dataclasses.replace(alive, epoch=event.epoch)), alive.node)
+    return topology.changed(state.having(replace(alive, epoch=event.epoch)), alive.node)

@@ -155,6 +155,7 @@ class InstanceLine:
     leave_deadline: float | None
     returns: int
     agent: str = ""
+    silent: bool = False
     skipped: int = 0
     version: int = 0
     knows: int = 0

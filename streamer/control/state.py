@@ -127,7 +127,8 @@ class InstanceRecord:
     this life, and `ready_at` when it was first heard to be at work. `returns` counts how often it was started again
     because its node was scaled up, or for another generation.
 
-    `agent`: the machine of a cluster on which it is, '' while it has none; `skipped` are epochs that no life had.
+    `agent`: the machine of a cluster on which it is, '' while it has none; `silent`: nothing has been heard of that
+    machine for too long, and the instance waits for it. `skipped` are epochs that no life had.
     """
 
     node: str
@@ -169,6 +170,7 @@ class InstanceRecord:
     start_up_s: float | None = None
 
     agent: str = ""
+    silent: bool = False
     skipped: int = 0
 
     def next_life(self, phase: InstancePhase, now: float, wired: int, generation: int) -> InstanceRecord:
@@ -188,6 +190,7 @@ class InstanceRecord:
             said_before=0.0,
             said_last=0.0,
             exit=None,
+            silent=False,
             renewing=False,
             generation=generation,
             ready_at=None,

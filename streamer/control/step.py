@@ -109,6 +109,7 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
             endings.observe_quiet(record, sample, now),
             phase=phase,
             heard=True,
+            silent=False,
             sample=sample,
             endpoint=sample.endpoint or record.endpoint,
             progressed=record.progressed or sample.completed > 0,

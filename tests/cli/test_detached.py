@@ -182,7 +182,7 @@ def test_stop_now_ends_at_once(desk: Desk) -> None:
 
 def test_a_node_is_scaled_up_and_down_under_load_and_nothing_is_lost_or_comes_twice(desk: Desk, tell: Tell) -> None:
     endless(desk)
-    job = detached(desk)
+    job = detached(desk, "--no-autoscale")  # what auto gives is the descriptor's then
 
     for wanted, expected in (("4", 4), ("2", 2), ("3", 3), ("auto", 2)):
         done = desk.run("scale", "words", "pass", wanted, "--json")

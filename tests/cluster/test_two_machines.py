@@ -200,8 +200,11 @@ def test_a_machine_that_is_cut_from_kafka_goes_on_with_its_messages_and_catches_
                 break
         meanwhile, gone_s = machines.lines("words"), time.monotonic() - began
         elsewhere = cut.name not in _machines_of(log, job, "parse")
+    status = machines.ok("status", job)
     cut.mend()
 
+    assert ("machine silent" in status) == given_up, "what keeps something waits for its machine"
+    machines.until(lambda: "machine silent" not in machines.ok("status", job))
     machines.ok("scale", job, "parse", 3)
     machines.until(lambda: len(machines.pids(job)) == 5)
     after = {one["instance"]: one["starts"] for one in machines.status(job)["instances"]}

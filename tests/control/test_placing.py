@@ -48,13 +48,16 @@ def test_what_keeps_nothing_starts_elsewhere_with_the_first_epoch_of_another_mac
     assert record.deaths == 0, "it is no death of its own"
 
 
-def test_what_keeps_something_waits_for_its_machine() -> None:
+def test_what_keeps_something_waits_for_its_machine_until_that_is_heard_of() -> None:
     stage = _placed_stage()
     keeper = _keeper(stage)
     stage.take(AgentLost(_HERE))
+    assert stage.record(keeper).silent
     stage.later(60.0)
     record = stage.record(keeper)
     assert (record.phase, record.epoch, record.agent) == (InstancePhase.RUNNING, 1, _HERE)
+    stage.says(keeper)
+    assert not stage.record(keeper).silent
 
 
 def test_it_moves_where_another_machine_has_the_same_folder() -> None:
