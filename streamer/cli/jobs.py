@@ -221,6 +221,11 @@ def jobs_table(rows: Sequence[Mapping[str, object]]) -> str:
     return table((*keys, "update") if any(row["update"] for row in short) else keys, short)
 
 
+def lacking(waiting: Sequence[str]) -> str:
+    """What is said of instances that wait for a machine; nothing if there are none."""
+    return f", and no machine has room for {', '.join(waiting)}" if waiting else ""
+
+
 def nearest(name: str, known: list[str]) -> str:
     """` (did you mean ...?)`, or nothing."""
     close = difflib.get_close_matches(name, known, 3)

@@ -12,7 +12,7 @@ import time
 
 from streamer import clock
 from streamer.cli.exits import FAILED, OK
-from streamer.cli.jobs import LOOK_S, Jobs, nearest, opened_jobs
+from streamer.cli.jobs import LOOK_S, Jobs, lacking, nearest, opened_jobs
 from streamer.cli.output import account_table, json_line, say, tell, terminal_width
 from streamer.control.events import Ask
 from streamer.control.jobs import JobStatus
@@ -55,8 +55,7 @@ def scale(name: str, node: str, replicas: str, *, as_json: bool) -> int:
     count = kept.line.replicas.get(node, 0)
     if not kept.line.live or not _is_scaled(kept, node, number):
         waiting = kept.waiting(node)
-        lacking = f", and no machine has room for {', '.join(waiting)}" if waiting else ""
-        has = f"node {node} has {count - len(waiting)} replicas{lacking}"
+        has = f"node {node} has {count - len(waiting)} replicas{lacking(waiting)}"
         tell(f"{has}: job {kept.line.facts.job} is {kept.line.status}")
         return FAILED
     pinned = kept.line.pins.get(node) is not None

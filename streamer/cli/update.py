@@ -7,12 +7,13 @@ the controller makes of it, and tells how far it is. It can be left at any time:
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamer import clock
 from streamer.cli.exits import BAD_INPUT, FAILED, OK
-from streamer.cli.jobs import JobNews, Jobs, opened_jobs
+from streamer.cli.jobs import LOOK_S, JobNews, Jobs, lacking, opened_jobs
 from streamer.cli.output import json_line, say, tell
 from streamer.cli.plans import compiled
 from streamer.control.kept_code import ReadCode, read_code
@@ -26,6 +27,7 @@ from streamer.limits import DRAIN_S
 from streamer.plan.compile import Plan
 
 _NEVER_S = float("inf")
+_PLACED_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,10 @@ def update(name: str, options: UpdateOptions) -> int:
             return _concluded(news.line, "unchanged", "", options)
         jobs.keep(line, code)
         number = want_update(jobs.log, job, code.plan)
-        return _awaited(news, number, options)
+        result = _awaited(news, number, options)
+        if result == OK and (without := _without_room(jobs, job)):
+            tell(f"job {job} goes on{without}")
+        return result
 
 
 def _prepared(line: JobLine, options: UpdateOptions) -> ReadCode | None:
@@ -109,6 +114,18 @@ def _awaited(news: JobNews, number: int, options: UpdateOptions) -> int:
         return _concluded(line, "rolled back", outcome.error, options)
     tell(f"job {line.facts.job} is updated")
     return _concluded(line, "updated", "", options)
+
+
+def _without_room(jobs: Jobs, job: str) -> str:
+    """Of a cluster: which instances were given no machine, though they had a moment for it."""
+    deadline = clock.now() + _PLACED_S
+    while True:
+        kept = jobs.again(job)
+        waiting = kept.waiting()
+        is_whole = all(kept.line.replicas.get(node, 0) >= kept.desired(node) for node in kept.plan.nodes)
+        if (is_whole and not waiting) or not kept.line.live or clock.now() >= deadline:
+            return lacking(waiting)
+        time.sleep(LOOK_S)
 
 
 def _outcome(line: JobLine, number: int) -> Updated | None:

@@ -58,15 +58,15 @@ def _without_machine(state: JobState, record: InstanceRecord, now: float) -> Job
     elif record.leaving:
         event = InstanceEvent.RETIRES
     elif record.phase is InstancePhase.RESTARTING:
-        return state.having(_elsewhere(record, now))
+        return state.having(without_place(record, now))
     phase = follow(INSTANCE, record.phase, event)
-    after = replace(_elsewhere(record, now), phase=phase, exited_at=now, quiet_since=None)
+    after = replace(without_place(record, now), phase=phase, exited_at=now, quiet_since=None)
     state = state.having(after)
     return topology.changed(state, record.node) if phase.gone else state
 
 
-def _elsewhere(record: InstanceRecord, now: float) -> InstanceRecord:
-    """Its next life has the first epoch of another machine, where nobody is bound yet."""
+def without_place(record: InstanceRecord, now: float) -> InstanceRecord:
+    """Its next life may be anywhere, and has the first epoch of another machine, where nobody is bound yet."""
     last = (record.epoch // cluster_limits.PLACED_EPOCHS + 1) * cluster_limits.PLACED_EPOCHS - 1
     return replace(
         record,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 
 from streamer import limits
-from streamer.control import topology
+from streamer.control import placing, topology
 from streamer.control.events import Decided, Effect, Exited, KillInstance, Scaled, StartInstance
 from streamer.control.lifecycle import INSTANCE, InstanceEvent, InstancePhase, JobPhase, follow
 from streamer.control.state import InstanceRecord, JobState
@@ -162,6 +162,8 @@ def begun(state: JobState, name: str, index: int, now: float) -> tuple[JobState,
         )
     else:
         phase = follow(INSTANCE, retired.phase, InstanceEvent.STARTS)
+        if retired.agent and placing.keeps_nothing(state.node_of(retired)):
+            retired = placing.without_place(retired, now)  # others may have taken its room meanwhile
         again = retired.next_life(phase, now, state.wired, state.generation)
         record = dataclasses.replace(
             again, leaving=False, leave_deadline=None, returns=retired.returns + 1, deaths=0, quick_deaths=0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.machines import Machines
+from tests.cluster.machines import PIPELINE, Machines
 from tests.kafka.broker import bootstrap
 
 
@@ -53,7 +53,9 @@ def test_a_job_is_submitted_looked_at_changed_and_stopped(machines: Machines) ->
 
     machines.start("too-many", "scale", job, "parse", 7)
     machines.until(lambda: "waits for a machine" in machines.ok("status", job))
-    machines.ok("scale", job, "parse", 3)
+    machines.ok("scale", job, "parse", "auto")
+    more = machines.pipeline("words", PIPELINE.replace("minStatelessCount: 2", "minStatelessCount: 6"))
+    assert f"job {job} goes on, and no machine has room for parse-5" in machines.run("update", job, more).stderr
 
     account = machines.stopped(job)
     sent = sum(edge["sent"] for edge in account["edges"] if edge["target"] == "save")

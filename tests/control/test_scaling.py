@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from streamer import limits
-from streamer.control.events import Decided, ReplayWanted, Scaled
+from streamer.cluster_limits import PLACED_EPOCHS
+from streamer.control.events import Decided, Placed, ReplayWanted, Scaled
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.scaling import check
 from streamer.errors import ScaleError
@@ -92,6 +93,19 @@ def test_the_last_ones_are_told_to_leave_and_stay_known_until_they_are_gone(stag
     assert [peer.instance for peer in stage.peers()["lines-0"].children] == ["parse-0"]
     assert [peer.instance for peer in stage.peers()["save-0"].parents] == ["parse-0"]
     assert stage.phase() is JobPhase.RUNNING
+
+
+def test_on_a_cluster_what_comes_back_is_given_a_place_anew_for_others_may_have_its_room(stage: Stage) -> None:
+    stage.take(Placed("parse-1", 1, "there"))
+    scaled(stage, 1)
+    stage.completes("parse-1")
+    stage.tick()
+
+    scaled(stage, 2, 1)
+
+    record = stage.record("parse-1")
+    assert (record.phase, record.agent, record.epoch) == (InstancePhase.STARTING, "", PLACED_EPOCHS)
+    assert stage.state.restarts()["parse"] == 0
 
 
 def test_one_that_is_to_leave_and_dies_is_not_started_again(stage: Stage) -> None:
