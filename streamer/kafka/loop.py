@@ -14,6 +14,8 @@ from concurrent.futures import CancelledError
 from threading import Thread
 from typing import Any, TypeVar
 
+from streamer.kafka.words import listening
+
 _Found = TypeVar("_Found")
 
 
@@ -28,13 +30,14 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(_pass_on)
+        self._words = listening()
         self._thread = Thread(target=self.loop.run_forever, name=name, daemon=True)
         self._thread.start()
+        self.said()  # by a thread that has ended, and had the same number
 
-    @property
-    def thread(self) -> int | None:
-        """Which one it is, for those who ask what was said there."""
-        return self._thread.ident
+    def said(self) -> str:
+        """What the client has said last, since this was asked; empty if nothing."""
+        return self._words.take(self._thread.ident)
 
     def run(self, work: Coroutine[Any, Any, _Found], timeout_s: float) -> _Found:
         """Wait for it in the calling thread. Raises TimeoutError once it is cancelled, by time or by its client."""

@@ -17,7 +17,7 @@ from streamer.kafka.limits import LOOK_AT_START_S
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
 from streamer.kafka.spec import resolved, settings_of
-from streamer.kafka.words import listening, told
+from streamer.kafka.words import told
 
 
 def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
@@ -29,14 +29,13 @@ def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
         options = settings.client()
     except (ConnectorError, OptionError) as error:
         return [f"{error}. {error.advice}"]
-    words = listening()
     thread = LoopThread("look at kafka")
     try:
         thread.run(partitions_of(options, topics), LOOK_AT_START_S)
     except ConnectorError as error:
         return [f"Kafka at {settings.bootstrap}: {error}. {error.advice}"]
     except KAFKA_ERRORS as error:
-        return [_unusable(settings, words.take(thread.thread) or told(error, LOOK_AT_START_S))]
+        return [_unusable(settings, thread.said() or told(error, LOOK_AT_START_S))]
     finally:
         thread.close()
     return []

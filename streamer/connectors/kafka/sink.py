@@ -24,7 +24,7 @@ from streamer.kafka.limits import RETRY_MAX_S, RETRY_S, SINK_ANSWER_S, TRANSACTI
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
 from streamer.kafka.spec import settings_of
-from streamer.kafka.words import LastWords, listening, told
+from streamer.kafka.words import told
 
 _REMEDY = "It is tried again. See that the brokers can be reached from here, and that the user may write to the topic."
 
@@ -41,7 +41,6 @@ class KafkaSink:
         self._settings = KafkaSettings("")
         self._delivery: Delivery | None = None
         self._thread: LoopThread | None = None
-        self._words: LastWords | None = None
         self._kept: list[Sequence[Row]] = []
         self._count = 0
         self._refused: dict[int, Exception] = {}
@@ -54,7 +53,6 @@ class KafkaSink:
             options = self._settings.client()
         except OptionError as error:
             raise ConnectorError(str(error), remedy=error.advice) from error
-        self._words = listening()
         self._thread = LoopThread("kafka sink")
         exact = f"streamer.{self._owner.job}.{self._owner.instance}" if self._spec["exactlyOnce"] else ""
         self._delivery = Delivery(
@@ -112,11 +110,10 @@ class KafkaSink:
     def _run(self, work: Coroutine[Any, Any, Any], timeout_s: float) -> Any:
         """Wait for it in the loop. Raises ConnectorError, and FencedError."""
         assert self._thread is not None
-        assert self._words is not None
         try:
             return self._thread.run(work, timeout_s)
         except KAFKA_ERRORS as error:
-            why = self._words.take(self._thread.thread)
+            why = self._thread.said()
             raise ConnectorError(
                 f"topic {self._spec['topic']!r} of Kafka at {self._settings.bootstrap} cannot be written now: "
                 f"{told(error, timeout_s)}{f' ({why})' if why else ''}",

@@ -25,7 +25,6 @@ from streamer.connectors.kafka.topics import KAFKA_ERRORS
 from streamer.errors import ConnectorError, OptionError
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.spec import resolved, settings_of
-from streamer.kafka.words import listening
 from streamer.limits import KAFKA_REQUEST_S
 
 _NO_LETTER = re.compile(r"[^-._A-Za-z0-9]")
@@ -60,12 +59,11 @@ class KafkaSource:
     def begin(self) -> None:
         settings = settings_of(self._spec, os.environ)
         spec = {**self._spec, "group": resolved(self._spec["group"], os.environ)}
-        words = listening()
         self._thread = thread = LoopThread("kafka source")
         try:
             complaints = Complaints(self._owner.node, settings.bootstrap)
             member = _NO_LETTER.sub("_", f"{self._owner.job}.{self._owner.instance}")
-            self._group = Group(settings, spec, member, self._shelf, lambda: words.take(thread.thread), complaints)
+            self._group = Group(settings, spec, member, self._shelf, thread.said, complaints)
         except OptionError as error:
             thread.close()
             raise ConnectorError(str(error), remedy=error.advice) from error

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from streamer.errors import LogError
 from streamer.kafka.loop import LoopThread
 from streamer.kafka.settings import KafkaSettings
-from streamer.kafka.words import listening, told
+from streamer.kafka.words import told
 from streamer.limits import (
     CONTROL_LOG_READ_BYTES,
     CONTROL_LOG_READ_RECORDS_MAX,
@@ -71,7 +71,6 @@ class KafkaLog:
         self._closed = False
         self._seen: dict[TopicPartition, Seen] = {}
         self.layout = Layout({}, 1)
-        self._words = listening()
         self._thread = LoopThread("control log")
         with ExitStack() as undo:
             undo.callback(self.close)
@@ -291,7 +290,7 @@ class KafkaLog:
         try:
             return self._thread.run(work, timeout_s)
         except (KafkaError, TimeoutError, OSError) as error:
-            why = self._words.take(self._thread.thread)
+            why = self._thread.said()
             raise LogError(
                 f"Kafka at {self._settings.bootstrap} ({self._settings.protocol}) cannot be used now: "
                 f"{told(error, timeout_s)}{f' ({why})' if why else ''}",
