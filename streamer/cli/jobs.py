@@ -223,7 +223,7 @@ def jobs_table(rows: Sequence[Mapping[str, object]]) -> str:
 
 def lacking(waiting: Sequence[str]) -> str:
     """What is said of instances that wait for a machine; nothing if there are none."""
-    return f", and no machine has room for {', '.join(waiting)}" if waiting else ""
+    return f", and no machine has taken {', '.join(waiting)} so far" if waiting else ""
 
 
 def nearest(name: str, known: list[str]) -> str:

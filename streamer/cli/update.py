@@ -8,6 +8,8 @@ the controller makes of it, and tells how far it is. It can be left at any time:
 from __future__ import annotations
 
 import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from streamer.control.records import JobLine
 from streamer.control.state import Updated
 from streamer.control.update import begun
 from streamer.control.wishes import want_update
-from streamer.errors import UpdateError
+from streamer.errors import LogError, UpdateError
 from streamer.limits import DRAIN_S
 from streamer.plan.compile import Plan
 
@@ -56,8 +58,9 @@ def update(name: str, options: UpdateOptions) -> int:
         jobs.keep(line, code)
         number = want_update(jobs.log, job, code.plan)
         result = _awaited(news, number, options)
-        if result == OK and (without := _without_room(jobs, job)):
-            tell(f"job {job} goes on{without}")
+        with suppress(LogError):  # it is done, whatever there is to add
+            if result == OK and (without := _without_room(jobs, job)):
+                tell(f"job {job} goes on{without}")
         return result
 
 
@@ -122,7 +125,10 @@ def _without_room(jobs: Jobs, job: str) -> str:
     while True:
         kept = jobs.again(job)
         waiting = kept.waiting()
-        is_whole = all(kept.line.replicas.get(node, 0) >= kept.desired(node) for node in kept.plan.nodes)
+        if not any(one.agent for one in kept.instances):
+            return ""
+        counts = Counter(one.node for one in kept.instances if not one.phase.gone)
+        is_whole = all(counts[node] >= kept.desired(node) for node in kept.plan.nodes)
         if (is_whole and not waiting) or not kept.line.live or clock.now() >= deadline:
             return lacking(waiting)
         time.sleep(LOOK_S)

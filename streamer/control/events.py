@@ -161,6 +161,18 @@ class AgentLost:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFound:
+    """A machine that was lost is heard of again."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotPlaced:
+    """No machine has begun these lives, and none is to: see `placing.needless`."""
+
+
+@dataclass(frozen=True, slots=True)
 class BegunAgain:
     """A machine has started an instance again by itself, since nobody told it anything: this life is there now."""
 
@@ -177,7 +189,10 @@ class Ticked:
 Wanted = Asked | Scaled | Decided | FlowsSet | UpdateWanted | ReplayWanted | Resumed
 """What people want of a job."""
 
-Event = JobSubmitted | Reported | Exited | Wanted | LettersHold | Placed | AgentLost | BegunAgain | Ticked
+Whereabouts = Placed | NotPlaced | AgentLost | AgentFound | BegunAgain
+"""What a cluster says of machines."""
+
+Event = JobSubmitted | Reported | Exited | Wanted | LettersHold | Whereabouts | Ticked
 
 
 @dataclass(frozen=True, slots=True)

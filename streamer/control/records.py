@@ -156,6 +156,7 @@ class InstanceLine:
     returns: int
     agent: str = ""
     silent: bool = False
+    was_on: str = ""
     skipped: int = 0
     version: int = 0
     knows: int = 0

@@ -162,9 +162,7 @@ def begun(state: JobState, name: str, index: int, now: float) -> tuple[JobState,
         )
     else:
         phase = follow(INSTANCE, retired.phase, InstanceEvent.STARTS)
-        if retired.agent and placing.keeps_nothing(state.node_of(retired)):
-            retired = placing.without_place(retired, now)  # others may have taken its room meanwhile
-        again = retired.next_life(phase, now, state.wired, state.generation)
+        again = placing.freed(state, retired, now).next_life(phase, now, state.wired, state.generation)
         record = dataclasses.replace(
             again, leaving=False, leave_deadline=None, returns=retired.returns + 1, deaths=0, quick_deaths=0
         )

@@ -128,7 +128,8 @@ class InstanceRecord:
     because its node was scaled up, or for another generation.
 
     `agent`: the machine of a cluster on which it is, '' while it has none; `silent`: nothing has been heard of that
-    machine for too long, and the instance waits for it. `skipped` are epochs that no life had.
+    machine for too long, and the instance waits for it. `was_on`: the machine where it was before, if it may be on
+    another one now. `skipped` are epochs that no life had.
     """
 
     node: str
@@ -171,6 +172,7 @@ class InstanceRecord:
 
     agent: str = ""
     silent: bool = False
+    was_on: str = ""
     skipped: int = 0
 
     def next_life(self, phase: InstancePhase, now: float, wired: int, generation: int) -> InstanceRecord:

@@ -16,6 +16,7 @@ import dataclasses
 from streamer import limits
 from streamer.control import deaths, endings, flows, partition, placing, scaling, topology, update
 from streamer.control.events import (
+    AgentFound,
     AgentLost,
     Ask,
     Asked,
@@ -28,6 +29,7 @@ from streamer.control.events import (
     JobSubmitted,
     KillInstance,
     LettersHold,
+    NotPlaced,
     Placed,
     ReplayWanted,
     Reported,
@@ -67,7 +69,7 @@ def step(state: JobState | None, event: Event, now: float) -> Stepped:
             stepped = _ticked(state, now)
         case LettersHold(oldest):
             stepped = dataclasses.replace(state, letters_hold=oldest), ()
-        case Placed() | AgentLost() | BegunAgain():
+        case Placed() | NotPlaced() | AgentLost() | AgentFound() | BegunAgain():
             stepped = placing.moved(state, event, now), ()
         case _:
             stepped = _wished(state, event, now)
@@ -109,7 +111,6 @@ def _reported(state: JobState, event: Reported, now: float) -> JobState:
             endings.observe_quiet(record, sample, now),
             phase=phase,
             heard=True,
-            silent=False,
             sample=sample,
             endpoint=sample.endpoint or record.endpoint,
             progressed=record.progressed or sample.completed > 0,
@@ -136,7 +137,7 @@ def _exited(state: JobState, event: Exited, now: float) -> Stepped:
     record = state.instances.get(event.instance)
     if record is None or record.epoch != event.epoch or not record.phase.living:
         return state, ()
-    record = dataclasses.replace(record, exit=event, exited_at=now, quiet_since=None)
+    record = dataclasses.replace(record, exit=event, exited_at=now, quiet_since=None, silent=False)
     if state.phase.ending_by_force:
         return state.having(_moved(record, InstanceEvent.ENDS)), ()
     if record.leaving and not scaling.has_more_to_send(state, record, event):
@@ -209,7 +210,7 @@ def _resumed(state: JobState, event: Resumed, now: float) -> JobState:
         return state
     records = {
         name: dataclasses.replace(
-            _moved(r, InstanceEvent.RESUMES),
+            _moved(placing.freed(state, r, now), InstanceEvent.RESUMES),
             restart_at=now,
             deaths=0,
             quick_deaths=0,

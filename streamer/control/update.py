@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from streamer import limits
-from streamer.control import deaths, flows
+from streamer.control import deaths, flows, placing
 from streamer.control.events import Effect, Exited, FlowsSet, KillInstance, UpdateWanted
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.scaling import check
@@ -284,6 +284,7 @@ def _answer(state: JobState, update: Update) -> tuple[JobState, str]:
 
 def _renewing(state: JobState, update: Update, now: float) -> tuple[JobState, list[Effect]]:
     """One instance at a time, each when the one before it has shown that it can live."""
+    state = _unplaced_turned(state, update)
     for record in _records(state, update):
         if record.renewing or (update.undone and record.phase is InstancePhase.RESTARTING):
             return state, []
@@ -302,7 +303,21 @@ def _renewing(state: JobState, update: Update, now: float) -> tuple[JobState, li
     return state.having(waiting), []
 
 
+def _unplaced_turned(state: JobState, update: Update) -> JobState:
+    """What no machine has room for has no life to lose, and proves nothing: it is of the generation that is wanted."""
+    wanted = state.generation if update.undone else update.generation
+    for record in _all_records(state, update):
+        if placing.is_unplaced(state, record) and record.generation != wanted:
+            state = state.having(dataclasses.replace(record, generation=wanted))
+    return state
+
+
 def _records(state: JobState, update: Update) -> Iterable[InstanceRecord]:
+    """Those that are to be renewed, one after the other."""
+    return [record for record in _all_records(state, update) if not placing.is_unplaced(state, record)]
+
+
+def _all_records(state: JobState, update: Update) -> Iterable[InstanceRecord]:
     """Instances of the nodes of the update that go on, in the order in which they are renewed; the way back is the
     other way round, for the same reason."""
     places = {node: at for at, node in enumerate(reversed(update.renewed) if update.undone else update.renewed)}

@@ -12,27 +12,41 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import BrokerMetadata
 
 _Update = Callable[[AIOKafkaClient, Any, Any], Coroutine[Any, Any, bool]]
 _UPDATE: _Update = AIOKafkaClient._metadata_update
-_ASKED_TOO = ("bootstrap", ConnectionGroup.DEFAULT)
-"""A connection that the client keeps here is asked beside the brokers that it knows, and ended when it has answered."""
 
 
 async def _update(client: AIOKafkaClient, cluster: Any, topics: Any) -> bool:
-    """Ask all that are known who is there; if none answers, one after the other that was named at first."""
-    if await _UPDATE(client, cluster, topics):
-        return True
+    """Ask those that are known who is there, and then those that were named at first.
+
+    Where all connections are lost it is the other way round: of brokers that are gone without a word each costs the
+    whole time of a request.
+    """
+    connections = client._conns.values()
+    if connections and not any(connection.connected() for connection in connections):
+        return await _ask_named(client, cluster, topics) or await _UPDATE(client, cluster, topics)
+    return await _UPDATE(client, cluster, topics) or await _ask_named(client, cluster, topics)
+
+
+async def _ask_named(client: AIOKafkaClient, cluster: Any, topics: Any) -> bool:
+    """By connections that the client ends as it does with any that nobody uses."""
     for number, (host, port, _) in enumerate(client.hosts):
         name = f"bootstrap-{number}"
         client.cluster._bootstrap_brokers[name] = BrokerMetadata(name, host, port, None)
-        if await client.ready(name):
-            client._conns[_ASKED_TOO] = client._conns.pop((name, ConnectionGroup.DEFAULT))
-            if await _UPDATE(client, cluster, topics):
-                return True
-            if (connection := client._conns.pop(_ASKED_TOO, None)) is not None:
-                connection.close()
+        if not await client.ready(name):
+            continue
+        connection = client._conns[name, ConnectionGroup.DEFAULT]
+        try:
+            answer = await connection.send(MetadataRequest(list(topics) if topics else None))
+        except (KafkaError, TimeoutError):
+            continue
+        if answer.brokers:
+            cluster.update_metadata(answer)
+            return True
     return False
 
 

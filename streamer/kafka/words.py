@@ -12,11 +12,12 @@ import logging
 from aiokafka.errors import IncompatibleBrokerVersion
 
 
-def told(error: Exception, waited_s: float) -> str:
-    """What has kept a cluster from being used, as far as the error says it."""
+def told(error: Exception, waited_s: float, said: str) -> str:
+    """What has kept a cluster from being used, and what its client has said last."""
+    why = str(error) or f"no answer within {waited_s:g} s"
     if isinstance(error, IncompatibleBrokerVersion):
-        return f"its brokers are too old: {error}"
-    return str(error) or f"no answer within {waited_s:g} s"
+        why = f"its brokers are too old: {why}"
+    return f"{why} ({said})" if said else why
 
 
 class LastWords(logging.Handler):

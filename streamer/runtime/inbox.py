@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from streamer.cluster_limits import PLACED_EPOCHS
 from streamer.errors import PeerError
 from streamer.limits import (
     ACKNOWLEDGE_S,
@@ -65,6 +66,9 @@ class Inbox:
 
     `shut`: nothing is asked for, and no session begins. `leaving`: it is shut for good; see `left`. `ownership` is told
     at the opening of a session (`Open`). `local` gives sessions without a peer.
+
+    A life that takes over from one on another machine asks for nothing before it `can_pass_on` what it gets: the other
+    may be alive, and be the one that its consumers know, as long as they cannot be told otherwise.
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class Inbox:
         self.unsettled = 0
         self.refused = 0
         self.leaving = self.shut = False
+        self._held_back = assignment.epoch >= PLACED_EPOCHS and not self.cyclic
+        self.can_pass_on: Callable[[], bool] = lambda: True
         self.report_at: float | None = None
         self.ownership = 0
         self._aside: set[InputFrame] = set()
@@ -261,7 +267,7 @@ class Inbox:
                 if upstream is not None:
                     self._part(peer.instance)
             elif upstream is None:
-                if peer.endpoint and not self.shut:
+                if peer.endpoint and not self.shut and not self._held_back:
                     session, connection = self._session(peer)
                     self._upstreams[peer.instance] = upstream = Upstream(peer, connection, session)
                     self._send_open(upstream, now)
@@ -309,6 +315,9 @@ class Inbox:
 
     def open_waiting(self, now: float) -> bool:
         """Open the sessions whose connection was not there yet; True if some still wait."""
+        if self._held_back and self._parents is not None and self.can_pass_on():
+            self._held_back = False
+            self.meet(tuple(self._parents.values()), now)
         waiting = False
         for upstream in self._upstreams.values():
             if upstream.opened_at is None and not upstream.refused:

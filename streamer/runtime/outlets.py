@@ -35,12 +35,14 @@ class Lane:
 class Outlet:
     """One outgoing edge with its policies: one lane, or one for each owner of keys where the target is partitioned.
 
-    `owners` says who they are; nobody is served by an older or newer word of it.
+    `owners` says who they are; nobody is served by an older or newer word of it. `awaits`: as far as is known, there
+    are instances that will take from it.
     """
 
     def __init__(self, counts: EdgeCounts, policy: Output) -> None:
         self.policy = policy
         self.owners = Ownership(0, 1)
+        self.awaits = True
         self.partitioned = PartitionedEdge(counts, KeyPath(policy.partition_by)) if policy.partition_by else None
         queues = self.partitioned.queues if self.partitioned else [Edge(counts)]
         self.edge: AnyEdge = self.partitioned or queues[0]
@@ -63,6 +65,7 @@ class Outlet:
     def meet(self, children: Sequence[Peer]) -> None:
         """The instances of the target are these now."""
         targets = {peer.instance: peer for peer in children if peer.node == self.edge.target}
+        self.awaits = any(peer.state is PeerState.LIVE for peer in targets.values())
         if self.partitioned is None:
             self.lanes[0].over = bool(targets) and all(peer.state is PeerState.GONE for peer in targets.values())
             return
@@ -121,6 +124,11 @@ class Outlets:
 
     def get(self, target: str) -> Outlet | None:
         return self._by_target.get(target)
+
+    @property
+    def taken(self) -> bool:
+        """Whether somebody takes from each edge for which there is anybody."""
+        return all(outlet.sessions or not outlet.awaits for outlet in self)
 
     @property
     def waits(self) -> list[AnyEdge]:

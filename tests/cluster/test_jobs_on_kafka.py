@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -55,7 +56,10 @@ def test_a_job_is_submitted_looked_at_changed_and_stopped(machines: Machines) ->
     machines.until(lambda: "waits for a machine" in machines.ok("status", job))
     machines.ok("scale", job, "parse", "auto")
     more = machines.pipeline("words", PIPELINE.replace("minStatelessCount: 2", "minStatelessCount: 6"))
-    assert f"job {job} goes on, and no machine has room for parse-5" in machines.run("update", job, more).stderr
+    told = machines.run("update", job, more).stderr
+    assert re.search(rf"job {job} goes on, and no machine has taken (parse-\d, )*parse-\d so far", told), told
+    agents = [one["agent"] for one in machines.status(job)["instances"] if one["state"] != "retired"]
+    assert (agents.count("a1"), agents.count("a2")) == (4, 3), "none is given to a machine that has no room"
 
     account = machines.stopped(job)
     sent = sum(edge["sent"] for edge in account["edges"] if edge["target"] == "save")

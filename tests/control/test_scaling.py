@@ -104,7 +104,8 @@ def test_on_a_cluster_what_comes_back_is_given_a_place_anew_for_others_may_have_
     scaled(stage, 2, 1)
 
     record = stage.record("parse-1")
-    assert (record.phase, record.agent, record.epoch) == (InstancePhase.STARTING, "", PLACED_EPOCHS)
+    assert (record.phase, record.agent, record.was_on) == (InstancePhase.STARTING, "", "there")
+    assert record.epoch == PLACED_EPOCHS
     assert stage.state.restarts()["parse"] == 0
 
 

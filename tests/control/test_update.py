@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import limits
-from streamer.control.events import BegunAgain, Event, Exited, FlowsSet, Scaled, Ticked, UpdateWanted
+from streamer.control.events import BegunAgain, Event, Exited, FlowsSet, Placed, Scaled, Ticked, UpdateWanted
 from streamer.control.lifecycle import InstancePhase, JobPhase
 from streamer.control.state import JobState, UpdateStage
 from streamer.control.step import step
@@ -105,6 +105,22 @@ def test_instances_are_renewed_one_by_one_each_when_the_one_before_it_has_lived(
     assert stage.state.plan == NEW
     assert outcome(stage.state.updates) == "done, generation 2"
     assert stage.phase() is JobPhase.RUNNING
+
+
+def test_what_no_machine_has_room_for_is_of_the_new_code_at_once_and_nobody_waits_for_it(stage: Stage) -> None:
+    for instance in stage.state.instances:
+        stage.take(Placed(instance, 1, "there"))
+    stage.take(Scaled("parse", 3, 0))
+    stage.tick()
+
+    wanted(stage, coded(stage.state.plan, "parse"), 1)
+    assert (stage.record("parse-2").generation, stage.record("parse-2").renewing) == (2, False)
+    for instance in ("parse-0", "parse-1"):
+        renewed(stage, instance)
+        proven(stage)
+
+    assert stage.state.update is None
+    assert generations(stage, "parse") == [2, 2, 2]
 
 
 def test_a_life_that_its_machine_began_while_nobody_led_is_of_the_generation_that_the_machine_knew(

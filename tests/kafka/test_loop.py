@@ -36,6 +36,7 @@ def test_what_a_thread_has_said_that_is_gone_is_nobody_elses() -> None:
 
     after = LoopThread("after it")
     try:
+        assert after._thread.ident == gone._thread.ident, "else nothing is tried here"
         assert after.said() == ""
     finally:
         after.close()

@@ -15,7 +15,7 @@ _PATIENCE_S = 60
 
 
 async def make(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
-    """Also seen by whoever asks next: a broker may answer before it knows of the topic itself."""
+    """The broker that was asked may answer before it knows of the topic itself: it is waited for."""
     answer = await admin.create_topics([topic])
     assert [code for _, code, _ in answer.topic_errors] == [0]
     while topic.name not in await admin.list_topics():

@@ -127,7 +127,7 @@ class Chain:
     """`step` lets each instance act once; `finish` goes on to the end of the stream.
 
     `former`: what former lives of the source have left in its account. `partition_by`: where the keys of `work` lie;
-    then nobody owns them at first.
+    then nobody owns them at first. `epoch` is that of `work`, and `apart` the node that is told of nobody.
     """
 
     def __init__(
@@ -144,6 +144,8 @@ class Chain:
         letters: LetterStore | None = None,
         replays: ReplayStore | None = None,
         deadline: Deadline | None = None,
+        epoch: int = 1,
+        apart: str = "",
     ) -> None:
         self.time_s = 0.0
         self._partition_by = {"work": partition_by}
@@ -156,7 +158,9 @@ class Chain:
         self._numbers = count(1)
         self.hub = MemoryHub()
         self.numbers = self._instance("numbers", Role.SOURCE, (), ("work",), former=former)
-        self.work = self._instance("work", role, ("numbers",), ("out",), concurrency=concurrency, on_error=on_error)
+        self.work = self._instance(
+            "work", role, ("numbers",), ("out",), concurrency=concurrency, on_error=on_error, epoch=epoch
+        )
         self.out = self._instance("out", Role.SINK, ("work",), ())
         self._source = Given(messages, batch)
         give_source(self.numbers, self._source, self._now, self._now)
@@ -166,7 +170,8 @@ class Chain:
         give_sink(self.out, self.sink)
         self.instances = (self.numbers, self.work, self.out)
         for instance in self.instances:
-            self.meet(instance, 1)
+            if instance.assignment.node != apart:
+                self.meet(instance, 1)
 
     def _instance(
         self,
@@ -178,6 +183,7 @@ class Chain:
         concurrency: int = 1,
         former: EdgeCounts | None = None,
         on_error: OnError | None = None,
+        epoch: int = 1,
     ) -> Instance:
         assignment = Assignment(
             job="job",
@@ -185,7 +191,7 @@ class Chain:
             token="secret",
             node=node,
             instance=f"{node}-0",
-            epoch=1,
+            epoch=epoch,
             role=role,
             wiring=Wiring(
                 1,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.cluster_limits import PLACED_EPOCHS
 from streamer.limits import ACKNOWLEDGE_S
 from streamer.metrics.samples import InstanceState
 from streamer.plan.assignment import Command, Peer, Peers, PeerState, Role, Verb
@@ -32,6 +33,24 @@ def start(args):
 @pytest.fixture
 def passing(tmp_path: Path) -> Algorithm:
     return algorithm_of(tmp_path, PASS)
+
+
+# -- the beginning -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("epoch", "received"), [(PLACED_EPOCHS - 1, 30), (PLACED_EPOCHS, 0)])
+def test_a_life_that_takes_over_from_another_machine_asks_for_nothing_that_it_cannot_pass_on(
+    passing: Algorithm, epoch: int, received: int
+) -> None:
+    """Its consumer knows the life before, and cannot be told of this one: for so long that life works."""
+    chain = Chain(passing, range(30), epoch=epoch, apart="out")
+    for _ in range(1_000):
+        chain.step()
+    assert chain.work.account.received == received
+
+    chain.meet(chain.out, 1)
+
+    assert chain.finish().outcome == list(range(30))
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

@@ -35,14 +35,13 @@ def kafka_problems(spec: Mapping[str, Any]) -> list[str]:
     except ConnectorError as error:
         return [f"Kafka at {settings.bootstrap}: {error}. {error.advice}"]
     except KAFKA_ERRORS as error:
-        return [_unusable(settings, thread.said() or told(error, LOOK_AT_START_S))]
+        return [_unusable(settings, told(error, LOOK_AT_START_S, thread.said()))]
     finally:
         thread.close()
     return []
 
 
 def _unusable(settings: KafkaSettings, why: str) -> str:
-    """The client's last words say more than its error, where it has any."""
     how = settings.protocol if settings.user is None else f"{settings.protocol} as user {settings.user}"
     return (
         f"Kafka at {settings.bootstrap} ({how}) cannot be used: {why}. "

@@ -113,10 +113,9 @@ class KafkaSink:
         try:
             return self._thread.run(work, timeout_s)
         except KAFKA_ERRORS as error:
-            why = self._thread.said()
             raise ConnectorError(
                 f"topic {self._spec['topic']!r} of Kafka at {self._settings.bootstrap} cannot be written now: "
-                f"{told(error, timeout_s)}{f' ({why})' if why else ''}",
+                f"{told(error, timeout_s, self._thread.said())}",
                 remedy=_REMEDY,
             ) from error
 

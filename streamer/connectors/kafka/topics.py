@@ -14,7 +14,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
-from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streamer.errors import ConnectorError
@@ -32,8 +31,8 @@ async def partitions_of(options: Mapping[str, Any], topics: Sequence[str]) -> di
     client = AIOKafkaClient(**options)
     try:
         await client.bootstrap()
-        await _see_age(client)
         found = await client.fetch_all_metadata()
+        _see_age(client)
     finally:
         await client.close()
     counts = {topic: len(found.partitions_for_topic(topic) or ()) for topic in topics}
@@ -45,11 +44,14 @@ async def partitions_of(options: Mapping[str, Any], topics: Sequence[str]) -> di
     return counts
 
 
-async def _see_age(client: AIOKafkaClient) -> None:
-    """Raises IncompatibleBrokerVersion for brokers of before 0.11: no headers, no idempotent producers."""
-    answer = await client.send(client.get_random_node(), ApiVersionRequest())
-    if all(key != InitProducerIdRequest.API_KEY for key, _oldest, _newest in answer.api_versions):
-        raise IncompatibleBrokerVersion("they know no idempotent producers")
+def _see_age(client: AIOKafkaClient) -> None:
+    """Raises IncompatibleBrokerVersion for brokers of before 0.11: no headers, no idempotent producers.
+
+    Each connection was told at its beginning which requests the broker knows: nobody has to be asked again.
+    """
+    for connection in client._conns.values():
+        if InitProducerIdRequest.API_KEY not in connection._versions:
+            raise IncompatibleBrokerVersion("they know no idempotent producers")
 
 
 def _nearest(missing: Sequence[str], known: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 A page lies on the disk of its machine, so an agent tells what is in it: with the samples of a life while that goes on,
 and once more when it is over. An instance that went on elsewhere has a page on each machine; what the older one had in
-flight is abandoned there, as it is when a page is opened again by a successor.
+flight is abandoned there, as it is when a page is opened again by a successor. Machines that share a folder have one
+page of it, which goes on: of what they say, that counts which has come furthest.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ class Pages:
 
     def __init__(self) -> None:
         self._pages: dict[tuple[str, str], InstanceAccount | InstanceSample] = {}
+        self._homes: dict[str, str] = {}
 
     def take(self, report: JobReport) -> None:
         """Samples first: of a life that is over, the page has the last word."""
+        self._homes[report.agent] = report.home or report.agent
         for sample in report.samples:
             self._pages[report.agent, sample.instance] = sample
         for left in report.left:
@@ -32,15 +35,29 @@ class Pages:
     def of(self, state: JobState) -> Mapping[str, InstanceAccount]:
         """One page for each instance."""
         found: dict[str, InstanceAccount] = {}
-        for (agent, instance), page in self._pages.items():
+        for (home, instance), part in self._furthest().items():
             record = state.instances.get(instance)
             if record is None:
                 continue
-            part = _of_sample(page) if isinstance(page, InstanceSample) else _copy(page)
-            if record.agent != agent:
+            if self._homes.get(record.agent) != home:
                 part.recover()
             found[instance] = _sum(found[instance], part) if instance in found else part
         return found
+
+    def _furthest(self) -> Mapping[tuple[str, str], InstanceAccount]:
+        """The page of each instance in each home."""
+        found: dict[tuple[str, str], InstanceAccount] = {}
+        for (agent, instance), page in self._pages.items():
+            part = _of_sample(page) if isinstance(page, InstanceSample) else _copy(page)
+            key = self._homes[agent], instance
+            if key not in found or _progress(part) >= _progress(found[key]):
+                found[key] = part
+        return found
+
+
+def _progress(page: InstanceAccount) -> int:
+    """None of these ever becomes less in one page."""
+    return page.received + page.completed + sum(edge.sent + edge.settled for edge in page.edges)
 
 
 def _of_sample(sample: InstanceSample) -> InstanceAccount:

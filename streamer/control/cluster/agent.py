@@ -305,6 +305,7 @@ class Agent:
             ),
             tuple(one.left for one in over),
             {instance: life.epoch for instance, life in job.lives.items()},
+            self._machine.home_id,
         )
         self._post.leave([report_entry(job.name, report)])
 

@@ -18,7 +18,7 @@ from streamer.cluster_limits import (
 )
 from streamer.control.cluster.wire import Beat
 from streamer.control.records import JobFacts
-from streamer.control.state import JobState
+from streamer.control.state import InstanceRecord, JobState
 from streamer.descriptor.resources import NOTHING, Needs
 
 
@@ -91,21 +91,23 @@ def for_job(there: Mapping[str, Beat], facts: JobFacts) -> Mapping[str, Beat]:
     return {name: beat for name, beat in there.items() if (name == facts.run_by if facts.run_by else not beat.of_run)}
 
 
-def chosen(there: Mapping[str, Beat], used: Mapping[str, Needs], state: JobState, node: str) -> tuple[str | None, str]:
-    """The agent for one more instance of `node`; or None, and what is missing."""
-    needed = state.plan.nodes[node].needs
-    beside = Counter(r.agent for r in state.instances.values() if r.node == node and not r.phase.gone)
-    best: tuple[int, float, str] | None = None
+def chosen(
+    there: Mapping[str, Beat], used: Mapping[str, Needs], state: JobState, record: InstanceRecord
+) -> tuple[str | None, str]:
+    """The agent for this instance; or None, and what is missing. One that was on a machine before goes there first."""
+    needed = state.node_of(record).needs
+    beside = Counter(r.agent for r in state.instances.values() if r.node == record.node and not r.phase.gone)
+    best: tuple[bool, int, float, str] | None = None
     lacking: list[str] = []
     for name, beat in there.items():
         load = _larger(beat.used, used.get(name, NOTHING))
         if missing := beat.capacity.lacks(load, needed):
             lacking.append(f"{name} has not enough {', '.join(missing)}")
             continue
-        rank = (beside[name], beat.capacity.share(load), name)
+        rank = (name != record.was_on, beside[name], beat.capacity.share(load), name)
         best = rank if best is None else min(best, rank)
     if best is not None:
-        return best[2], ""
+        return best[-1], ""
     return None, "; ".join(lacking) or "no agent is there"
 
 

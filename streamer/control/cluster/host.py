@@ -32,6 +32,7 @@ from streamer.control.cluster.wire import (
     told_entry,
 )
 from streamer.control.events import (
+    AgentFound,
     AgentLost,
     Ask,
     Asked,
@@ -40,6 +41,7 @@ from streamer.control.events import (
     Event,
     JobSubmitted,
     KillInstance,
+    NotPlaced,
     Placed,
     Reported,
     Resumed,
@@ -48,6 +50,7 @@ from streamer.control.events import (
     Ticked,
 )
 from streamer.control.jobs import account
+from streamer.control.placing import needless
 from streamer.control.records import JobFacts, account_entry
 from streamer.control.state import InstanceRecord, JobState
 from streamer.control.step import step
@@ -266,14 +269,13 @@ class ClusterHost:
                 self._happened(led, left.exit)
 
     def _look_at_machines(self, led: Led) -> None:
-        """Lost ones, and places for what has none."""
+        """Lost ones and found ones, and places for what has none."""
         if led.state is None:
             return
-        for agent in sorted({r.agent for r in led.state.instances.values() if r.agent and not r.phase.gone}):
-            if self._agents.is_gone(agent):
-                self._happened(led, AgentLost(agent, self._agents.is_shared(agent)))
+        self._look_for_agents(led, led.state)
+        if needless(led.state):
+            self._happened(led, NotPlaced())
         if led.state.phase.ending_by_force:
-            self._happened(led, AgentLost("", shared=False))  # what has no machine needs none any more
             return
         waits = ""
         for record in tuple(led.state.instances.values()):
@@ -285,13 +287,22 @@ class ClusterHost:
             self._say(f"job {led.state.job}: {waits}")
         led.waits = waits
 
+    def _look_for_agents(self, led: Led, state: JobState) -> None:
+        records = state.instances.values()
+        silent = {record.agent for record in records if record.silent}
+        for agent in sorted({record.agent for record in records if record.agent and not record.phase.gone}):
+            if self._agents.is_gone(agent):
+                self._happened(led, AgentLost(agent, self._agents.is_shared(agent)))
+            elif agent in silent:
+                self._happened(led, AgentFound(agent))
+
     def _placed(self, led: Led, record: InstanceRecord) -> str:
         """Find a machine for it, or give the reason why there is none."""
         assert led.state is not None
         if self._used is None:
             self._used = used_by(one.state for one in self._led.values() if one.state is not None)
         there = for_job(self._agents.there(), led.book.facts)
-        agent, missing = chosen(there, self._used, led.state, record.node)
+        agent, missing = chosen(there, self._used, led.state, record)
         if agent is None:
             return f"{record.instance} waits for a machine: {missing}"
         self._used[agent] = self._used.get(agent, NOTHING).plus(led.state.node_of(record).needs)

@@ -91,12 +91,13 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What an agent knows of a job: `lives` are the epochs of the instances that it runs now."""
+    """What an agent knows of a job: `lives` are the epochs of the instances that it runs now. `home`: see `Beat`."""
 
     agent: str
     samples: tuple[InstanceSample, ...] = ()
     left: tuple[Left, ...] = ()
     lives: Mapping[str, int] = field(default_factory=dict)
+    home: str = ""
 
 
 def report_entry(job: str, report: JobReport) -> Entry:
@@ -105,6 +106,7 @@ def report_entry(job: str, report: JobReport) -> Entry:
         "samples": [sample.to_wire() for sample in report.samples],
         "left": [{"exit": plain(one.exit), "account": _account_raw(one.account)} for one in report.left],
         "lives": dict(report.lives),
+        "home": report.home,
     }
     return Entry(Topic.REPORTS, f"{job}/{report.agent}", _encoded(raw))
 
@@ -118,6 +120,7 @@ def report_of(record: Record) -> JobReport:
             tuple(InstanceSample.from_wire(one) for one in raw["samples"]),
             tuple(Left(typed(Exited, one["exit"]), _account_of(one["account"])) for one in raw["left"]),
             {str(instance): int(epoch) for instance, epoch in raw["lives"].items()},
+            str(raw["home"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(record, error) from error

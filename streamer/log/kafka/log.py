@@ -290,10 +290,9 @@ class KafkaLog:
         try:
             return self._thread.run(work, timeout_s)
         except (KafkaError, TimeoutError, OSError) as error:
-            why = self._thread.said()
             raise LogError(
                 f"Kafka at {self._settings.bootstrap} ({self._settings.protocol}) cannot be used now: "
-                f"{told(error, timeout_s)}{f' ({why})' if why else ''}",
+                f"{told(error, timeout_s, self._thread.said())}",
                 remedy="See that a broker of Kafka 2.1 or later listens at this address, that it can be reached from "
                 "here, and that the KAFKA_* variables say how it lets users in. It is tried again wherever something "
                 "runs that needs it.",
@@ -315,5 +314,11 @@ class KafkaLog:
 
 async def _ended(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     """In order if that is possible at once: without a broker a client would wait for it."""
-    with suppress(KafkaError, TimeoutError):
+    task = asyncio.current_task()
+    try:
         await asyncio.wait_for(client.stop(), KAFKA_FAREWELL_S)
+    except (KafkaError, TimeoutError):
+        pass
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling():
+            raise  # else the client awaits what it has cancelled itself

@@ -51,7 +51,7 @@ def test_a_broker_that_hangs_up_may_be_too_old_to_say_so() -> None:
     with old_broker(None) as address:
         (found,) = kafka_problems({"bootstrap": address, "topic": "results"})
 
-    assert f"Connection at {address} closed. See that a broker of Kafka 2.1 or later listens at this address" in found
+    assert f"Connection at {address} closed). See that a broker of Kafka 2.1 or later listens at this address" in found
 
 
 def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
