@@ -34,12 +34,15 @@ def test_what_a_thread_has_said_that_is_gone_is_nobody_elses() -> None:
     gone.run(_complain(), 1.0)
     gone.close()
 
-    after = LoopThread("after it")
+    after: list[LoopThread] = []
     try:
-        assert after._thread.ident == gone._thread.ident, "else nothing is tried here"
-        assert after.said() == ""
+        while not any(one._thread.ident == gone._thread.ident for one in after):
+            assert len(after) < 1_000, "no thread got the number"
+            after.append(LoopThread("after it"))
+        assert [one.said() for one in after] == [""] * len(after)
     finally:
-        after.close()
+        for one in after:
+            one.close()
 
 
 def test_what_takes_too_long_is_cancelled(thread: LoopThread) -> None:
