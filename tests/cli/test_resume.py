@@ -164,8 +164,9 @@ def test_after_state_was_moved_aside_nothing_that_comes_is_taken_for_a_repeat(de
     assert desk.run("resume", job.job).code == 0
     job.until_status("completed")
 
-    assert set(written(desk)) == set(range(COUNT))
-    assert COUNT - BREAKS_AT <= counted(desk, job.job) < COUNT
+    gone = COUNT - counted(desk, job.job)
+    assert 0 < gone <= BREAKS_AT, "what the state had counted is not counted again"
+    assert set(written(desk)) >= set(range(gone, COUNT)), "what it had sent lay in it until it was written"
 
 
 def test_state_that_is_older_than_its_job_is_refused_and_the_newer_one_goes_on(desk: Desk) -> None:
