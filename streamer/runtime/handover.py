@@ -40,7 +40,6 @@ class Handover:
         self._parents: Sequence[Peer] = ()
         self._deadline: float | None = None
         instance.inbox.shut = self.keys is not None
-        instance.inbox.can_pass_on = lambda: instance.outbox.outlets.taken
 
     @property
     def groups(self) -> range:

@@ -84,6 +84,7 @@ class Instance:
         self.inbox = Inbox(assignment, self.exits, transport, number, self._on_settled, crashed, self.outbox.floors)
         self.replaying = Replaying(assignment, self.exits, replays, number, wall, self._on_settled, crashed)
         self.inbox.local = self.replaying.sessions
+        self.inbox.can_pass_on = lambda: self.outbox.outlets.taken
         self.checkpoints: Checkpoints | None = None
         parts = self.exits, self.outbox, self.account
         self.entry = entry_of(assignment, *parts, self.letters, self.wake, log)
